@@ -1,0 +1,62 @@
+"""Equivariant asynchronous diffusion of 3D molecules for DeepChem.
+
+``import deepchem as dc, deepchem_ead`` adds ``dc.models.EADModel``,
+``dc.feat.Molecule3DFeaturizer``, ``dc.molnet.load_qm9_3d`` and ``dc.metrics.GenerativeMetric``.
+Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.
+"""
+
+from __future__ import annotations
+
+
+def _check_deepchem() -> None:
+    try:
+        from deepchem.models import TorchModel  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "deepchem_ead needs deepchem >= 2.8 and torch, and dc.models.TorchModel cannot be "
+            f"imported here ({error}). Install them with: pip install 'deepchem>=2.8,<3' torch"
+        ) from error
+
+
+_check_deepchem()
+
+from deepchem_ead import chem, diffusion, feat, metrics, models, molnet, sampling  # noqa: E402
+from deepchem_ead._register import register, unregister  # noqa: E402
+from deepchem_ead.chem.molecules import MoleculeBatch  # noqa: E402
+from deepchem_ead.errors import CheckpointError, MoleculeError  # noqa: E402
+from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer  # noqa: E402
+from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules  # noqa: E402
+from deepchem_ead.models import EADModel  # noqa: E402
+from deepchem_ead.molnet import load_file_3d, load_qm9_3d  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "EADModel",
+    "GenerativeMetric",
+    "Molecule3DFeaturizer",
+    "MoleculeBatch",
+    "MoleculeError",
+    "chem",
+    "diffusion",
+    "evaluate_molecules",
+    "feat",
+    "load_file_3d",
+    "load_qm9_3d",
+    "metrics",
+    "models",
+    "molnet",
+    "register",
+    "sampling",
+    "unregister",
+]
+
+register(
+    {
+        "models": [EADModel],
+        "feat": [Molecule3DFeaturizer],
+        "molnet": [load_qm9_3d, load_file_3d],
+        "metrics": [GenerativeMetric],
+    }
+)

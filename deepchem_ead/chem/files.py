@@ -1,0 +1,278 @@
+"""Molecule files: which format a name means, reading, streamed and atomic writing."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from deepchem_ead.chem.rdkit_io import rebuild, smiles_of
+from deepchem_ead.chem.records import (
+    CHARGE_TAGS,
+    SMILES_TAG,
+    BadRecord,
+    Record,
+    as_text,
+    describe,
+)
+from deepchem_ead.chem.sdf import RECORD_END, format_sdf, read_sdf
+from deepchem_ead.chem.xyz import format_xyz, read_xyz
+from deepchem_ead.errors import MoleculeError
+
+if TYPE_CHECKING:
+    from deepchem_ead.chem.molecules import MoleculeBatch
+
+_FORMATS = {
+    ".sdf": "sdf",
+    ".mol": "sdf",
+    ".xyz": "xyz",
+    ".extxyz": "xyz",
+    ".smi": "smi",
+    ".smiles": "smi",
+}
+_READERS = {"sdf": read_sdf, "xyz": read_xyz}
+
+
+def file_format(path: str | os.PathLike) -> str:
+    """Format that a file name's suffix means, a final ``.gz`` aside: "sdf", "xyz" or "smi".
+
+    Raises
+    ------
+    ValueError
+        If the suffix is unknown.
+    """
+    name = Path(path).name.lower().removesuffix(".gz")
+    try:
+        return _FORMATS[Path(name).suffix]
+    except KeyError:
+        raise ValueError(
+            f"{path}: unknown kind of molecule file; use one of {', '.join(_FORMATS)}"
+        ) from None
+
+
+def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Record]:
+    """Read all molecules of an SDF, MOL or (extended) XYZ file, gzipped or not.
+
+    Parameters
+    ----------
+    path : path
+        File to read.
+    on_error : {"raise", "skip"}
+        What to do with a record that cannot be used. "skip" leaves it out and gives one warning
+        that lists the record numbers (from 1) and the reasons.
+
+    Raises
+    ------
+    MoleculeError
+        If a record is bad (file, record number, reason), or the file holds no molecule.
+    FileNotFoundError
+        If there is no such file.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}: use 'raise' or 'skip'")
+    kind = file_format(path)
+    if kind not in _READERS:
+        raise ValueError(
+            f"{path}: a SMILES file holds no coordinates; make 3D molecules from it with "
+            "Molecule3DFeaturizer"
+        )
+    good: list[Record] = []
+    bad: list[BadRecord] = []
+    open_text = gzip.open if str(path).lower().endswith(".gz") else open
+    try:
+        with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
+            for record in _READERS[kind](stream):
+                if isinstance(record, Record):
+                    good.append(record)
+                elif on_error == "raise":
+                    raise MoleculeError(
+                        f"{path}, record {record.number}: {record.reason} "
+                        "(on_error='skip' leaves bad records out)"
+                    )
+                else:
+                    bad.append(record)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise MoleculeError(f"{path}: damaged gzip file ({error})") from None
+    if bad:
+        warnings.warn(
+            f"{path}: left out {len(bad)} of {len(good) + len(bad)} records: {describe(bad)}",
+            stacklevel=3,
+        )
+    if not good and not bad:
+        raise MoleculeError(f"{path} holds no molecules")
+    return good
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends without an error.
+
+    If the block fails, the temporary file is removed and an old file at ``path`` stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class MoleculeWriter:
+    """Appends molecules to an SDF, extended XYZ or SMILES file; made by :func:`open_writer`.
+
+    Attributes
+    ----------
+    count : int
+        Molecules passed so far; with ``append=True`` it starts at the number of complete records
+        already in the file.
+    """
+
+    def __init__(self, stream: TextIO, kind: str, count: int = 0) -> None:
+        self._stream = stream
+        self._format = {"sdf": _format_sdf, "xyz": _format_xyz, "smi": _format_smi}[kind]
+        self.count = count
+
+    def write(self, batch: MoleculeBatch) -> None:
+        """Write a batch and flush it: an interruption later loses nothing of it."""
+        text = self._format(batch, self.count)
+        self._stream.write(text)
+        self._stream.flush()
+        self.count += len(batch)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def __enter__(self) -> MoleculeWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_writer(
+    path: str | os.PathLike, append: bool = False, kind: str | None = None
+) -> MoleculeWriter:
+    """Open a molecule file for a long run that writes batch after batch.
+
+    Parameters
+    ----------
+    path : path
+        ``.sdf``, ``.xyz``, ``.extxyz``, ``.smi``, ``.smiles``, not gzipped.
+    append : bool
+        Go on at the end of an existing file, after cutting off a last record that an interruption
+        left incomplete. Otherwise an existing file is emptied.
+    kind : {"sdf", "xyz", "smi"}, optional
+        Format; by default the one that the suffix means.
+
+    Returns
+    -------
+    MoleculeWriter
+        A context manager with ``write(batch)`` and ``count``.
+
+    Notes
+    -----
+    SDF and XYZ hold every molecule, valid or not; an invalid molecule's SDF record has atoms but
+    no bonds. A SMILES file has a line ``SMILES<tab>id`` for each *valid* molecule; without ids the
+    second column is the position among all molecules written, from 0. ``count`` of a reopened
+    SMILES file therefore counts its lines, not the molecules that were passed.
+
+    Examples
+    --------
+    >>> with open_writer("samples.sdf") as writer:          # doctest: +SKIP
+    ...     for batch in batches:
+    ...         writer.write(batch)
+    """
+    if kind is None:
+        kind = file_format(path)
+        if str(path).lower().endswith(".gz"):
+            raise ValueError(f"{path}: gzipped files can be read but not written; drop the .gz")
+    count = 0
+    if append and os.path.exists(path):
+        count, length = complete_records(path, kind)
+        os.truncate(path, length)
+    stream = open(path, "a" if append else "w", encoding="utf-8", newline="\n")
+    return MoleculeWriter(stream, kind, count)
+
+
+def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
+    """Number of complete records in a file written here, and the bytes that they take.
+
+    Raises
+    ------
+    MoleculeError
+        If an XYZ file has something else where an atom count must stand.
+    """
+    count = length = position = 0
+    pending = None
+    with open(path, "rb") as stream:
+        for line in stream:
+            position += len(line)
+            if not line.endswith(b"\n"):
+                break
+            if kind == "xyz":
+                # Lines still missing from the frame: the comment and the atoms.
+                if pending is None and not line.strip().isdigit():
+                    raise MoleculeError(
+                        f"{path}: cannot append after {line.strip()[:40]!r}, which is no atom count"
+                    )
+                pending = int(line) + 1 if pending is None else pending - 1
+                done = pending == 0
+            else:
+                done = kind == "smi" or line.rstrip() == RECORD_END.encode()
+            if done:
+                count, length, pending = count + 1, position, None
+    return count, length
+
+
+def _format_sdf(batch: MoleculeBatch, first: int) -> str:
+    # The bonds are needed here, so the molecules are not taken from the cached SMILES.
+    text = []
+    for i in range(len(batch)):
+        numbers, positions = batch.atoms(i)
+        mol = rebuild(numbers, positions)
+        tags = _tags(batch, i, smiles_of(mol))
+        text.append(format_sdf(numbers, positions, mol, _name(batch, i), tags))
+    return "".join(text)
+
+
+def _format_xyz(batch: MoleculeBatch, first: int) -> str:
+    return "".join(
+        format_xyz(*batch.atoms(i), _name(batch, i), _tags(batch, i, smiles))
+        for i, smiles in enumerate(batch.smiles)
+    )
+
+
+def _format_smi(batch: MoleculeBatch, first: int) -> str:
+    return "".join(
+        f"{smiles}\t{' '.join(_name(batch, i).split()) or first + i}\n"
+        for i, smiles in enumerate(batch.smiles)
+        if smiles is not None
+    )
+
+
+def _name(batch: MoleculeBatch, i: int) -> str:
+    return batch.ids[i] if batch.ids is not None else ""
+
+
+def _tags(batch: MoleculeBatch, i: int, smiles: str | None) -> dict[str, str]:
+    tags = {} if smiles is None else {SMILES_TAG: smiles}
+    tags[CHARGE_TAGS[0]] = str(int(batch.charges[i]))
+    for name, values in batch.properties.items():
+        # A property of the same name would overwrite the derived tag and read back differently.
+        if name not in tags:
+            tags[name] = as_text(values[i])
+    return tags

@@ -1,0 +1,454 @@
+"""MoleculeBatch: many molecules as ragged arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rdkit import Chem
+
+from deepchem_ead.chem import files, ragged
+from deepchem_ead.chem.rdkit_io import arrays_from_mol, rebuild, smiles_of
+from deepchem_ead.chem.records import columns
+from deepchem_ead.errors import MoleculeError
+
+if TYPE_CHECKING:
+    import deepchem
+    import py3Dmol
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MoleculeBatch:
+    """N molecules: elements and coordinates one after another, without padding or bonds.
+
+    The arrays are read-only and slices share them. Make batches with :meth:`from_arrays`,
+    :meth:`from_rdkit`, :meth:`from_padded`, :meth:`read` or :meth:`concatenate`. Molecules without
+    atoms and coordinates that are not finite are accepted, because samples of a generator may be
+    broken; whatever feeds training refuses them.
+
+    Attributes
+    ----------
+    atomic_numbers : numpy.ndarray
+        int16, shape (A,).
+    coordinates : numpy.ndarray
+        Angstrom, float32, shape (A, 3).
+    offsets : numpy.ndarray
+        int64, shape (N+1,): molecule i has the atoms ``offsets[i]:offsets[i+1]``.
+    charges : numpy.ndarray
+        Total charge of each molecule, int64, shape (N,).
+    properties : dict of numpy.ndarray
+        One value a molecule, each of shape (N,).
+    ids : list of str or None
+        Name of each molecule.
+    info : dict
+        How the molecules were made; the same for all of them.
+
+    Examples
+    --------
+    >>> water = [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]
+    >>> batch = MoleculeBatch.from_arrays([[8, 1, 1]], [water])
+    >>> len(batch), batch.smiles
+    (1, ['O'])
+    """
+
+    atomic_numbers: np.ndarray
+    coordinates: np.ndarray
+    offsets: np.ndarray
+    charges: np.ndarray
+    properties: dict[str, np.ndarray] = field(default_factory=dict)
+    ids: list[str] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    _smiles: list[str | None] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("atomic_numbers", "coordinates", "offsets", "charges"):
+            object.__setattr__(self, name, ragged.read_only(getattr(self, name)))
+        locked = {name: ragged.read_only(values) for name, values in self.properties.items()}
+        object.__setattr__(self, "properties", locked)
+
+    # ------------------------------------------------------------------ making batches
+
+    @classmethod
+    def from_arrays(
+        cls,
+        numbers: Sequence[Any],
+        positions: Sequence[Any],
+        charges: Any = None,
+        properties: dict[str, Any] | None = None,
+        ids: Sequence[str] | None = None,
+        info: dict[str, Any] | None = None,
+    ) -> MoleculeBatch:
+        """Batch from one array of atomic numbers and one of coordinates for each molecule.
+
+        Parameters
+        ----------
+        numbers : sequence of (n,) int arrays
+            Atomic numbers, 1 to 118.
+        positions : sequence of (n, 3) float arrays
+            Angstrom; NaN and infinity are kept.
+        charges : (N,) ints, optional
+            Total charges; 0 by default.
+        properties : dict of (N,) arrays, optional
+            Numbers or text, one value a molecule.
+        ids : sequence of str, optional
+            One name a molecule.
+        info : dict, optional
+            How the molecules were made.
+
+        Raises
+        ------
+        MoleculeError
+            If shapes do not fit or an atomic number does not exist; names the molecule.
+        """
+        flat_numbers, flat_positions, offsets = ragged.flatten(numbers, positions)
+        n = len(offsets) - 1
+        return cls(
+            flat_numbers,
+            flat_positions,
+            offsets,
+            ragged.as_charges(charges, n),
+            ragged.as_properties(properties or {}, n),
+            ragged.as_ids(ids, n),
+            dict(info or {}),
+        )
+
+    @classmethod
+    def from_rdkit(cls, mols: Iterable[Chem.Mol], conformer_id: int = -1) -> MoleculeBatch:
+        """Batch from RDKit molecules with explicit hydrogens and a 3D conformer.
+
+        The total formal charges are kept; the names become ids if any molecule has one.
+
+        Parameters
+        ----------
+        mols : iterable of rdkit.Chem.Mol
+            They need not be sanitised.
+        conformer_id : int
+            Conformer to take of each; -1 is the first one.
+
+        Raises
+        ------
+        MoleculeError
+            If a molecule has implicit hydrogens, no 3D conformer or a dummy atom; names it.
+        """
+        if isinstance(mols, Chem.Mol):
+            mols = [mols]
+        arrays, names = [], []
+        for i, mol in enumerate(mols):
+            name = mol.GetProp("_Name") if mol is not None and mol.HasProp("_Name") else ""
+            try:
+                arrays.append(arrays_from_mol(mol, conformer_id))
+            except MoleculeError as error:
+                label = f" ({name})" if name else ""
+                raise MoleculeError(f"molecule {i}{label} {error}") from None
+            names.append(name)
+        return cls.from_arrays(
+            [a.numbers for a in arrays],
+            [a.positions for a in arrays],
+            charges=[a.charge for a in arrays],
+            ids=names if any(names) else None,
+        )
+
+    @classmethod
+    def from_padded(
+        cls,
+        X: np.ndarray,
+        charges: Any = None,
+        properties: dict[str, Any] | None = None,
+        ids: Sequence[str] | None = None,
+        info: dict[str, Any] | None = None,
+    ) -> MoleculeBatch:
+        """Batch from the dense dataset layout.
+
+        Parameters
+        ----------
+        X : numpy.ndarray
+            Shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number; rows with atomic
+            number 0 are padding.
+        charges, properties, ids, info
+            As in :meth:`from_arrays`.
+
+        Raises
+        ------
+        MoleculeError
+            If X has another shape or an atomic number does not exist; names the molecule.
+        """
+        numbers, coordinates, offsets = ragged.from_padded(X)
+        n = len(offsets) - 1
+        return cls(
+            numbers,
+            coordinates,
+            offsets,
+            ragged.as_charges(charges, n),
+            ragged.as_properties(properties or {}, n),
+            ragged.as_ids(ids, n),
+            dict(info or {}),
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, on_error: str = "raise") -> MoleculeBatch:
+        """Read a molecule file.
+
+        SDF tags and extended-XYZ keys become :attr:`properties` (a missing number is NaN, a missing
+        text ""), title lines and the key ``id`` become :attr:`ids`, formal charges or the tag
+        ``charge`` become :attr:`charges`. The tag ``SMILES`` is not kept: it follows from the
+        coordinates.
+
+        Parameters
+        ----------
+        path : path
+            ``.sdf``, ``.mol``, ``.xyz`` or ``.extxyz``, each also with ``.gz``.
+        on_error : {"raise", "skip"}
+            "skip" leaves bad records out and lists them in one warning.
+
+        Raises
+        ------
+        MoleculeError
+            If a record is bad (file, record number from 1, reason) or the file holds no molecule.
+        """
+        records = files.read_records(path, on_error)
+        names = [record.name for record in records]
+        return cls.from_arrays(
+            [record.numbers for record in records],
+            [record.positions for record in records],
+            charges=[record.charge for record in records],
+            properties=columns([record.tags for record in records]),
+            ids=names if any(names) else None,
+            info={"source": os.fspath(path)},
+        )
+
+    @classmethod
+    def concatenate(cls, batches: Iterable[MoleculeBatch]) -> MoleculeBatch:
+        """Join batches; entries of :attr:`info` on which they do not all agree are dropped.
+
+        Raises
+        ------
+        ValueError
+            If some batches have ids or a property and others do not (empty batches aside).
+        """
+        batches = [batch for batch in batches if len(batch)]
+        if not batches:
+            return cls.from_arrays([], [])
+        first = batches[0]
+        for i, batch in enumerate(batches):
+            if batch.properties.keys() != first.properties.keys():
+                raise ValueError(
+                    f"batch {i} has the properties {sorted(batch.properties)}, the first one "
+                    f"{sorted(first.properties)}; give all of them the same ones"
+                )
+            if (batch.ids is None) != (first.ids is None):
+                raise ValueError(f"only one of batches 0 and {i} has ids; give ids to all or none")
+        smiles = [batch._smiles for batch in batches]
+        starts = np.cumsum([0] + [len(batch.atomic_numbers) for batch in batches[:-1]])
+        offsets = [b.offsets[1:] + s for b, s in zip(batches, starts, strict=True)]
+        return cls(
+            np.concatenate([b.atomic_numbers for b in batches]),
+            np.concatenate([b.coordinates for b in batches]),
+            np.concatenate([np.zeros(1, dtype=np.int64), *offsets]),
+            np.concatenate([b.charges for b in batches]),
+            {k: np.concatenate([b.properties[k] for b in batches]) for k in first.properties},
+            None if first.ids is None else [name for b in batches for name in b.ids],
+            {k: v for k, v in first.info.items() if all(_same(b.info, k, v) for b in batches)},
+            None if None in smiles else [text for part in smiles for text in part],
+        )
+
+    # ------------------------------------------------------------------ looking inside
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        return f"MoleculeBatch({len(self)} molecules, {len(self.atomic_numbers)} atoms)"
+
+    def __iter__(self) -> Iterator[MoleculeBatch]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> MoleculeBatch:
+        """Molecules by index, slice, index array or bool mask: always a MoleculeBatch."""
+        if isinstance(key, (int, np.integer)):
+            i = range(len(self))[key]
+            key = slice(i, i + 1)
+        chosen = ragged.as_selection(key, len(self))
+        atoms, offsets = ragged.select(self.offsets, chosen)
+        index = chosen if isinstance(chosen, slice) else chosen.tolist()
+        return MoleculeBatch(
+            self.atomic_numbers[atoms],
+            self.coordinates[atoms],
+            offsets,
+            self.charges[chosen],
+            {name: values[chosen] for name, values in self.properties.items()},
+            _pick(self.ids, index),
+            self.info,
+            _pick(self._smiles, index),
+        )
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of atoms of each molecule, int64, shape (N,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def numbers(self) -> list[np.ndarray]:
+        """Atomic numbers of each molecule: int16 arrays of shape (n,)."""
+        return [self.atomic_numbers[a:b] for a, b in self._bounds()]
+
+    @property
+    def positions(self) -> list[np.ndarray]:
+        """Coordinates of each molecule in Angstrom: float32 arrays of shape (n, 3)."""
+        return [self.coordinates[a:b] for a, b in self._bounds()]
+
+    def atoms(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Atomic numbers (n,) and coordinates (n, 3) in Angstrom of molecule i."""
+        i = range(len(self))[i]
+        a, b = int(self.offsets[i]), int(self.offsets[i + 1])
+        return self.atomic_numbers[a:b], self.coordinates[a:b]
+
+    def _bounds(self) -> Iterator[tuple[int, int]]:
+        offsets = self.offsets.tolist()
+        return zip(offsets[:-1], offsets[1:], strict=True)
+
+    # ------------------------------------------------------------------ chemistry
+
+    def to_rdkit(self) -> list[Chem.Mol | None]:
+        """Sanitised RDKit molecules with conformer, bonds rebuilt from distances by EDM's tables.
+
+        Returns
+        -------
+        list of rdkit.Chem.Mol or None
+            None where the molecule is invalid: no atoms, coordinates that are not finite, an
+            element without tabulated bond lengths, or an impossible valence.
+        """
+        mols = [rebuild(n, p) for n, p in zip(self.numbers, self.positions, strict=True)]
+        if self.ids is not None:
+            for mol, name in zip(mols, self.ids, strict=True):
+                if mol is not None:
+                    mol.SetProp("_Name", name)
+        return mols
+
+    @property
+    def smiles(self) -> list[str | None]:
+        """Canonical SMILES of each whole molecule without explicit hydrogens; None where invalid.
+
+        All fragments are kept, separated by dots. As in EDM (Hoogeboom et al., arXiv:2203.17003)
+        atoms with too few bonds count as completed by hydrogens: a CH3 radical reads ``C``.
+        Computed once and kept.
+        """
+        if self._smiles is None:
+            found = [
+                smiles_of(rebuild(n, p)) for n, p in zip(self.numbers, self.positions, strict=True)
+            ]
+            object.__setattr__(self, "_smiles", found)
+        return list(self._smiles)
+
+    # ------------------------------------------------------------------ writing
+
+    def to_padded(self, max_atoms: int | None = None) -> np.ndarray:
+        """Dense float32 array (N, max_atoms, 4): x, y, z (Angstrom, centred on the mean of the real
+        atoms), atomic number; padding rows are 0.
+
+        Parameters
+        ----------
+        max_atoms : int, optional
+            Rows for each molecule; by default the size of the largest one.
+
+        Raises
+        ------
+        MoleculeError
+            If a molecule has more atoms; names it.
+        """
+        return ragged.to_padded(self.atomic_numbers, self.coordinates, self.offsets, max_atoms)
+
+    def to_dataset(
+        self,
+        max_atoms: int | None = None,
+        tasks: Sequence[str] | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> deepchem.data.NumpyDataset:
+        """DeepChem dataset for training.
+
+        Parameters
+        ----------
+        max_atoms : int, optional
+            Rows for each molecule in X; by default the size of the largest one.
+        tasks : sequence of str, optional
+            Properties to use as labels.
+        ids : sequence of str, optional
+            Names of the rows. By default the SMILES of each molecule, "" where it is invalid.
+
+        Returns
+        -------
+        deepchem.data.NumpyDataset
+            X as :meth:`to_padded` gives it; y float32 (N, tasks), or zeros (N, 1) without tasks;
+            w ones.
+
+        Raises
+        ------
+        MoleculeError
+            If molecules have no atoms or coordinates that are not finite; lists their indices.
+        ValueError
+            If the batch is empty, a task is unknown, or a label is not finite.
+        """
+        from deepchem_ead.chem.dataset import numpy_dataset
+
+        return numpy_dataset(self, max_atoms, tasks, ids)
+
+    def to_sdf(self, path: str | os.PathLike) -> None:
+        """Write an SDF file with names, charges, SMILES and properties.
+
+        A molecule that does not sanitise gets a record with its atoms and no bonds. The file
+        appears complete or not at all (temporary file, then ``os.replace``). Atoms with too few
+        bonds are marked as having no further hydrogens, so that readers add none.
+        """
+        self._write(path, "sdf")
+
+    def to_xyz(self, path: str | os.PathLike) -> None:
+        """Write an extended XYZ file, atomically; ids, charges, SMILES and properties are keys."""
+        self._write(path, "xyz")
+
+    def to_smi(self, path: str | os.PathLike) -> None:
+        """Write ``SMILES<tab>id`` for each valid molecule, atomically; without ids the index."""
+        self._write(path, "smi")
+
+    def _write(self, path: str | os.PathLike, kind: str) -> None:
+        with files.atomic_path(path) as temporary:
+            with files.open_writer(temporary, kind=kind) as writer:
+                writer.write(self)
+
+    # ------------------------------------------------------------------ looking at molecules
+
+    def view(self, i: int = 0, width: int = 480, height: int = 360) -> py3Dmol.view:
+        """Interactive 3D view of molecule i (py3Dmol); shows itself in a notebook.
+
+        Raises
+        ------
+        MoleculeError
+            If the molecule has no atoms or coordinates that are not finite.
+        """
+        from deepchem_ead.viz.drawing import view_molecule
+
+        return view_molecule(self[i], width=width, height=height)
+
+    def grid(self, path: str | os.PathLike, n: int = 24, columns: int | None = None) -> Path:
+        """Write a PNG with 2D drawings of the first ``n`` molecules and return its path.
+
+        Raises
+        ------
+        ValueError
+            If the batch is empty or n < 1.
+        """
+        from deepchem_ead.viz.drawing import draw_grid
+
+        return draw_grid(self, path, n=n, columns=columns)
+
+
+def _pick(values: list | None, index: slice | list[int]) -> list | None:
+    if values is None or isinstance(index, slice):
+        return None if values is None else values[index]
+    return [values[i] for i in index]
+
+
+def _same(info: dict[str, Any], key: str, value: Any) -> bool:
+    return key in info and bool(np.array_equal(info[key], value))

@@ -1,0 +1,195 @@
+"""From RDKit molecules to plain arrays and back.
+
+The way back knows only elements and coordinates: bonds are rebuilt from distances with EDM's tables
+(Hoogeboom et al., arXiv:2203.17003), so generated and reference molecules are judged alike.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders
+from deepchem_ead.chem.elements import Vocabulary
+from deepchem_ead.errors import MoleculeError
+
+# Marks a rebuilt molecule with its number of atoms: the implicit hydrogens that EDM's rules allow
+# it are not atoms that somebody forgot.
+_REBUILT = "_deepchem_ead_rebuilt_atoms"
+
+_QM9 = Vocabulary.parse("qm9")
+_GEOM = Vocabulary.parse("geom")
+
+# What RDKit raises on impossible molecules: sanitisation errors are ValueErrors, broken invariants
+# RuntimeErrors.
+_RDKIT_ERRORS = (ValueError, RuntimeError)
+
+
+class AtomArrays(NamedTuple):
+    """One molecule as arrays.
+
+    Attributes
+    ----------
+    numbers : numpy.ndarray
+        Atomic numbers, int16, shape (n,).
+    positions : numpy.ndarray
+        Angstrom, float64, shape (n, 3).
+    charge : int
+        Total charge.
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    charge: int
+
+
+def arrays_from_mol(mol: Chem.Mol, conformer_id: int = -1) -> AtomArrays:
+    """Atomic numbers, coordinates and total formal charge of an RDKit molecule.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Molecule with explicit hydrogens and a 3D conformer. It need not be sanitised. Hydrogens are
+        not judged in a molecule that :func:`rebuild` made, nor in one of several atoms without any
+        bond (bare coordinates).
+    conformer_id : int
+        Conformer to take; -1 is the first one.
+
+    Raises
+    ------
+    MoleculeError
+        If there is no such 3D conformer, or an atom has implicit hydrogens or no element.
+    """
+    if mol is None:
+        raise MoleculeError("is None: RDKit could not read it")
+    n = mol.GetNumAtoms()
+    numbers = np.fromiter((a.GetAtomicNum() for a in mol.GetAtoms()), dtype=np.int16, count=n)
+    if n and numbers.min() < 1:
+        atom = int(numbers.argmin())
+        raise MoleculeError(f"atom {atom} is a dummy or query atom without an element")
+    positions = _positions(mol, conformer_id)
+    complete = mol.HasProp(_REBUILT) and mol.GetIntProp(_REBUILT) == n
+    if not complete and (n == 1 or mol.GetNumBonds()):
+        _refuse_implicit_hydrogens(mol)
+    return AtomArrays(numbers, positions, Chem.GetFormalCharge(mol))
+
+
+def _positions(mol: Chem.Mol, conformer_id: int) -> np.ndarray:
+    n = mol.GetNumAtoms()
+    if n == 0:
+        return np.zeros((0, 3))
+    if mol.GetNumConformers() == 0:
+        raise MoleculeError(
+            "has no conformer; give it 3D coordinates, for example with "
+            "AllChem.EmbedMolecule(Chem.AddHs(mol))"
+        )
+    try:
+        conformer = mol.GetConformer(conformer_id)
+    except ValueError:
+        known = [c.GetId() for c in mol.GetConformers()]
+        raise MoleculeError(f"has no conformer {conformer_id} (it has {known})") from None
+    # Up to three atoms always lie in a plane: a missing 3D flag says nothing about them.
+    if n > 3 and not conformer.Is3D():
+        raise MoleculeError(
+            "has a flat 2D drawing instead of a 3D conformer; embed it in 3D, or mark the "
+            "conformer with Set3D(True) if it really is planar"
+        )
+    return np.asarray(conformer.GetPositions(), dtype=np.float64).reshape(n, 3)
+
+
+def _refuse_implicit_hydrogens(mol: Chem.Mol) -> None:
+    if mol.NeedsUpdatePropertyCache():
+        mol = Chem.Mol(mol)
+        mol.UpdatePropertyCache(strict=False)
+    for atom in mol.GetAtoms():
+        missing = atom.GetTotalNumHs()
+        if missing:
+            raise MoleculeError(
+                f"atom {atom.GetIdx()} ({atom.GetSymbol()}) has {missing} hydrogen(s) without "
+                "coordinates; make them explicit with Chem.AddHs(mol, addCoords=True)"
+            )
+
+
+def bond_vocabulary(numbers: np.ndarray) -> str | None:
+    """Which of EDM's bond tables holds all these elements: "qm9", else "geom", else None."""
+    if _QM9.contains(numbers).all():
+        return "qm9"
+    return "geom" if _GEOM.contains(numbers).all() else None
+
+
+def rebuild_unsanitized(numbers: np.ndarray, positions: np.ndarray) -> Chem.RWMol | None:
+    """Molecule with bonds from distances, before any chemical check.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        Atomic numbers, shape (n,).
+    positions : numpy.ndarray
+        Angstrom, shape (n, 3).
+
+    Returns
+    -------
+    rdkit.Chem.RWMol or None
+        None if there are no atoms, a coordinate is not finite, or the bond tables lack an element.
+    """
+    if len(numbers) == 0 or not np.isfinite(positions).all():
+        return None
+    vocabulary = bond_vocabulary(numbers)
+    if vocabulary is None:
+        return None
+    orders = bond_orders(numbers, positions, vocabulary=vocabulary)
+    return molecule_from_orders(numbers, orders, positions)
+
+
+def rebuild(numbers: np.ndarray, positions: np.ndarray) -> Chem.Mol | None:
+    """Sanitised molecule with bonds from distances and the coordinates as conformer.
+
+    As in EDM there are no formal charges, and an atom with too few bonds is completed by implicit
+    hydrogens instead of being refused (the ``strict`` metrics refuse it).
+
+    Returns
+    -------
+    rdkit.Chem.Mol or None
+        None where :func:`rebuild_unsanitized` gives None and where sanitisation fails.
+    """
+    mol = rebuild_unsanitized(numbers, positions)
+    if mol is None:
+        return None
+    with rdBase.BlockLogs():
+        try:
+            Chem.SanitizeMol(mol)
+        except _RDKIT_ERRORS:
+            return None
+    mol.SetIntProp(_REBUILT, len(numbers))
+    return mol.GetMol()
+
+
+def smiles_of(mol: Chem.Mol | None) -> str | None:
+    """Canonical SMILES of a sanitised molecule with its explicit hydrogens removed.
+
+    It carries no stereo labels, because the rebuilt molecules have none. None stays None.
+    """
+    if mol is None:
+        return None
+    with rdBase.BlockLogs():
+        try:
+            return Chem.MolToSmiles(Chem.RemoveHs(mol))
+        except _RDKIT_ERRORS:
+            return None
+
+
+def bare_molecule(numbers: np.ndarray, positions: np.ndarray) -> Chem.Mol:
+    """Atoms and coordinates without bonds, marked so that no reader adds hydrogens to them."""
+    mol = Chem.RWMol()
+    for number in numbers:
+        atom = Chem.Atom(int(number))
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    conformer = Chem.Conformer(len(numbers))
+    if len(numbers):
+        conformer.SetPositions(np.asarray(positions, dtype=np.float64))
+    mol.AddConformer(conformer)
+    mol.UpdatePropertyCache(strict=False)
+    return mol.GetMol()

@@ -1,0 +1,282 @@
+"""EGNN, the equivariant graph network of EDM, on flat atoms without padding."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from deepchem_ead.denoisers import edge_torch
+from deepchem_ead.denoisers.edge_weights import EdgeWeights
+from deepchem_ead.diffusion.layout import AtomLayout
+
+try:
+    from deepchem_ead.denoisers import native
+except ImportError:  # the compiled kernel is an optional part of the package
+    native = None
+
+logger = logging.getLogger(__name__)
+
+# Without gradients, node-level maps are computed in blocks of exactly this many rows (the last one
+# filled up with zeros), so that an atom's result does not depend, to the last bit, on how many
+# other atoms are in the batch. None computes all rows at once.
+ROWS_PER_BLOCK: int | None = 64
+
+
+class EGNN(nn.Module):
+    r"""E(3)-equivariant denoiser: EDM's network, parameter for parameter.
+
+    Each of the ``n_layers`` blocks updates features, then coordinates::
+
+        m_ij = mlp_e(h_i, h_j, |x_i - x_j|^2, |x0_i - x0_j|^2)
+        h_i <- h_i + mlp_h(h_i, sum_j sigmoid(w . m_ij + b) m_ij)
+        x_i <- x_i + sum_j r tanh(mlp_x(h_i, h_j, ...)) (x_i - x_j) / (|x_i - x_j| + c)
+
+    between a linear embedding of the input features and a linear read-out (EDM, Hoogeboom et al.,
+    arXiv:2203.17003, with inv_sublayers 1, attention, tanh, sum aggregation and normalization
+    factor 1). The first linear map of mlp_e and mlp_x is computed per atom, not per pair:
+    W (h_i, h_j, d, d0) = W_a h_i + W_b h_j + d c_d + d0 c_0.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Invariant features of an atom, read and returned.
+    n_layers, n_features : int
+        Blocks and hidden width (EDM's QM9 network: 9 and 256).
+    coords_range : float
+        r, bound of one pair's pull in each block, in the unit of the coordinates.
+    norm_constant : float
+        c above.
+    backend : {"auto", "torch", "native"}
+        Who computes the pairs. "auto" takes the compiled kernel where it can run and PyTorch
+        elsewhere; "native" insists.
+    precision : {"auto", "fp32", "bf16"}
+        "auto" is "fp32": exact single precision. "bf16" multiplies matrices of the pairs in
+        bfloat16 (native kernel only) and is never chosen unless asked for; the PyTorch path then
+        stays exact and ``active_backend`` says so.
+
+    Notes
+    -----
+    Without gradients an atom's output is a function of its own molecule alone, bit for bit: a
+    molecule gives the same numbers alone and in any batch (same machine, same number of threads,
+    same backend). With gradients enabled, results agree to rounding only.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from deepchem_ead.denoisers import EGNN
+    >>> from deepchem_ead.diffusion.layout import AtomLayout
+    >>> layout = AtomLayout.from_counts([3, 5])
+    >>> network = EGNN(in_features=6, out_features=5, n_layers=2, n_features=32)
+    >>> dx, h = network(torch.randn(8, 3), torch.randn(8, 6), layout)
+    >>> dx.shape, h.shape
+    (torch.Size([8, 3]), torch.Size([8, 5]))
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_layers: int,
+        n_features: int,
+        coords_range: float = 15.0,
+        norm_constant: float = 1.0,
+        backend: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        super().__init__()
+        if backend not in ("auto", "torch", "native"):
+            raise ValueError(f'backend is {backend!r}; choose "auto", "torch" or "native"')
+        if precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f'precision is {precision!r}; choose "auto", "fp32" or "bf16"')
+        self.in_features = in_features
+        self.out_features = out_features
+        self.n_layers = n_layers
+        self.n_features = n_features
+        self.coords_range = coords_range
+        self.norm_constant = norm_constant
+        self.backend = backend
+        self.precision = precision
+        self.embedding = nn.Linear(in_features, n_features)
+        self.blocks = nn.ModuleList(EGNNBlock(n_features) for _ in range(n_layers))
+        self.embedding_out = nn.Linear(n_features, out_features)
+        self._announced = False
+
+    @property
+    def active_backend(self) -> str:
+        """Which implementation computes the pairs of float32 tensors on the CPU, and why."""
+        return self._choose_backend()[1]
+
+    def _choose_backend(self) -> tuple[str | None, str]:
+        """Precision of the native kernel, or None for PyTorch, and the reason in words."""
+        wanted = "fp32" if self.precision == "auto" else self.precision
+        exact = "; computes in fp32 although bf16 was asked for" if wanted == "bf16" else ""
+        if self.backend == "torch":
+            return None, f"torch (asked for{exact})"
+        if native is not None and native.available(self.n_features, wanted):
+            return wanted, f"native {wanted}"
+        reason = (
+            "the native kernel is not part of this installation"
+            if native is None
+            else f"the native {wanted} kernel cannot run here with {self.n_features} features"
+        )
+        if self.backend == "native":
+            raise RuntimeError(f'backend="native": {reason}; use backend="auto" or "torch"')
+        return None, f"torch ({reason}{exact})"
+
+    def _edge_functions(self, x: Tensor) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+        if x.dtype != torch.float32 or x.device.type != "cpu":
+            if self.backend == "native":
+                raise RuntimeError(
+                    f'backend="native" computes float32 on the CPU, not {x.dtype} on {x.device}; '
+                    'use backend="auto"'
+                )
+            return edge_torch.messages, edge_torch.coordinate_updates
+        precision, reason = self._choose_backend()
+        if not self._announced:
+            logger.info("EGNN edge functions: %s", reason)
+            self._announced = True
+        if precision is None:
+            return edge_torch.messages, edge_torch.coordinate_updates
+
+        def messages(*args):
+            return native.messages(*args, precision=precision)
+
+        def coordinate_updates(*args):
+            return native.coordinate_updates(*args, precision=precision)
+
+        return messages, coordinate_updates
+
+    def forward(self, x: Tensor, h: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
+        """Displacement and features predicted for each atom.
+
+        Parameters
+        ----------
+        x : Tensor, (A, 3)
+            Network coordinates.
+        h : Tensor, (A, in_features)
+            Invariant features, including the noise level and any condition.
+        layout : AtomLayout
+            Which atoms form a molecule.
+
+        Returns
+        -------
+        dx : Tensor, (A, 3)
+            Final minus input coordinates, not centred. Rotates and reflects with x, ignores shifts.
+        h_out : Tensor, (A, out_features)
+            Invariant.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit the layout or the network.
+        """
+        n_nodes = layout.n_nodes
+        if x.shape != (n_nodes, 3) or h.shape != (n_nodes, self.in_features):
+            raise ValueError(
+                f"x {tuple(x.shape)} and h {tuple(h.shape)} do not fit {n_nodes} atoms with "
+                f"{self.in_features} features: expected ({n_nodes}, 3) and "
+                f"({n_nodes}, {self.in_features})"
+            )
+        messages, coordinate_updates = self._edge_functions(x)
+        x0 = x
+        h = by_rows(self.embedding, h)
+        for block in self.blocks:
+            message = block.message
+            u, v = message.project(h)
+            received = messages(u, v, x, x0, layout, message.edge_weights())
+            h = message.update(h, received)
+            update = block.coordinates
+            u, v = update.project(h)
+            x = x + coordinate_updates(
+                u, v, x, x0, layout, update.edge_weights(), self.coords_range, self.norm_constant
+            )
+        return x - x0, by_rows(self.embedding_out, h)
+
+
+class EGNNBlock(nn.Module):
+    """One message pass and one coordinate update."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.message = MessagePass(n_features)
+        self.coordinates = CoordinateUpdate(n_features)
+
+
+class MessagePass(nn.Module):
+    """Parameters of EDM's graph convolution with attention (``gcl_0`` there)."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        f = n_features
+        self.edge_mlp = nn.Sequential(
+            nn.Linear(2 * f + 2, f), nn.SiLU(), nn.Linear(f, f), nn.SiLU()
+        )
+        self.node_mlp = nn.Sequential(nn.Linear(2 * f, f), nn.SiLU(), nn.Linear(f, f))
+        self.att_mlp = nn.Sequential(nn.Linear(f, 1), nn.Sigmoid())
+
+    def project(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Node values u (with the bias) and v of the first edge map."""
+        return _project(self.edge_mlp[0], h)
+
+    def edge_weights(self) -> EdgeWeights:
+        """Parameters behind the first map, as the edge functions take them."""
+        attention = self.att_mlp[0]
+        return _edge_weights(self.edge_mlp, attention.weight, attention.bias)
+
+    def update(self, h: Tensor, received: Tensor) -> Tensor:
+        """New features of each atom from its own and the messages it received."""
+
+        def node_update(h: Tensor, received: Tensor) -> Tensor:
+            return h + self.node_mlp(torch.cat([h, received], 1))
+
+        return by_rows(node_update, h, received)
+
+
+class CoordinateUpdate(nn.Module):
+    """Parameters of EDM's coordinate update (``gcl_equiv`` there)."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        f = n_features
+        last = nn.Linear(f, 1, bias=False)
+        # Coordinates start out (almost) unmoved: the network begins near "no noise predicted".
+        nn.init.xavier_uniform_(last.weight, gain=0.001)
+        self.coord_mlp = nn.Sequential(
+            nn.Linear(2 * f + 2, f), nn.SiLU(), nn.Linear(f, f), nn.SiLU(), last
+        )
+
+    def project(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Node values u (with the bias) and v of the first edge map."""
+        return _project(self.coord_mlp[0], h)
+
+    def edge_weights(self) -> EdgeWeights:
+        """Parameters behind the first map, as the edge functions take them."""
+        return _edge_weights(self.coord_mlp, self.coord_mlp[4].weight, None)
+
+
+def _project(first: nn.Linear, h: Tensor) -> tuple[Tensor, Tensor]:
+    f = first.out_features
+    own, other = first.weight[:, : 2 * f].split(f, 1)
+    u = by_rows(lambda rows: nn.functional.linear(rows, own, first.bias), h)
+    v = by_rows(lambda rows: nn.functional.linear(rows, other), h)
+    return u, v
+
+
+def _edge_weights(mlp: nn.Sequential, w_out: Tensor, b_out: Tensor | None) -> EdgeWeights:
+    c_d, c_0 = mlp[0].weight[:, -2:].unbind(1)
+    return EdgeWeights(c_d, c_0, mlp[2].weight, mlp[2].bias, w_out[0], b_out)
+
+
+def by_rows(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """Apply a row-wise function; without gradients in blocks of ``ROWS_PER_BLOCK`` rows."""
+    if torch.is_grad_enabled() or ROWS_PER_BLOCK is None:
+        return function(*inputs)
+    n_rows = inputs[0].shape[0]
+    padding = -n_rows % ROWS_PER_BLOCK
+    if padding:
+        inputs = tuple(nn.functional.pad(t, (0, 0, 0, padding)) for t in inputs)
+    blocks = zip(*(t.split(ROWS_PER_BLOCK) for t in inputs), strict=True)
+    return torch.cat([function(*block) for block in blocks])[:n_rows]

@@ -1,0 +1,166 @@
+"""A compiled CPU kernel for the edge functions of the EGNN.
+
+One fused pass over the edges, in C++ with AVX512 or AVX2: pre-activation, SiLU, matrix product,
+SiLU, read-out and the sum over neighbours, a few dozen edges at a time, so that nothing per edge
+ever reaches main memory except what the backward pass needs. The same functions in PyTorch are
+`deepchem_ead.denoisers.edge_torch`; that module is the specification, this one is the fast path.
+
+Number formats:
+
+``"fp32"``
+    Everything in float32.
+``"bf16"``
+    The operands of the three F x F matrix products (and the activations saved for the backward
+    pass) are rounded to bfloat16; sums, SiLU and everything else stay float32. Needs AVX512-BF16.
+
+The kernel is compiled with g++ on first use and cached (see `build`). ``DEEPCHEM_EAD_NATIVE=0``
+switches it off.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deepchem_ead.denoisers.edge_weights import EdgeWeights
+from deepchem_ead.denoisers.native.autograd import edge_function
+from deepchem_ead.denoisers.native.build import Kernel, kernel_or_reason
+from deepchem_ead.diffusion.layout import AtomLayout
+
+__all__ = ["available", "coordinate_updates", "messages", "status"]
+
+FEATURE_MULTIPLE = 32
+
+
+def _why_not(n_features: int, precision: str) -> str:
+    """Why the kernel cannot do this; empty if it can."""
+    if precision not in ("fp32", "bf16"):
+        raise ValueError(f"precision is {precision!r}; choose 'fp32' or 'bf16'")
+    kernel, reason = kernel_or_reason()
+    if kernel is None:
+        return reason
+    if n_features < FEATURE_MULTIPLE or n_features % FEATURE_MULTIPLE:
+        return f"{n_features} features are not a multiple of {FEATURE_MULTIPLE}"
+    if precision not in kernel.precisions:
+        return f"{precision} needs AVX512-BF16, the processor has {kernel.instructions}"
+    return ""
+
+
+def available(n_features: int, precision: str) -> bool:
+    """Whether the kernel runs here for this number of features and format.
+
+    Compiles the kernel if it is not in the cache yet (about ten seconds, once).
+
+    Raises
+    ------
+    ValueError
+        If `precision` is neither ``"fp32"`` nor ``"bf16"``.
+    """
+    return not _why_not(n_features, precision)
+
+
+def status() -> str:
+    """Which path is active and why, in one line."""
+    kernel, reason = kernel_or_reason()
+    if kernel is None:
+        return f"PyTorch ({reason})"
+    return f"native kernel, {kernel.instructions} ({' and '.join(kernel.precisions)})"
+
+
+def _kernel(n_features: int, precision: str) -> Kernel:
+    reason = _why_not(n_features, precision)
+    if reason:
+        raise RuntimeError(f"native edge kernel unavailable: {reason}; use the PyTorch backend")
+    kernel, _ = kernel_or_reason()
+    return kernel
+
+
+def messages(
+    u: Tensor,
+    v: Tensor,
+    x: Tensor,
+    x0: Tensor,
+    layout: AtomLayout,
+    weights: EdgeWeights,
+    precision: str = "fp32",
+) -> Tensor:
+    """Sum the attended messages of each atom's neighbours.
+
+    For ``a_ij = u_i + v_j + |x_i - x_j|^2 c_d + |x0_i - x0_j|^2 c_0`` and
+    ``m_ij = silu(w2 silu(a_ij) + b2)``, the sum over j != i of ``sigmoid(w_out.m_ij + b_out) m_ij``
+    (EDM, Hoogeboom et al., arXiv:2203.17003, equation 12 and appendix B, with its first linear map
+    split into parts that depend on one atom).
+
+    A molecule's result is bitwise the same whatever else is in the batch and however many threads
+    run. Differentiable once, with respect to every tensor; the gradients are reproducible.
+
+    Parameters
+    ----------
+    u, v : Tensor, (A, F)
+        Parts of the first linear map that depend on atom i (with its bias) and on atom j.
+    x, x0 : Tensor, (A, 3)
+        Current coordinates and input coordinates of the network.
+    layout : AtomLayout
+        Molecules of any size; one of a single atom gets zeros.
+    weights : EdgeWeights
+    precision : {"fp32", "bf16"}
+
+    Returns
+    -------
+    Tensor, (A, F)
+
+    Raises
+    ------
+    ValueError
+        If a tensor has another shape, type or device than described (all float32 on the CPU).
+    RuntimeError
+        If the kernel is not available.
+    """
+    return edge_function(
+        u, v, x, x0, layout, weights, coordinates=False, coords_range=0.0, norm_constant=0.0,
+        precision=precision, kernel=_kernel(u.shape[-1], precision),
+    )  # fmt: skip
+
+
+def coordinate_updates(
+    u: Tensor,
+    v: Tensor,
+    x: Tensor,
+    x0: Tensor,
+    layout: AtomLayout,
+    weights: EdgeWeights,
+    coords_range: float = 15.0,
+    norm_constant: float = 1.0,
+    precision: str = "fp32",
+) -> Tensor:
+    """Sum the displacements that each atom's neighbours give it.
+
+    With m_ij as in `messages`, the sum over j != i of ``coords_range tanh(w_out.m_ij) (x_i - x_j) /
+    (sqrt(|x_i - x_j|^2 + 1e-8) + norm_constant)`` (EDM, Hoogeboom et al., arXiv:2203.17003,
+    equation 12 and appendix B).
+
+    Parameters
+    ----------
+    u, v, x, x0, layout, weights, precision
+        As in `messages`; ``weights.b_out`` must be None.
+    coords_range : float
+        Largest weight of one neighbour, in the units of x.
+    norm_constant : float
+        Added to the distance in the denominator, in the units of x.
+
+    Returns
+    -------
+    Tensor, (A, 3)
+
+    Raises
+    ------
+    ValueError
+        If a tensor has another shape, type or device than described, or there is a ``b_out``.
+    RuntimeError
+        If the kernel is not available.
+    """
+    if weights.b_out is not None:
+        raise ValueError("coordinate updates have no bias: weights.b_out must be None")
+    return edge_function(
+        u, v, x, x0, layout, weights, coordinates=True, coords_range=coords_range,
+        norm_constant=norm_constant, precision=precision, kernel=_kernel(u.shape[-1], precision),
+    )  # fmt: skip

@@ -1,0 +1,213 @@
+"""Compiles the edge kernel on first use and loads it.
+
+The compiled library is kept in a cache directory under a name made of a hash of the sources, the
+flags and the compiler, so that it is built once per machine and never used stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None
+
+logger = logging.getLogger(__name__)
+
+SOURCES = Path(__file__).parent
+# Contraction into fused multiply-adds is the kernel's own business: left to the compiler, it could
+# differ between a vectorised loop and its remainder, and results would depend on the batch.
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
+AVX2 = ("-mavx2", "-mfma")
+AVX512 = (*AVX2, "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl")
+INSTRUCTION_SETS = {"avx512-bf16": (*AVX512, "-mavx512bf16"), "avx512": AVX512, "avx2": AVX2}
+COMPILE_SECONDS = 300
+
+
+class BuildError(RuntimeError):
+    """The kernel cannot be built or does not run on this machine; the message says why."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loaded kernel library.
+
+    Attributes
+    ----------
+    library : ctypes.CDLL
+    instructions : str
+        Instruction set it was compiled for: a key of `INSTRUCTION_SETS`.
+    precisions : tuple of str
+        Number formats it offers.
+    """
+
+    library: ctypes.CDLL
+    instructions: str
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        return ("fp32", "bf16") if self.instructions == "avx512-bf16" else ("fp32",)
+
+
+def cache_directory() -> Path:
+    """Where compiled libraries are kept: ``DEEPCHEM_EAD_CACHE``, else the user's cache directory."""
+    chosen = os.environ.get("DEEPCHEM_EAD_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "deepchem_ead"
+
+
+def compiler() -> str:
+    """Path of the C++ compiler: ``CXX`` if set, else g++.
+
+    Raises
+    ------
+    BuildError
+        If there is none.
+    """
+    name = os.environ.get("CXX", "g++")
+    path = shutil.which(name)
+    if path is None:
+        raise BuildError(f"no C++ compiler: {name} is not on the PATH")
+    return path
+
+
+@contextlib.contextmanager
+def _locked(path: Path):
+    """Hold an exclusive lock on a file, so that parallel processes build once."""
+    with open(path, "w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield  # closing the file releases the lock
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BuildError(f"{command[0]} failed: {error}") from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise BuildError(f"{command[0]} failed: {lines[0] if lines else done.returncode}")
+    return done.stdout
+
+
+@lru_cache(maxsize=4)
+def _version(path: str) -> str:
+    return _run([path, "--version"])
+
+
+def compile_library(source: str, flags: tuple[str, ...]) -> Path:
+    """Compile a source file of this package, or find it in the cache.
+
+    Parameters
+    ----------
+    source : str
+        File name next to this module. All headers there count as its dependencies.
+    flags : tuple of str
+
+    Returns
+    -------
+    Path
+        The shared library.
+
+    Raises
+    ------
+    BuildError
+        If there is no compiler, it fails, or the cache cannot be written.
+    """
+    path = compiler()
+    key = hashlib.sha256()
+    for part in (_version(path), *flags):
+        key.update(part.encode() + b"\0")
+    for file in (SOURCES / source, *sorted(SOURCES.glob("*.h"))):
+        key.update(file.read_bytes())
+    name = f"{Path(source).stem}-{key.hexdigest()[:16]}"
+    try:
+        directory = cache_directory()
+        library = directory / f"{name}.so"
+        if library.exists():
+            return library
+        directory.mkdir(parents=True, exist_ok=True)
+        with _locked(directory / f"{name}.lock"):
+            if library.exists():  # built by another process meanwhile
+                return library
+            with tempfile.TemporaryDirectory(dir=directory) as scratch:
+                built = Path(scratch) / library.name
+                _run([path, *flags, str(SOURCES / source), "-o", str(built)])
+                os.replace(built, library)  # atomic: nobody ever sees half a library
+    except OSError as error:
+        raise BuildError(f"cannot build in {cache_directory()}: {error}") from error
+    return library
+
+
+def _load(library: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise BuildError(f"cannot load {library}: {error}") from error
+
+
+def best_instruction_set() -> str:
+    """The best instruction set the kernel knows and this processor has.
+
+    Raises
+    ------
+    BuildError
+        If the processor has none of them.
+    """
+    features = _load(compile_library("cpu_features.cpp", FLAGS)).cpu_features()
+    for bit, name in ((4, "avx512-bf16"), (2, "avx512"), (1, "avx2")):
+        if features & bit:
+            return name
+    raise BuildError("the processor has neither AVX512 nor AVX2")
+
+
+def load_kernel(instructions: str | None = None) -> Kernel:
+    """Build (or find) and load the edge kernel.
+
+    Parameters
+    ----------
+    instructions : str, optional
+        A key of `INSTRUCTION_SETS`; by default the best one the processor has.
+
+    Raises
+    ------
+    BuildError
+        If that is impossible on this machine.
+    """
+    name = instructions or best_instruction_set()
+    # PyTorch has loaded its libgomp already; -fopenmp resolves to that one, so both share a pool
+    # of threads instead of competing for the cores.
+    flags = (*FLAGS, "-fopenmp", *INSTRUCTION_SETS[name])
+    library = _load(compile_library("edge_kernel.cpp", flags))
+    kernel = Kernel(library, name)
+    for precision in kernel.precisions:
+        for direction in ("forward", "backward"):
+            function = getattr(library, f"{direction}_{precision}")
+            function.argtypes, function.restype = [ctypes.c_void_p], None
+    return kernel
+
+
+@lru_cache(maxsize=1)
+def kernel_or_reason() -> tuple[Kernel | None, str]:
+    """The kernel of this process, or None and why there is none (logged once)."""
+    if os.environ.get("DEEPCHEM_EAD_NATIVE", "1") == "0":
+        return None, "disabled by DEEPCHEM_EAD_NATIVE=0"
+    try:
+        return load_kernel(), ""
+    except BuildError as error:
+        logger.warning("native edge kernel unavailable, PyTorch runs instead: %s", error)
+        return None, str(error)

@@ -1,0 +1,30 @@
+"""The mathematics of asynchronous diffusion: pure functions on flat tensors."""
+
+from deepchem_ead.diffusion.frames import FRAMES, EDMFrame, QuotientFrame, project_noise
+from deepchem_ead.diffusion.kernels import (
+    dpm_solver_2m_step,
+    eta_step,
+    forward_step,
+    langevin_step,
+)
+from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
+from deepchem_ead.diffusion.levels import sample_levels
+from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess
+from deepchem_ead.diffusion.schedule import NoiseSchedule
+
+__all__ = [
+    "FRAMES",
+    "AtomLayout",
+    "Denoiser",
+    "DiffusionProcess",
+    "EDMFrame",
+    "NoiseSchedule",
+    "QuotientFrame",
+    "SizeGroup",
+    "dpm_solver_2m_step",
+    "eta_step",
+    "forward_step",
+    "langevin_step",
+    "project_noise",
+    "sample_levels",
+]

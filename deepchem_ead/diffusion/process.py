@@ -1,0 +1,106 @@
+"""The diffusion process: noising, denoising and the training loss, for any per-atom levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion.frames import Frame
+from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.schedule import NoiseSchedule
+
+#: ``denoiser(x (A, 3), h (A, F + 1), layout) -> (dx (A, 3), h_out (A, F + 1 or more))``
+Denoiser = Callable[[Tensor, Tensor, AtomLayout], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class DiffusionProcess:
+    """Positions and features under noise whose level each atom has for itself.
+
+    States are flat tensors (A, 3 + F) in variance-exploding form, ``w = x + tau eps``: positions in
+    Angstrom first, then scaled features.
+
+    Attributes
+    ----------
+    schedule : NoiseSchedule
+    frame : Frame
+        How translations are dealt with.
+    """
+
+    schedule: NoiseSchedule
+    frame: Frame
+
+    def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
+        """The noise of the process from independent standard normal draws (A, 3 + F)."""
+        return torch.cat([self.frame.noise(eps[:, :3], layout), eps[:, 3:]], 1)
+
+    def add_noise(self, clean: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
+        """``w = x + tau eps`` for clean data (A, 3 + F) and levels (A,)."""
+        return clean + self.schedule.tau_at(levels).to(clean.dtype).unsqueeze(1) * noise
+
+    def predict_noise(
+        self, denoiser: Denoiser, w: Tensor, levels: Tensor, layout: AtomLayout
+    ) -> Tensor:
+        """The denoiser's estimate of the noise, its positional part projected, (A, 3 + F).
+
+        The denoiser sees variance-preserving features and the level ``t / T`` of each node as one
+        more feature (EDM gives it the same number for all nodes).
+        """
+        alpha = self.schedule.alpha_at(levels)
+        x = self.frame.network_input(w[:, :3], alpha.to(w.dtype), layout)
+        time = (levels.to(torch.float64) / self.schedule.timesteps).to(w.dtype).unsqueeze(1)
+        h = torch.cat([w[:, 3:] * alpha.to(w.dtype).unsqueeze(1), time], 1)
+        dx, h_out = denoiser(x, h, layout)
+        eps_x = self.frame.project(dx, self.schedule.tau_at(levels), layout)
+        return torch.cat([eps_x, h_out[:, : w.shape[1] - 3]], 1)
+
+    def predict_clean(
+        self, denoiser: Denoiser, w: Tensor, levels: Tensor, layout: AtomLayout
+    ) -> Tensor:
+        """The estimate of the clean data, ``x_hat = w - tau eps_hat``, (A, 3 + F)."""
+        eps = self.predict_noise(denoiser, w, levels, layout)
+        return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
+
+    def loss(
+        self,
+        denoiser: Denoiser,
+        clean: Tensor,
+        levels: Tensor,
+        eps: Tensor,
+        layout: AtomLayout,
+        node_weight: Tensor | None = None,
+    ) -> Tensor:
+        """Denoising loss of each molecule: squared error of the noise per degree of freedom.
+
+        ``sum_i weight_i |eps_hat_i - eps_i|^2 / ((3 + F) n)``, both noises projected by the frame.
+
+        Parameters
+        ----------
+        denoiser : callable
+        clean : Tensor, (A, 3 + F)
+        levels : Tensor, (A,)
+        eps : Tensor, (A, 3 + F)
+            Independent standard normal draws.
+        layout : AtomLayout
+        node_weight : Tensor, (A,), optional
+            Weight of each node, 1 by default.
+
+        Returns
+        -------
+        Tensor, (B,)
+
+        References
+        ----------
+        EAD, arXiv:2603.10093, eq. 11; the normalisation is EDM's (arXiv:2203.17003, code).
+        """
+        noise = self.draw_noise(eps, layout)
+        w = self.add_noise(clean, levels, noise)
+        predicted = self.predict_noise(denoiser, w, levels, layout)
+        target_x = self.frame.project(noise[:, :3], self.schedule.tau_at(levels), layout)
+        error = (predicted - torch.cat([target_x, noise[:, 3:]], 1)).square().sum(1)
+        if node_weight is not None:
+            error = error * node_weight
+        return layout.sum(error) / (layout.counts.to(clean.dtype) * clean.shape[1])

@@ -1,0 +1,11 @@
+"""Exceptions that callers may want to catch by type."""
+
+from __future__ import annotations
+
+
+class MoleculeError(ValueError):
+    """A molecule given as input cannot be used; the message names it, the value and the remedy."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint or weight file is missing, damaged or belongs to another configuration."""

@@ -1,0 +1,256 @@
+"""``Molecule3DFeaturizer``: SMILES or RDKit molecules to padded arrays of positions and elements."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from deepchem.feat import MolecularFeaturizer
+from rdkit import Chem, rdBase
+
+from deepchem_ead.chem.elements import Vocabulary, symbol_of
+from deepchem_ead.chem.rdkit_io import arrays_from_mol
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.feat.embedding import embed, has_3d_conformer
+
+_CONFORMER_MODES = ("auto", "embed", "given")
+_LISTED_FAILURES = 10
+
+
+class Molecule3DFeaturizer(MolecularFeaturizer):
+    """Turns molecules into float32 arrays (max_atoms, 4): x, y, z and atomic number.
+
+    Positions are in Angstrom, centred on the mean of the atoms; padding rows are 0. Hydrogens are
+    kept: a SMILES or a molecule without conformer gets explicit hydrogens and a seeded ETKDGv3
+    conformer.
+
+    A molecule that cannot be read or embedded is skipped and reported, with its index and the
+    reason, in one warning and in `failures`. Its row is all zeros from `featurize`, so that rows
+    stay aligned with labels, and an empty array from calling the featurizer, so that DeepChem's
+    loaders drop it together with its label, weight and id. Errors that concern the set-up (more
+    atoms than `max_atoms`, an element outside `elements`, coordinates that are not finite) always
+    raise: no molecule is ever truncated.
+
+    Parameters
+    ----------
+    max_atoms : int
+        Rows of the output; the largest QM9 molecule has 29 atoms.
+    elements : str
+        Accepted elements, comma-separated, or the name of a preset (``"qm9"``, ``"geom"``).
+    conformer : {"auto", "embed", "given"}
+        ``"auto"`` uses the molecule's 3D conformer if it has one and embeds otherwise; ``"embed"``
+        always embeds anew; ``"given"`` never embeds.
+    seed : int
+        Seed of the embedding, the same for each molecule: the result does not depend on the others.
+    strict : bool
+        Raise on the first molecule that cannot be featurized instead of skipping it.
+    use_original_atoms_order : bool
+        Keep the molecule's own atom order (added hydrogens last); otherwise RDKit's canonical one.
+
+    Attributes
+    ----------
+    failures : list of (int, str)
+        Index and reason of each molecule skipped by the latest call.
+
+    References
+    ----------
+    .. [1] Wang et al., "Improving Conformer Generation for Small Rings and Macrocycles Based on
+       Distance Geometry and Experimental Torsional-Angle Preferences", J. Chem. Inf. Model. 60,
+       2044 (2020) (ETKDGv3).
+
+    Examples
+    --------
+    >>> featurizer = Molecule3DFeaturizer()
+    >>> X = featurizer.featurize(["CCO", "c1ccccc1"])
+    >>> X.shape, X.dtype
+    ((2, 29, 4), dtype('float32'))
+    >>> X[0, :9, 3].astype(int).tolist()
+    [6, 6, 8, 1, 1, 1, 1, 1, 1]
+    """
+
+    def __init__(
+        self,
+        max_atoms: int = 29,
+        elements: str = "H,C,N,O,F",
+        conformer: str = "auto",
+        seed: int = 0,
+        strict: bool = False,
+        use_original_atoms_order: bool = True,
+    ):
+        super().__init__(use_original_atoms_order=use_original_atoms_order)
+        if max_atoms < 1:
+            raise ValueError(f"max_atoms={max_atoms}: must be at least 1")
+        if conformer not in _CONFORMER_MODES:
+            raise ValueError(
+                f"conformer={conformer!r}: must be one of {', '.join(_CONFORMER_MODES)}"
+            )
+        if seed < 0:
+            raise ValueError(f"seed={seed}: must be 0 or more, for reproducible conformers")
+        if not isinstance(elements, str):
+            elements = ",".join(e if isinstance(e, str) else symbol_of(e) for e in elements)
+        self.vocabulary = Vocabulary.parse(elements)
+        # DeepChem prints and names cache folders after the arguments under their own names.
+        self.max_atoms = int(max_atoms)
+        self.elements = elements
+        self.conformer = conformer
+        self.seed = int(seed)
+        self.strict = bool(strict)
+        self.failures: list[tuple[int, str]] = []
+
+    def featurize(
+        self, datapoints: str | Chem.Mol | Iterable[Any], log_every_n: int = 1000, **kwargs: Any
+    ) -> np.ndarray:
+        """Featurize molecules; row i belongs to molecule i.
+
+        Parameters
+        ----------
+        datapoints : str, rdkit.Chem.Mol or iterable of them
+            SMILES strings and molecules.
+        log_every_n : int
+            Accepted for DeepChem; unused.
+
+        Returns
+        -------
+        ndarray (N, max_atoms, 4) float32
+            Rows of skipped molecules (see `failures`) are all zeros.
+
+        Raises
+        ------
+        ValueError
+            If a molecule has more than `max_atoms` atoms, another element, no atoms or non-finite
+            coordinates.
+        MoleculeError
+            In strict mode, if a molecule cannot be read or embedded or has no conformer.
+        """
+        rows = self(datapoints, log_every_n=log_every_n, **kwargs)
+        features = np.zeros((len(rows), self.max_atoms, 4), dtype=np.float32)
+        for i, row in enumerate(rows):
+            if row.size:
+                features[i] = row
+        return features
+
+    def __call__(
+        self, datapoints: str | Chem.Mol | Iterable[Any], log_every_n: int = 1000, **kwargs: Any
+    ) -> list[np.ndarray]:
+        """Featurize for a DeepChem loader, which drops the items of size 0.
+
+        Returns
+        -------
+        list of ndarray
+            (max_atoms, 4) float32 for each molecule, an empty array for a skipped one.
+
+        Raises
+        ------
+        ValueError, MoleculeError
+            As `featurize`.
+        """
+        if isinstance(datapoints, (str, Chem.Mol)):
+            datapoints = [datapoints]
+        self.failures = []
+        rows = []
+        for i, datapoint in enumerate(datapoints):
+            try:
+                rows.append(self._featurize(datapoint))
+            except MoleculeError as error:
+                if self.strict:
+                    raise MoleculeError(f"molecule {i}: {error}") from None
+                self.failures.append((i, str(error)))
+                rows.append(np.zeros(0, dtype=np.float32))
+            except ValueError as error:
+                raise ValueError(f"molecule {i}: {error}") from None
+        if self.failures:
+            warnings.warn(self._report(len(rows)), stacklevel=2)
+        return rows
+
+    def check_atoms(self, numbers: np.ndarray, name: str) -> None:
+        """Refuse a molecule that does not fit `max_atoms` and `elements`.
+
+        Parameters
+        ----------
+        numbers : ndarray (n,) int
+            Atomic numbers.
+        name : str
+            How the message names the molecule.
+
+        Raises
+        ------
+        ValueError
+            Naming the molecule, the limit and the element.
+        """
+        if not 0 < len(numbers) <= self.max_atoms:
+            raise ValueError(
+                f"{name} has {len(numbers)} atoms; Molecule3DFeaturizer takes 1 to "
+                f"max_atoms={self.max_atoms}: raise max_atoms or remove the molecule"
+            )
+        unknown = np.unique(numbers[~self.vocabulary.contains(numbers)])
+        if unknown.size:
+            symbols = ", ".join(symbol_of(int(z)) if z > 0 else "'*'" for z in unknown)
+            raise ValueError(
+                f"{name} contains {symbols}, which is not in elements={self.elements!r}: "
+                "extend elements or remove the molecule"
+            )
+
+    def _featurize(self, datapoint: str | Chem.Mol, **kwargs: Any) -> np.ndarray:
+        """(max_atoms, 4) of one molecule; MoleculeError where it may be skipped."""
+        name = _label(datapoint)
+        mol = _read(datapoint)
+        if not self.use_original_atoms_order:
+            order = np.argsort(Chem.CanonicalRankAtoms(mol))
+            mol = Chem.RenumberAtoms(mol, order.tolist())
+        embeds = self.conformer == "embed" or (
+            self.conformer == "auto" and not has_3d_conformer(mol)
+        )
+        if embeds:
+            mol = Chem.AddHs(mol)
+        # Before the embedding, which is slow for what would be refused anyway.
+        self.check_atoms(np.array([a.GetAtomicNum() for a in mol.GetAtoms()], dtype=int), name)
+        if embeds:
+            mol = embed(mol, self.seed, name)
+        try:
+            numbers, positions, _ = arrays_from_mol(mol)
+        except MoleculeError as error:
+            raise MoleculeError(f"{name} {error}") from None
+        if not np.isfinite(positions).all():
+            atom = int(np.flatnonzero(~np.isfinite(positions).all(axis=1))[0])
+            raise ValueError(
+                f"{name} has the position {positions[atom].tolist()} at atom {atom}: "
+                "coordinates must be finite"
+            )
+        features = np.zeros((self.max_atoms, 4), dtype=np.float32)
+        features[: len(numbers), :3] = positions - positions.mean(axis=0)
+        features[: len(numbers), 3] = numbers
+        return features
+
+    def _report(self, total: int) -> str:
+        listed = "; ".join(f"molecule {i}: {r}" for i, r in self.failures[:_LISTED_FAILURES])
+        more = len(self.failures) - _LISTED_FAILURES
+        return (
+            f"Molecule3DFeaturizer skipped {len(self.failures)} of {total} molecules: {listed}"
+            + (f"; and {more} more (see .failures)" if more > 0 else "")
+        )
+
+
+def _read(datapoint: Any) -> Chem.Mol:
+    if isinstance(datapoint, Chem.Mol):
+        if not datapoint.NeedsUpdatePropertyCache():
+            return datapoint
+        mol = Chem.Mol(datapoint)
+        mol.UpdatePropertyCache(strict=False)
+        return mol
+    if not isinstance(datapoint, str) or not datapoint.strip():
+        raise MoleculeError(f"{datapoint!r} is neither a SMILES string nor an RDKit molecule")
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(datapoint)
+    if mol is None:
+        raise MoleculeError(f"{datapoint!r} is not a SMILES that RDKit can read")
+    return mol
+
+
+def _label(datapoint: Any) -> str:
+    if not isinstance(datapoint, Chem.Mol):
+        return repr(datapoint)
+    if datapoint.HasProp("_Name") and datapoint.GetProp("_Name"):
+        return repr(datapoint.GetProp("_Name"))
+    return repr(Chem.MolToSmiles(datapoint))

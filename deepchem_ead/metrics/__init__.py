@@ -1,0 +1,42 @@
+"""Metrics of generated molecules (numpy, RDKit and, for strict charges, scipy)."""
+
+from deepchem_ead.metrics.evaluate import (
+    atom_stability,
+    connected,
+    evaluate_molecules,
+    molecule_stability,
+    novelty,
+    uniqueness,
+    valid_unique,
+    validity,
+)
+from deepchem_ead.metrics.generative import GenerativeMetric
+from deepchem_ead.metrics.reference import reference_smiles
+from deepchem_ead.metrics.reference_rows import (
+    GEOM_ROWS,
+    QM9_ROW,
+    QM9_ROWS,
+    REFERENCE_ROWS,
+    ReferenceRow,
+)
+from deepchem_ead.metrics.report import MetricsReport, format_table
+
+__all__ = [
+    "GEOM_ROWS",
+    "QM9_ROW",
+    "QM9_ROWS",
+    "REFERENCE_ROWS",
+    "GenerativeMetric",
+    "MetricsReport",
+    "ReferenceRow",
+    "atom_stability",
+    "connected",
+    "evaluate_molecules",
+    "format_table",
+    "molecule_stability",
+    "novelty",
+    "reference_smiles",
+    "uniqueness",
+    "valid_unique",
+    "validity",
+]

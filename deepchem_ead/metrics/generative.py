@@ -1,0 +1,90 @@
+"""Metrics of generated molecules as objects, as DeepChem has them for predictions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from deepchem_ead.metrics import evaluate
+
+#: Metrics that can be asked for by name.
+NAMED_METRICS: dict[str, Callable[..., float]] = {
+    function.__name__: function
+    for function in (
+        evaluate.atom_stability,
+        evaluate.molecule_stability,
+        evaluate.validity,
+        evaluate.uniqueness,
+        evaluate.valid_unique,
+        evaluate.novelty,
+        evaluate.connected,
+    )
+}
+
+
+class GenerativeMetric:
+    """A metric of a set of generated molecules.
+
+    Unlike ``dc.metrics.Metric`` it compares no predictions with labels: it is given samples and, if
+    it wants one, a reference set.
+
+    Parameters
+    ----------
+    metric : str or callable
+        One of :data:`NAMED_METRICS`, or ``f(samples, ...) -> float``; if it takes an argument
+        ``reference`` it is given the reference.
+    name : str, optional
+        Key in results; the metric's own name by default.
+    **kw
+        Passed on to the metric, e.g. ``protocol="strict"``.
+
+    Raises
+    ------
+    ValueError
+        Unknown metric name; lists the known ones.
+    TypeError
+        Neither a name nor a callable.
+
+    Examples
+    --------
+    >>> GenerativeMetric("validity", name="strict validity", protocol="strict").name
+    'strict validity'
+    """
+
+    def __init__(self, metric: str | Callable[..., float], name: str | None = None, **kw: Any):
+        if isinstance(metric, str):
+            if metric not in NAMED_METRICS:
+                raise ValueError(f"unknown metric {metric!r}; choose {', '.join(NAMED_METRICS)}")
+            metric = NAMED_METRICS[metric]
+        elif not callable(metric):
+            raise TypeError(f"metric must be a name or a callable, not {type(metric).__name__}")
+        self.metric = metric
+        self.name = name or getattr(metric, "__name__", type(metric).__name__)
+        self.kw = kw
+
+    def __repr__(self) -> str:
+        return f"GenerativeMetric({self.name!r})"
+
+    def compute_metric(self, samples: Any, reference: Any = None) -> float:
+        """Value of the metric on samples.
+
+        Parameters
+        ----------
+        samples : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
+        reference : optional
+            Known molecules or SMILES, for metrics such as novelty.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            The metric needs a reference and none was given.
+        """
+        options = dict(self.kw)
+        if "reference" in inspect.signature(self.metric).parameters:
+            options.setdefault("reference", reference)
+        return float(self.metric(samples, **options))

@@ -1,0 +1,61 @@
+"""What users may hand to a metric, as one MoleculeBatch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rdkit import Chem
+
+from deepchem_ead.chem.molecules import MoleculeBatch
+
+
+def as_batch(molecules: Any) -> MoleculeBatch:
+    """Turn molecules into a MoleculeBatch.
+
+    Parameters
+    ----------
+    molecules : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
+        A dataset has X of shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number. RDKit
+        molecules need explicit hydrogens and a conformer; their bonds are not used. A None among
+        them (a molecule that could not be built) becomes an empty, hence invalid, molecule.
+
+    Returns
+    -------
+    MoleculeBatch
+
+    Raises
+    ------
+    TypeError
+        Anything else; says what is accepted.
+    MoleculeError
+        A molecule that cannot be read; names it.
+    """
+    if isinstance(molecules, MoleculeBatch):
+        return molecules
+    if hasattr(molecules, "X"):
+        return MoleculeBatch.from_padded(np.asarray(molecules.X))
+    if isinstance(molecules, Chem.Mol):
+        return MoleculeBatch.from_rdkit([molecules])
+    try:
+        items = list(molecules)
+    except TypeError:
+        items = [molecules]
+    wrong = next((m for m in items if m is not None and not isinstance(m, Chem.Mol)), None)
+    if wrong is not None:
+        raise TypeError(
+            f"cannot judge {type(wrong).__name__} objects; give a MoleculeBatch, a dataset "
+            "with X of shape (N, max_atoms, 4), or RDKit molecules with conformers"
+        )
+    return _from_rdkit_with_gaps(items)
+
+
+def _from_rdkit_with_gaps(items: list[Chem.Mol | None]) -> MoleculeBatch:
+    if None not in items:
+        return MoleculeBatch.from_rdkit(items)
+    batch = MoleculeBatch.from_rdkit([mol for mol in items if mol is not None])
+    known = iter(zip(batch.numbers, batch.positions, batch.charges.tolist(), strict=True))
+    empty = (np.zeros(0, np.int16), np.zeros((0, 3), np.float32), 0)
+    rows = [empty if mol is None else next(known) for mol in items]
+    numbers, positions, charges = zip(*rows, strict=True)
+    return MoleculeBatch.from_arrays(numbers, positions, charges=charges)

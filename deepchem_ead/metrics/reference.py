@@ -1,0 +1,139 @@
+"""The set of known SMILES that novelty is measured against."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tempfile
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rdkit import Chem, rdBase
+
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.metrics.inputs import as_batch
+from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
+
+_MEMORY: OrderedDict[str, frozenset[str]] = OrderedDict()
+_MEMORY_ENTRIES = 8
+_SMALLEST_ON_DISK = 5000  # molecules; fewer are rebuilt in about a second
+_VERSION = 1  # raise when a protocol changes
+
+
+def reference_smiles(
+    reference: Any, protocol: str = "edm", vocabulary: str = "qm9", progress: bool = True
+) -> frozenset[str]:
+    """SMILES of the reference molecules in the form the protocol writes.
+
+    Coordinates: each whole molecule is rebuilt from its coordinates by the protocol (explicit [H],
+    all fragments; invalid ones are left out), as EDM does with its training set. 100,000 QM9
+    molecules take about half a minute, so results are kept, in memory and, for large sets, in a
+    compressed text file under DeepChem's data folder (``DEEPCHEM_DATA_DIR`` or the system's
+    temporary folder) named after the content. SMILES: strings with ``[H]`` are taken as they are;
+    strings without are parsed, stereo labels dropped, and written with explicit hydrogens.
+
+    Parameters
+    ----------
+    reference : MoleculeBatch, DeepChem dataset, sequence of rdkit.Chem.Mol, or iterable of str
+    protocol : {"edm", "strict"}
+    vocabulary : {"qm9", "geom"}
+    progress : bool
+        Show a progress bar if it takes long.
+
+    Returns
+    -------
+    frozenset of str
+
+    Raises
+    ------
+    TypeError
+        A single string, or items of another kind.
+    MoleculeError
+        Element outside the vocabulary; names the molecule.
+    """
+    check_names(protocol, vocabulary)
+    if isinstance(reference, str | bytes | os.PathLike):
+        raise TypeError(
+            f"reference is the single text {reference!r}; give a collection of SMILES or molecules "
+            "(files are read with MoleculeBatch.read)"
+        )
+    if not isinstance(reference, MoleculeBatch) and not hasattr(reference, "X"):
+        if not isinstance(reference, Chem.Mol):
+            reference = reference if isinstance(reference, frozenset) else list(reference)
+            if all(isinstance(item, str) for item in reference):
+                return _explicit(reference)
+    return _from_coordinates(as_batch(reference), protocol, vocabulary, progress)
+
+
+def _explicit(smiles: Iterable[str]) -> frozenset[str]:
+    with rdBase.BlockLogs():
+        return frozenset(s if "[H]" in s else _with_hydrogens(s) for s in smiles)
+
+
+def _with_hydrogens(smiles: str) -> str:
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        return smiles
+    molecule = Chem.AddHs(molecule)
+    Chem.RemoveStereochemistry(molecule)
+    return Chem.MolToSmiles(molecule)
+
+
+def _from_coordinates(
+    batch: MoleculeBatch, protocol: str, vocabulary: str, progress: bool
+) -> frozenset[str]:
+    digest = hashlib.sha256(f"{_VERSION} {protocol} {vocabulary} {rdBase.rdkitVersion}".encode())
+    for array in (batch.offsets, batch.atomic_numbers, batch.coordinates, batch.charges):
+        digest.update(array.tobytes())
+    key = digest.hexdigest()
+    known = _MEMORY.get(key)
+    on_disk = len(batch) >= _SMALLEST_ON_DISK
+    if known is None and on_disk:
+        known = _read(_path(key))
+    if known is None:
+        whole = PROTOCOLS[protocol].whole_smiles
+        found = run(whole, batch, vocabulary, "Reference SMILES", progress)
+        known = frozenset(smiles for smiles in found if smiles is not None)
+        if on_disk:
+            _write(_path(key), known)
+    _MEMORY[key] = known
+    _MEMORY.move_to_end(key)
+    while len(_MEMORY) > _MEMORY_ENTRIES:
+        _MEMORY.popitem(last=False)
+    return known
+
+
+def _path(key: str) -> Path:
+    root = os.environ.get("DEEPCHEM_DATA_DIR") or tempfile.gettempdir()
+    return Path(root) / "deepchem_ead" / f"reference-smiles-{key[:32]}.txt.gz"
+
+
+def _read(path: Path) -> frozenset[str] | None:
+    """The stored set, or None if there is none or it is damaged (gzip checks its CRC)."""
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as file:
+            return frozenset(file.read().split())
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError) as error:
+        warnings.warn(f"ignoring the damaged reference cache {path}: {error}", stacklevel=2)
+        return None
+
+
+def _write(path: Path, smiles: frozenset[str]) -> None:
+    """Store the set; a folder that cannot be written only costs the time next time."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with gzip.open(temporary, "wt", encoding="ascii") as file:
+                file.write("\n".join(sorted(smiles)))
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        warnings.warn(f"could not cache reference SMILES in {path}: {error}", stacklevel=2)

@@ -1,0 +1,129 @@
+"""Tensors and plain data in one file that cannot run code and notices damage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from deepchem_ead.errors import CheckpointError
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], data: dict) -> None:
+    """Write tensors and JSON-able data to a safetensors file, all or nothing.
+
+    The file appears under its name only when it is complete and on disk; a file that was there
+    before survives a crash or a full disk.
+
+    Parameters
+    ----------
+    path : str or Path
+    tensors : dict of str to Tensor
+    data : dict
+        Anything JSON can hold.
+    """
+    path = Path(path)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    text = json.dumps(data, sort_keys=True)
+    metadata = {"data": text, "sha256": _digest(tensors, text)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, temporary, metadata=metadata)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
+    """Read a file written by `write_tensors`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is not a safetensors file, or its contents do not have the checksum
+        they were written with.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no file {str(path)!r}") from None
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is damaged or not a safetensors file: {error}") from error
+    if "data" not in metadata or "sha256" not in metadata:
+        raise CheckpointError(f"{path} was not written by deepchem_ead (no checksum in it)")
+    if _digest(tensors, metadata["data"]) != metadata["sha256"]:
+        raise CheckpointError(f"{path} is damaged: its contents do not match their checksum")
+    return tensors, json.loads(metadata["data"])
+
+
+def _digest(tensors: dict[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with ``prefix/`` before their names."""
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with ``prefix/``, without it."""
+    return {k[len(prefix) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{prefix}/")}
+
+
+def flatten_optimizer(state: dict) -> tuple[dict[str, Tensor], list]:
+    """Split an optimizer's state dict into named tensors and plain parameter groups."""
+    tensors = {
+        f"{index}/{key}": torch.as_tensor(value)
+        for index, values in state["state"].items()
+        for key, value in values.items()
+    }
+    return tensors, state["param_groups"]
+
+
+def unflatten_optimizer(tensors: dict[str, Tensor], groups: list) -> dict:
+    """Undo `flatten_optimizer`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = tensor
+    return {"state": state, "param_groups": groups}
+
+
+def check_shapes(found: dict[str, Tensor], expected: dict[str, Tensor], source: str) -> None:
+    """Compare names and shapes before any weight is touched.
+
+    Raises
+    ------
+    CheckpointError
+        Listing missing, unexpected and differently shaped tensors.
+    """
+    problems = [f"missing {name}" for name in expected if name not in found]
+    problems += [f"unexpected {name}" for name in found if name not in expected]
+    problems += [
+        f"{name} has shape {tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" * (len(problems) > 5))
+        raise CheckpointError(f"{source} does not fit this model: {shown}")

@@ -1,0 +1,46 @@
+"""Gradient clipping at a norm learned from the recent past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class GradientClipper(nn.Module):
+    """Clip the gradient's norm at 1.5 times the mean plus 2 standard deviations of recent norms.
+
+    The history is a buffer, so it is saved and restored with the network.
+
+    Parameters
+    ----------
+    length : int
+        Number of steps remembered.
+
+    References
+    ----------
+    EDM, arXiv:2203.17003, released training code.
+    """
+
+    def __init__(self, length: int = 50) -> None:
+        super().__init__()
+        self.register_buffer("norms", torch.zeros(length))
+        self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
+        """Scale the gradients in place; returns their norm before that."""
+        grads = [p.grad for p in parameters]
+        norm = torch.nn.utils.get_total_norm(grads)
+        known = (torch.arange(len(self.norms), device=norm.device) < self.n_steps).to(norm.dtype)
+        n = known.sum()
+        mean = (self.norms * known).sum() / n
+        spread = (((self.norms - mean) * known).square().sum() / n).sqrt()
+        # The first steps have no history to compare with.
+        limit = torch.where(self.n_steps < 5, torch.inf, 1.5 * mean + 2 * spread)
+        clipped = torch.minimum(norm, limit)
+        torch._foreach_mul_(grads, clipped / norm.clamp_min(1e-12))
+        self.norms[self.n_steps % len(self.norms)] = clipped
+        self.n_steps += 1
+        return norm

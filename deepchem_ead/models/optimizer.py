@@ -1,0 +1,75 @@
+"""The DeepChem optimizer of an EAD model: clipping before and averaging after every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from deepchem.models.optimizers import AdamW, Optimizer
+
+from deepchem_ead.models.network import EADNetwork
+
+
+class EADOptimizer(Optimizer):
+    """Any DeepChem optimizer with the network's own work hung on its steps.
+
+    Parameters
+    ----------
+    network : EADNetwork
+        Its ``before_optimizer_step`` and ``after_optimizer_step`` are called.
+    optimizer : dc.models.optimizers.Optimizer
+        The optimizer that does the step.
+    rate_factor : callable
+        Factor of the learning rate, asked before every step (see `RateFactor`).
+    """
+
+    def __init__(
+        self, network: EADNetwork, optimizer: Optimizer, rate_factor: Callable[[], float]
+    ) -> None:
+        super().__init__(optimizer.learning_rate)
+        self.network = network
+        self.optimizer = optimizer
+        self.rate_factor = rate_factor
+
+    def _create_pytorch_optimizer(self, params) -> torch.optim.Optimizer:
+        trainable = [p for p in params if p.requires_grad]
+        optimizer = self.optimizer._create_pytorch_optimizer(trainable)
+        scheduled = not isinstance(self.learning_rate, (int, float))
+
+        def before(optimizer, args, kwargs) -> None:
+            if not scheduled:  # a DeepChem schedule sets the rate itself
+                for group in optimizer.param_groups:
+                    group["lr"] = self.learning_rate * self.rate_factor()
+            self.network.before_optimizer_step()
+
+        def after(optimizer, args, kwargs) -> None:
+            self.network.after_optimizer_step()
+
+        optimizer.register_step_pre_hook(before)
+        optimizer.register_step_post_hook(after)
+        return optimizer
+
+
+def default_optimizer(learning_rate, weight_decay: float) -> Optimizer:
+    """AdamW as EDM uses it."""
+    return AdamW(learning_rate=learning_rate, weight_decay=weight_decay, amsgrad=True)
+
+
+def rate_factor(decay: str, warmup_steps: int, step: int, progress: float) -> float:
+    """Linear warm-up, then constant or a cosine to zero.
+
+    Parameters
+    ----------
+    decay : str
+        "none" or "cosine".
+    warmup_steps : int
+    step : int
+        Steps since training began, from 0.
+    progress : float
+        Share of the training that is done, 0 to 1.
+    """
+    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
+    if decay == "none":
+        return warmup
+    return warmup * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))

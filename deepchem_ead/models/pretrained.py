@@ -1,0 +1,121 @@
+"""Trained weights as a folder: safetensors, JSON configuration, checksum and model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from torch import Tensor
+
+from deepchem_ead.errors import CheckpointError
+from deepchem_ead.models.checkpoint import read_tensors, write_tensors
+from deepchem_ead.models.config import EADConfig
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+
+def save(
+    directory: str | Path,
+    tensors: dict[str, Tensor],
+    config: EADConfig,
+    global_step: int,
+    card: str | None = None,
+) -> None:
+    """Write weights, configuration and model card to a folder."""
+    directory = Path(directory)
+    write_tensors(directory / WEIGHTS, tensors, {"global_step": global_step})
+    record = {
+        "model_type": "EADModel",
+        "deepchem_ead_version": _package_version(),
+        "global_step": global_step,
+        "n_parameters": sum(t.numel() for name, t in tensors.items() if "/" in name),
+        "config": config.to_dict(),
+        "weights": WEIGHTS,
+        "sha256": _sha256(directory / WEIGHTS),
+    }
+    (directory / CONFIG).write_text(json.dumps(record, indent=2) + "\n")
+    (directory / CARD).write_text(card or _default_card(record))
+
+
+def load(name: str | Path) -> tuple[dict[str, Tensor], EADConfig]:
+    """Read a folder written by `save`, found by path, package name or Hub name.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model or its files are damaged.
+    """
+    directory = find(name)
+    try:
+        record = json.loads((directory / CONFIG).read_text())
+        config = EADConfig.from_dict(record["config"])
+        path, expected = directory / record["weights"], record["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{directory / CONFIG} cannot be read: {error}") from error
+    if not path.exists():
+        raise CheckpointError(f"there is no file {str(path)!r}")
+    if _sha256(path) != expected:
+        raise CheckpointError(f"{path} is damaged: its sha256 is not the one in {CONFIG}")
+    tensors, _ = read_tensors(path)
+    return tensors, config
+
+
+def names() -> list[str]:
+    """Models whose weights come with the package."""
+    folder = resources.files("deepchem_ead") / "pretrained"
+    if not folder.is_dir():
+        return []
+    return sorted(f.name for f in folder.iterdir() if (f / CONFIG).is_file())
+
+
+def find(name: str | Path) -> Path:
+    """Folder of a model: a path, a name of `names`, or a Hugging Face Hub repository."""
+    if (Path(name) / CONFIG).is_file():
+        return Path(name)
+    if str(name) in names():
+        return Path(str(resources.files("deepchem_ead") / "pretrained" / str(name)))
+    if str(name).count("/") == 1 and not Path(name).exists():
+        return _from_hub(str(name))
+    shipped = ", ".join(names()) or "none"
+    raise CheckpointError(
+        f"there is no model {str(name)!r}: not a folder with {CONFIG}, and not among the models "
+        f"that come with the package ({shipped})"
+    )
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise CheckpointError(
+            f"{name!r} looks like a Hugging Face Hub repository; `pip install huggingface-hub` "
+            "to download it"
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, CARD]))
+    except Exception as error:  # the Hub client raises many unrelated types
+        raise CheckpointError(f"{name!r} cannot be downloaded: {error}") from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _package_version() -> str:
+    try:
+        return version("deepchem_ead")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _default_card(record: dict) -> str:
+    options = "\n".join(f"- {key}: {value}" for key, value in record["config"].items())
+    return (
+        "# An EAD model\n\n"
+        f"{record['n_parameters']:,} parameters, {record['global_step']:,} training steps.\n"
+        "Load it with `deepchem_ead.EADModel.from_pretrained(<this folder>)`.\n\n"
+        f"## Configuration\n\n{options}\n"
+    )

@@ -1,0 +1,214 @@
+"""``load_file_3d``: a user's own SDF or XYZ file as DeepChem datasets."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import warnings
+from collections.abc import Sequence
+
+import deepchem as dc
+import numpy as np
+from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
+
+from deepchem_ead.chem.elements import Vocabulary, symbol_of
+from deepchem_ead.chem.files import file_format
+from deepchem_ead.chem.rdkit_io import rebuild, smiles_of
+from deepchem_ead.chem.records import BadRecord, Record, describe
+from deepchem_ead.chem.sdf import read_sdf
+from deepchem_ead.chem.xyz import read_xyz
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
+from deepchem_ead.molnet.names import find_splitter, find_transformers
+from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, one_shard
+from deepchem_ead.molnet.table import MoleculeTable
+
+_READERS = {"sdf": read_sdf, "xyz": read_xyz}
+
+
+def load_file_3d(
+    path: str | os.PathLike,
+    tasks: Sequence[str] | None = None,
+    labels: str | os.PathLike | None = None,
+    id_column: str | None = None,
+    splitter: dc.splits.Splitter | str | None = "random",
+    max_atoms: int | None = None,
+    elements: str | None = None,
+    transformers: Sequence[TransformerGenerator | str] = (),
+    on_error: str = "skip",
+    allow_missing: bool = False,
+    seed: int | None = 0,
+) -> tuple[list[str], tuple[dc.data.Dataset, ...], list[dc.trans.Transformer]]:
+    """Load molecules with 3D coordinates, and optionally labels, from an SDF or XYZ file.
+
+    X is float32 (N, max_atoms, 4): x, y, z in Angstrom, centred, and atomic number; padding rows
+    are 0. ids are canonical SMILES without explicit hydrogens, with bonds from the interatomic
+    distances; a molecule whose bonds do not sanitise keeps its name in the file, or its record
+    number. Labels keep their unit.
+
+    Parameters
+    ----------
+    path : path
+        SDF, MOL, XYZ or extended XYZ file, gzipped or not. Hydrogens must be explicit.
+    tasks : sequence of str, optional
+        Labels to take from SDF tags, extended-XYZ keys, or the columns of `labels`. None: no
+        labels; y is then a column of zeros with weight 1.
+    labels : path, optional
+        CSV file with the labels.
+    id_column : str, optional
+        Column of `labels` with the molecules' names (SDF title line, extended-XYZ key ``id``).
+        None: the rows of `labels` follow the records of `path`, one for each, readable or not.
+    splitter : str, dc.splits.Splitter or None
+        DeepChem splitter by name or object (80/10/10); None returns one unsplit dataset.
+    max_atoms : int, optional
+        Rows of X; default the largest molecule.
+    elements : str, optional
+        Accepted elements, comma-separated; default all that occur.
+    transformers : sequence of str or TransformerGenerator
+        DeepChem transformers by name or object.
+    on_error : {"skip", "raise"}
+        What to do with records that cannot be read. "skip" leaves them out, together with their
+        labels, and lists them in one warning.
+    allow_missing : bool
+        Give missing labels the weight 0 instead of refusing them.
+    seed : int, optional
+        Seed of the splitter.
+
+    Returns
+    -------
+    tasks : list of str
+    datasets : tuple of dc.data.DiskDataset
+        (train, valid, test), or one dataset without splitter.
+    transformers : list of dc.trans.Transformer
+
+    Raises
+    ------
+    MoleculeError
+        If a record cannot be read and ``on_error="raise"``.
+    ValueError
+        If no molecule is left, a molecule has more than `max_atoms` atoms, another element, no
+        atoms or non-finite coordinates, or labels are missing, infinite, huge or constant.
+
+    Examples
+    --------
+    >>> tasks, (train, valid, test), _ = load_file_3d(
+    ...     "molecules.sdf", tasks=["gap"])                          # doctest: +SKIP
+    """
+    if on_error not in ("skip", "raise"):
+        raise ValueError(f"on_error={on_error!r}: use 'skip' or 'raise'")
+    splitter = find_splitter(splitter)
+    generators = find_transformers(transformers)
+    tasks = [tasks] if isinstance(tasks, str) else list(tasks or ())
+    if labels is not None and not tasks:
+        raise ValueError("labels is given without tasks: name the columns to take")
+
+    records, numbers, n_records = _read(path, on_error)
+    names = [f"record {n} ({r.name})" if r.name else f"record {n}" for n, r in
+             zip(numbers, records, strict=True)]
+    table = _table(records, numbers, names, max_atoms, elements)
+    if not tasks:
+        y, w = np.zeros((len(records), 1)), np.ones((len(records), 1), dtype=np.float32)
+    else:
+        if labels is None:
+            y = labels_from_tags([record.tags for record in records], tasks, names)
+        else:
+            y = labels_from_csv(
+                labels, tasks, id_column, [record.name for record in records], numbers, n_records
+            )
+        y, w = check_labels(y, tasks, names, allow_missing)
+    dataset = dc.data.NumpyDataset(
+        table.to_padded(max_atoms), y, w, table.smiles.astype(object), n_tasks=max(len(tasks), 1)
+    )
+    parts = _split(dataset, splitter, seed)
+    datasets = [one_shard(dataset, rows, tasks) for rows in parts]
+    fitted = [generator.create_transformer(datasets[0]) for generator in generators]
+    for transformer in fitted:
+        datasets = [transformer.transform(part) if len(part) else part for part in datasets]
+    for part in datasets:
+        part.memory_cache_size = MEMORY_CACHE_BYTES
+    return tasks, tuple(datasets), fitted
+
+
+def _read(path: str | os.PathLike, on_error: str) -> tuple[list[Record], list[int], int]:
+    """Readable records, their numbers from 1, and the number of all records."""
+    kind = file_format(path)
+    if kind not in _READERS:
+        raise ValueError(
+            f"{path}: a SMILES file holds no coordinates; make 3D molecules from it with "
+            "dc.data.CSVLoader and Molecule3DFeaturizer"
+        )
+    open_text = gzip.open if str(path).lower().endswith(".gz") else open
+    good: list[Record] = []
+    numbers: list[int] = []
+    bad: list[BadRecord] = []
+    with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
+        for number, record in enumerate(_READERS[kind](stream), start=1):
+            if isinstance(record, Record):
+                good.append(record)
+                numbers.append(number)
+            elif on_error == "raise":
+                raise MoleculeError(f"{path}, record {number}: {record.reason}")
+            else:
+                bad.append(BadRecord(number, record.reason))
+    total = len(good) + len(bad)
+    if not good:
+        reasons = f"; {describe(bad)}" if bad else ""
+        raise ValueError(f"{path}: none of {total} records is a usable molecule{reasons}")
+    if bad:
+        warnings.warn(
+            f"{path}: left out {len(bad)} of {total} records: {describe(bad)}", stacklevel=3
+        )
+    return good, numbers, total
+
+
+def _table(
+    records: list[Record],
+    numbers: list[int],
+    names: list[str],
+    max_atoms: int | None,
+    elements: str | None,
+) -> MoleculeTable:
+    vocabulary = None if elements is None else Vocabulary.parse(elements)
+    smiles = []
+    for record, name in zip(records, names, strict=True):
+        n = len(record.numbers)
+        if not n:
+            raise ValueError(f"{name} has no atoms; remove it from the file")
+        if max_atoms is not None and n > max_atoms:
+            raise ValueError(
+                f"{name} has {n} atoms, more than max_atoms={max_atoms}; raise max_atoms or remove "
+                "the molecule"
+            )
+        if vocabulary is not None and not vocabulary.contains(record.numbers).all():
+            unknown = np.unique(record.numbers[~vocabulary.contains(record.numbers)])
+            raise ValueError(
+                f"{name} contains {', '.join(symbol_of(int(z)) for z in unknown)}, which is not in "
+                f"elements={elements!r}; extend elements or remove the molecule"
+            )
+        if not np.isfinite(record.positions).all():
+            raise ValueError(f"{name} has coordinates that are NaN or infinite; correct or remove it")
+        found = smiles_of(rebuild(record.numbers, record.positions))
+        smiles.append(found or record.name or name)
+    return MoleculeTable(
+        atomic_numbers=np.concatenate([record.numbers for record in records]).astype(np.int8),
+        coordinates=np.concatenate([record.positions for record in records]).astype(np.float32),
+        n_atoms=np.array([len(record.numbers) for record in records], dtype=np.int16),
+        index=np.array(numbers, dtype=np.int32),
+        smiles=np.array(smiles),
+        properties={},
+    )
+
+
+def _split(
+    dataset: dc.data.Dataset, splitter: dc.splits.Splitter | None, seed: int | None
+) -> list[np.ndarray]:
+    """Rows of each part."""
+    if splitter is None:
+        return [np.arange(len(dataset))]
+    parts = [np.asarray(rows, dtype=np.int64) for rows in splitter.split(dataset, seed=seed)]
+    if not len(parts[0]):
+        raise ValueError(
+            f"{type(splitter).__name__} leaves no training molecule of {len(dataset)}; "
+            "use more molecules or splitter=None"
+        )
+    return parts

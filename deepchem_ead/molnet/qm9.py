@@ -1,0 +1,270 @@
+"""``load_qm9_3d``: QM9 with its DFT geometries as DeepChem datasets."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import deepchem as dc
+import numpy as np
+from deepchem.molnet.load_function.molnet_loader import TransformerGenerator, _MolnetLoader
+
+from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
+from deepchem_ead.molnet.names import find_splitter, find_transformers
+from deepchem_ead.molnet.qm9pack import INSTALL_HINT, load_qm9pack, qm9pack_version
+from deepchem_ead.molnet.sample import SAMPLE_VERSION, load_sample
+from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, EDMSplitter, edm_parts
+from deepchem_ead.molnet.table import MoleculeTable
+
+logger = logging.getLogger(__name__)
+
+QM9_UNITS = {
+    "mu": "Debye",
+    "alpha": "Bohr^3",
+    "homo": "Hartree",
+    "lumo": "Hartree",
+    "gap": "Hartree",
+    "r2": "Bohr^2",
+    "zpve": "Hartree",
+    "u0": "Hartree",
+    "u298": "Hartree",
+    "h298": "Hartree",
+    "g298": "Hartree",
+    "Cv": "cal/mol/K",
+    "Cv_edm": "cal/mol/K",
+}
+_CV_PER_ATOM = 2.981
+
+
+def load_qm9_3d(
+    featurizer: dc.feat.Featurizer | None = None,
+    splitter: dc.splits.Splitter | str | None = "edm",
+    transformers: Sequence[TransformerGenerator | str] = (),
+    tasks: Sequence[str] = ("alpha", "gap", "homo", "lumo", "mu", "Cv"),
+    reload: bool = True,
+    data_dir: str | None = None,
+    save_dir: str | None = None,
+    source: str = "auto",
+) -> tuple[list[str], tuple[dc.data.Dataset, ...], list[dc.trans.Transformer]]:
+    """Load QM9's DFT geometries and properties.
+
+    The full set has the 130,831 molecules left after the 3,054 uncharacterised ones are removed,
+    with up to 29 atoms of H, C, N, O and F. It is parsed once (about 20 s, with a progress bar)
+    and cached. X is float32 (N, 29, 4): x, y, z in Angstrom, centred, and atomic number; padding
+    rows are 0. ids are canonical SMILES without explicit hydrogens, all weights are 1. Rows are in
+    gdb9 order, which is roughly by size; each split is one shard, so DeepChem shuffles all of it.
+
+    Parameters
+    ----------
+    featurizer : dc.feat.Featurizer, optional
+        Default ``Molecule3DFeaturizer()``. Other featurizers get RDKit molecules with the DFT
+        geometry and bonds from interatomic distances; molecules whose bonds do not sanitise (2%)
+        or whose featurization fails are left out and reported.
+    splitter : str, dc.splits.Splitter or None
+        ``"edm"``: the split of EDM and its successors, 100,000 / 17,748 / 13,083, exactly. Also
+        DeepChem's names (``"random"``, ``"scaffold"``, ``"index"``, ...) and splitter objects;
+        None returns one unsplit dataset.
+    transformers : sequence of str or TransformerGenerator
+        DeepChem transformers by name (``"normalization"``, ...) or object.
+    tasks : sequence of str
+        Properties in y, in QM9's native units: mu (Debye), alpha (Bohr^3), homo, lumo, gap, zpve,
+        u0, u298, h298, g298 (Hartree), r2 (Bohr^2), Cv (cal/mol/K). ``Cv_edm`` is the heat
+        capacity as EDM's conditional experiments use it, Cv - 2.981 cal/mol/K per atom.
+    reload : bool
+        Use and write the caches.
+    data_dir : str, optional
+        Folder of the parsed raw data; default DeepChem's data folder.
+    save_dir : str, optional
+        Folder of the featurized and split datasets; default DeepChem's data folder.
+    source : {"auto", "qm9pack", "sample"}
+        ``"qm9pack"``: the full set from the package qm9pack. ``"sample"``: 2,000 molecules shipped
+        with this package (coordinates rounded by less than 0.0005 Angstrom). ``"auto"``: the full
+        set if qm9pack is installed, otherwise the sample, with a warning.
+
+    Returns
+    -------
+    tasks : list of str
+    datasets : tuple of dc.data.DiskDataset
+        (train, valid, test), or one dataset without splitter.
+    transformers : list of dc.trans.Transformer
+
+    Raises
+    ------
+    ValueError
+        If a task, the source or the splitter is unknown, or a molecule does not fit the featurizer.
+    FileNotFoundError
+        If ``source="qm9pack"`` and the package is not installed.
+
+    References
+    ----------
+    .. [1] Ramakrishnan et al., "Quantum chemistry structures and properties of 134 kilo
+       molecules", Scientific Data 1, 140022 (2014).
+    .. [2] Hoogeboom et al., "Equivariant Diffusion for Molecule Generation in 3D" (EDM),
+       arXiv:2203.17003 (the split).
+
+    Examples
+    --------
+    >>> tasks, (train, valid, test), transformers = load_qm9_3d(
+    ...     source="sample", reload=False)
+    >>> train.X.shape[1:], train.ids[0], tasks[0]
+    ((29, 4), 'C', 'alpha')
+    """
+    tasks = check_tasks(tasks)
+    source, version = _resolve_source(source)
+    loader = _QM9Loader3D(
+        Molecule3DFeaturizer() if featurizer is None else featurizer,
+        find_splitter(splitter, edm=EDMSplitter()),
+        find_transformers(transformers),
+        tasks,
+        data_dir,
+        save_dir,
+        source=source,
+        reload=reload,
+    )
+    # The folder name holds everything the cached arrays depend on that DeepChem leaves out of it.
+    name = f"qm9-3d-{source}-{version}-{'-'.join(tasks)}"
+    loaded = loader.load_dataset(name, reload)
+    for dataset in loaded[1]:
+        dataset.memory_cache_size = MEMORY_CACHE_BYTES
+    return loaded
+
+
+class _QM9Loader3D(_MolnetLoader):
+    """DeepChem's loader, with caching, splitting and transforming; this adds the QM9 arrays."""
+
+    def load_dataset(self, name: str, reload: bool):
+        if reload:
+            self._drop_damaged_cache(Path(self.save_dir) / f"{name}-featurized")
+        return super().load_dataset(name, reload)
+
+    def create_dataset(self) -> dc.data.DiskDataset:
+        if self.args["source"] == "sample":
+            table, parts = load_sample()
+        else:
+            table = load_qm9pack(self.data_dir, reload=self.args["reload"])
+            parts = edm_parts()
+        X, kept = featurize_table(table, self.featurizer)
+        y = np.stack([task_values(table, task) for task in self.tasks], axis=1)[kept]
+        if isinstance(self.splitter, EDMSplitter):
+            self.splitter.parts = parts[kept]
+        # One shard: DeepChem shuffles only within shards.
+        shard = (X, y, np.ones(y.shape, dtype=np.float32), table.smiles[kept].astype(object))
+        return dc.data.DiskDataset.create_dataset([shard], tasks=self.tasks)
+
+    def _drop_damaged_cache(self, folder: Path) -> None:
+        """Remove folders that an interrupted write left behind, so that they are built anew."""
+        folder = folder / str(self.featurizer) / str(self.splitter)
+        if self.transformers:
+            folder /= "_".join(t.get_directory_name() for t in self.transformers)
+        parts = ("train_dir", "valid_dir", "test_dir") if self.splitter is not None else ("",)
+        datasets = [folder / part for part in parts]
+        if not any(dataset.exists() for dataset in datasets):
+            return
+        try:
+            for dataset in datasets:
+                _check_shards(dc.data.DiskDataset(str(dataset)))
+            dc.utils.data_utils.load_transformers(str(folder))
+        except Exception as error:
+            logger.warning("the cache %s is damaged (%s); building it again", folder, error)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_shards(dataset: dc.data.DiskDataset) -> None:
+    for row in dataset.metadata_df.itertuples():
+        sizes = []
+        for file in (row.X, row.y, row.w):
+            array = np.load(Path(dataset.data_dir) / file, mmap_mode="r")
+            sizes.append(len(array))
+        sizes.append(len(np.load(Path(dataset.data_dir) / row.ids, allow_pickle=True)))
+        if len(set(sizes)) != 1:
+            raise ValueError(f"{dataset.data_dir}: arrays of different lengths")
+
+
+def featurize_table(
+    table: MoleculeTable, featurizer: dc.feat.Featurizer
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the molecules of a table.
+
+    Returns
+    -------
+    X : ndarray (M, ...)
+        Features; (M, max_atoms, 4) float32 of a `Molecule3DFeaturizer`.
+    kept : ndarray (M,) int64
+        Rows of the table that X belongs to.
+
+    Raises
+    ------
+    ValueError
+        If a molecule does not fit the featurizer, or none is left.
+    """
+    if isinstance(featurizer, Molecule3DFeaturizer) and featurizer.conformer != "embed":
+        _check_fit(table, featurizer)
+        return table.to_padded(featurizer.max_atoms), np.arange(len(table))
+    from deepchem_ead.chem.rdkit_io import rebuild
+
+    mols = [rebuild(*table.numbers_and_positions(i)) for i in range(len(table))]
+    rows = np.array([i for i, mol in enumerate(mols) if mol is not None], dtype=np.int64)
+    features = list(featurizer([mols[i] for i in rows]))
+    usable = [np.asarray(feature).size > 0 for feature in features]
+    kept = rows[usable]
+    if not len(kept):
+        raise ValueError(f"{featurizer!r} could not featurize any of {len(table)} molecules")
+    if len(kept) < len(table):
+        warnings.warn(
+            f"left out {len(table) - len(kept)} of {len(table)} molecules: "
+            f"{len(table) - len(rows)} whose bonds do not sanitise, "
+            f"{len(rows) - len(kept)} that {type(featurizer).__name__} could not featurize",
+            stacklevel=2,
+        )
+    X = np.asarray([feature for feature, ok in zip(features, usable, strict=True) if ok])
+    return X, kept
+
+
+def _check_fit(table: MoleculeTable, featurizer: Molecule3DFeaturizer) -> None:
+    bad = np.flatnonzero(
+        (table.n_atoms > featurizer.max_atoms)
+        | (np.add.reduceat(~featurizer.vocabulary.contains(table.atomic_numbers),
+                           table.offsets[:-1], dtype=np.int64) > 0)
+    )
+    for i in bad[:1]:
+        name = f"molecule {table.index[i]} ({table.smiles[i]})"
+        featurizer.check_atoms(table.numbers_and_positions(i)[0], name)
+
+
+def task_values(table: MoleculeTable, task: str) -> np.ndarray:
+    """Values (N,) float64 of one task in the units of `QM9_UNITS`."""
+    if task == "Cv_edm":
+        return table.properties["Cv"] - _CV_PER_ATOM * table.n_atoms
+    return table.properties[task]
+
+
+def check_tasks(tasks: Sequence[str]) -> list[str]:
+    """The tasks as a list; ValueError listing the valid ones if there is none or an unknown one."""
+    tasks = [tasks] if isinstance(tasks, str) else list(tasks)
+    unknown = [task for task in tasks if task not in QM9_UNITS]
+    if unknown or not tasks or len(set(tasks)) < len(tasks):
+        raise ValueError(
+            f"tasks={tasks}: need at least one, each once, of {', '.join(QM9_UNITS)}"
+            + (f"; unknown: {', '.join(map(str, unknown))}" if unknown else "")
+        )
+    return tasks
+
+
+def _resolve_source(source: str) -> tuple[str, str]:
+    version = qm9pack_version()
+    if source not in ("auto", "qm9pack", "sample"):
+        raise ValueError(f"source={source!r}: must be auto, qm9pack or sample")
+    if source == "qm9pack" and version is None:
+        raise FileNotFoundError(f"source='qm9pack' needs the package qm9pack: {INSTALL_HINT}")
+    if source == "auto" and version is None:
+        warnings.warn(
+            "the package qm9pack is not installed: using the 2,000-molecule sample of QM9 instead "
+            f"of all 130,831 molecules. For the full set: {INSTALL_HINT}",
+            stacklevel=3,
+        )
+    if source == "sample" or version is None:
+        return "sample", f"v{SAMPLE_VERSION}"
+    return "qm9pack", version

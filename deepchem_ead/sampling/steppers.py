@@ -1,0 +1,122 @@
+"""How an atom gets from its level to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion import NoiseSchedule, dpm_solver_2m_step, eta_step
+
+
+class StepperRun(Protocol):
+    """A stepper at work on one batch."""
+
+    def step(
+        self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
+    ) -> Tensor:
+        """State (A, D) after each atom's transition from ``tau_t`` to ``tau_s`` (A,)."""
+
+    def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
+        """Called after each step.
+
+        Parameters
+        ----------
+        x_hat, tau_t : Tensor, (A, D) and (A,)
+            As they were in `step`.
+        advanced : Tensor, (A,) bool
+            Atoms that took the transition and its level.
+        shift : Tensor, (A, 3)
+            Subtracted from all positions since.
+        """
+
+
+class Stepper(Protocol):
+    """A kind of transition."""
+
+    def begin(self, noise_schedule: NoiseSchedule) -> StepperRun:
+        """Start a run, with a memory of its own."""
+
+
+@dataclass(frozen=True)
+class EtaStepper:
+    """The eta family: ``eta=1`` is EDM's ancestral sampling, ``eta=0`` is DDIM.
+
+    Parameters
+    ----------
+    eta : float
+        Share of the posterior's noise, 0 to 1.
+
+    References
+    ----------
+    Ho et al., arXiv:2006.11239, eq. 7; Song et al., arXiv:2010.02502, eq. 12.
+    """
+
+    eta: float = 1.0
+
+    def __post_init__(self):
+        if not 0.0 <= self.eta <= 1.0:
+            raise ValueError(f"eta must lie between 0 and 1, not {self.eta}")
+
+    def begin(self, noise_schedule: NoiseSchedule) -> StepperRun:
+        return self
+
+    def step(
+        self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
+    ) -> Tensor:
+        return eta_step(w, x_hat, tau_t, tau_s, noise, self.eta)
+
+    def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
+        """Nothing: a step does not depend on the ones before."""
+
+
+@dataclass(frozen=True)
+class DPMSolverStepper:
+    """DPM-Solver++(2M), deterministic and of second order, for few steps.
+
+    Every atom looks back to its own previous transition, so atoms may have grids of their own. Steps
+    to level 0 are of first order: tau falls so far there that extrapolation overshoots, and one
+    such step does not change the order of the whole.
+
+    References
+    ----------
+    Lu et al., DPM-Solver++, arXiv:2211.01095, Algorithm 2.
+    """
+
+    def begin(self, noise_schedule: NoiseSchedule) -> StepperRun:
+        return _DPMSolverRun(noise_schedule)
+
+
+class _DPMSolverRun:
+    def __init__(self, noise_schedule: NoiseSchedule):
+        self._last_tau = float(noise_schedule.tau[0])
+        self._x_hat: Tensor | None = None
+        self._tau: Tensor | None = None
+
+    def step(
+        self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
+    ) -> Tensor:
+        previous = self._tau
+        if previous is not None:
+            # a previous tau equal to the present one asks for a first-order step
+            previous = torch.where(tau_s <= self._last_tau, tau_t, previous)
+        return dpm_solver_2m_step(w, x_hat, tau_t, tau_s, self._x_hat, previous)
+
+    def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
+        if self._x_hat is None:
+            # right for atoms that have not moved, too: their tau remains the present one
+            self._x_hat, self._tau = x_hat.clone(), tau_t
+        else:
+            self._x_hat = torch.where(advanced.unsqueeze(1), x_hat, self._x_hat)
+            self._tau = torch.where(advanced, tau_t, self._tau)
+        # the state was shifted, and estimates of two steps are compared in one frame
+        self._x_hat[:, :3] -= shift
+
+
+STEPPERS: dict[str, Stepper] = {
+    "ancestral": EtaStepper(1.0),
+    "ddim": EtaStepper(0.0),
+    "dpm++2m": DPMSolverStepper(),
+}

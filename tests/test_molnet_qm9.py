@@ -1,0 +1,296 @@
+"""`load_qm9_3d` and the pieces under it, on the shipped sample; the full set is marked slow."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import deepchem as dc
+import numpy as np
+import pytest
+
+from deepchem_ead.feat import Molecule3DFeaturizer
+from deepchem_ead.molnet import EDMSplitter, edm_halves, load_qm9_3d, qm9, qm9pack
+from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.molnet.splits import edm_parts
+from deepchem_ead.molnet.table import MoleculeTable
+
+DATA = Path(__file__).parent / "data"
+GOLDEN = json.loads((DATA / "molnet_qm9_golden.json").read_text())
+HARTREE_IN_MEV = 27211.4
+
+CSV = """XYZ_file,Index,SMILES,InChi,N_atoms,Stoichiometry,Elements,XYZ_Ang,Dipole_debye,\
+Polarizability_bohr3,HOMO_au,LUMO_au,HOMO_LUMO_gap_au,R2_bohr2,ZPVE_au,InternalEnergy_0K_au,\
+InternalEnergy_298K_au,Enthalphy_298K_au,GibbsFreeEnergy_298K_au,Heatcapacity_Cv_cal_mol_K
+"b.xyz",4,"OC","x",2,"[0]","['C','O']","[[1.,.5,-.25],[2.1*^-6,-3.*^1,0.]]",\
+1.,13.21,-0.3877,0.1171,0.5048,35.3641,0.044749,-40.47893,-40.476062,-40.475117,-40.498597,6.469
+"a.xyz",3,"O","x",1,"[0]","['O']","[[0.,0.,1.]]",\
+0.,6.31,-.1,2.*^-3,.3,19.,0.02,-76.,-76.,-76.,-76.,6.002
+"""
+
+
+def load(tmp_path, **options):
+    options = {"source": "sample", "data_dir": str(tmp_path), "save_dir": str(tmp_path)} | options
+    return load_qm9_3d(**options)
+
+
+def test_parser_reads_mathematica_numbers_and_sorts_by_index(tmp_path):
+    (tmp_path / "q.csv").write_text(CSV)
+    table = qm9pack.parse_qm9pack([tmp_path / "q.csv"], progress=False)
+    assert table.index.tolist() == [3, 4] and table.smiles.tolist() == ["O", "CO"]
+    assert table.atomic_numbers.tolist() == [8, 6, 8]
+    np.testing.assert_array_equal(
+        table.coordinates, np.float32([[0, 0, 1], [1, 0.5, -0.25], [2.1e-6, -30, 0]])
+    )
+    assert table.properties["lumo"].tolist() == [2e-3, 0.1171]
+
+
+def test_parser_names_a_malformed_record(tmp_path):
+    (tmp_path / "q.csv").write_text(CSV.replace("['C','O']", "['C']"))
+    with pytest.raises(ValueError, match="molecule 4.*N_atoms is 2"):
+        qm9pack.parse_qm9pack([tmp_path / "q.csv"], progress=False)
+
+
+def test_table_survives_its_cache_file_and_refuses_a_damaged_one(tmp_path):
+    table, _ = load_sample()
+    table.save(tmp_path / "t.npz")
+    again = MoleculeTable.load(tmp_path / "t.npz")
+    np.testing.assert_array_equal(again.to_padded(29), table.to_padded(29))
+    assert again.smiles.tolist() == table.smiles.tolist()
+    assert list(again.properties) == list(table.properties)
+    broken = table.select(np.arange(3))
+    np.savez(
+        tmp_path / "b.npz",
+        **{k: getattr(broken, k) for k in ("atomic_numbers", "coordinates", "smiles", "index")},
+        n_atoms=broken.n_atoms + 1,
+    )
+    with pytest.raises(ValueError, match="different lengths"):
+        MoleculeTable.load(tmp_path / "b.npz")
+
+
+def test_table_selects_molecules_in_any_order():
+    table, _ = load_sample()
+    rows = np.array([7, 0, 1999, 7])
+    np.testing.assert_array_equal(table.select(rows).to_padded(29), table.to_padded(29)[rows])
+    with pytest.raises(ValueError, match="max_atoms=5"):
+        table.to_padded(5)
+
+
+def test_sample_is_small_and_agrees_with_the_source(tmp_path):
+    file = Path(qm9.__file__).parent / "data" / "qm9_sample.npz"
+    assert file.stat().st_size < 1_000_000
+    table, parts = load_sample()
+    assert len(table) == 2000 and set(parts) == {0, 1, 2}
+    for entry in GOLDEN["molecules"]:
+        i = int(np.searchsorted(table.index, entry["index"]))
+        assert table.index[i] == entry["index"] and parts[i] == entry["part"]
+        numbers, positions = table.numbers_and_positions(i)
+        assert numbers.tolist() == entry["numbers"]
+        wanted = np.array(entry["positions"])
+        np.testing.assert_allclose(
+            positions - positions.mean(axis=0), wanted - wanted.mean(axis=0), atol=5e-4
+        )
+        for name, value in entry["properties"].items():
+            assert table.properties[name][i] == value
+
+
+def test_edm_split_of_the_full_set_is_exact():
+    parts = edm_parts()
+    assert np.bincount(parts).tolist() == [100_000, 17_748, 13_083]
+    for part, name in enumerate(("train", "valid", "test")):
+        rows = np.flatnonzero(parts == part)
+        assert rows[:5].tolist() == GOLDEN["first_rows"][name]
+        assert int(rows.sum()) == GOLDEN["sum_of_rows"][name]
+    first, second = edm_halves()
+    assert first[:5].tolist() == GOLDEN["first_rows"]["first_half"]
+    assert second[:5].tolist() == GOLDEN["first_rows"]["second_half"]
+    assert sorted([*first, *second]) == list(range(100_000))
+
+
+def test_edm_splitter_refuses_another_dataset():
+    with pytest.raises(ValueError, match="130831 molecules.*has 3"):
+        EDMSplitter().split(dc.data.NumpyDataset(np.zeros((3, 1))))
+
+
+def test_sample_loads_as_documented(tmp_path):
+    tasks, (train, valid, test), transformers = load(tmp_path)
+    assert tasks == ["alpha", "gap", "homo", "lumo", "mu", "Cv"] and transformers == []
+    table, parts = load_sample()
+    for part, dataset in enumerate((train, valid, test)):
+        rows = np.flatnonzero(parts == part)
+        assert isinstance(dataset, dc.data.DiskDataset) and dataset.get_number_shards() == 1
+        assert dataset.X.dtype == np.float32
+        np.testing.assert_array_equal(dataset.X, table.select(rows).to_padded(29))
+        assert dataset.ids.tolist() == table.smiles[rows].tolist()
+        assert (dataset.w == 1).all()
+        for k, task in enumerate(tasks):
+            np.testing.assert_array_equal(dataset.y[:, k], table.properties[task][rows])
+    np.testing.assert_allclose(train.y[:, 1], train.y[:, 3] - train.y[:, 2], atol=2e-4)
+
+
+def test_second_load_reads_the_cache(tmp_path, monkeypatch):
+    first = load(tmp_path)[1]
+    monkeypatch.setattr(qm9, "load_sample", lambda: pytest.fail("parsed again"))
+    start = time.perf_counter()
+    second = load(tmp_path)[1]
+    assert time.perf_counter() - start < 3
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.X, b.X)
+        np.testing.assert_array_equal(a.y, b.y)
+        assert a.ids.tolist() == b.ids.tolist()
+
+
+def test_cache_is_not_shared_between_tasks_or_featurizers(tmp_path):
+    load(tmp_path)
+    tasks, (train, _, _), _ = load(tmp_path, tasks=["Cv"])
+    assert tasks == ["Cv"] and train.y.shape == (len(train), 1)
+    padded = load(tmp_path, featurizer=Molecule3DFeaturizer(max_atoms=32))[1][0]
+    assert padded.X.shape[1] == 32
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove"])
+def test_damaged_dataset_cache_is_built_again(tmp_path, damage, caplog):
+    before = load(tmp_path)[1][0]
+    file = Path(before.data_dir) / "shard-0-X.npy"
+    if damage == "truncate":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        file.unlink()
+    after = load(tmp_path)[1][0]
+    assert "damaged" in caplog.text
+    np.testing.assert_array_equal(after.X[0, :5, 3], [6, 1, 1, 1, 1])
+
+
+def test_damaged_raw_cache_is_parsed_again(tmp_path, monkeypatch, caplog):
+    table = load_sample()[0].select(np.arange(4))
+    monkeypatch.setattr(qm9pack, "qm9pack_version", lambda: "1.0.3")
+    monkeypatch.setattr(qm9pack, "parse_qm9pack", lambda progress: table)
+    qm9pack.load_qm9pack(tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:2000])
+    assert len(qm9pack.load_qm9pack(tmp_path)) == 4 and "damaged" in caplog.text
+    monkeypatch.setattr(qm9pack, "parse_qm9pack", lambda progress: pytest.fail("parsed again"))
+    assert len(qm9pack.load_qm9pack(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("splitter", ["random", "index", "scaffold", dc.splits.RandomSplitter()])
+def test_deepchem_splitters(tmp_path, splitter):
+    parts = load(tmp_path, splitter=splitter, reload=False)[1]
+    assert sum(map(len, parts)) == 2000 and len(parts[0]) == 1600
+
+
+def test_no_splitter_gives_one_dataset(tmp_path):
+    for _ in range(2):
+        (dataset,) = load(tmp_path, splitter=None)[1]
+        assert len(dataset) == 2000
+
+
+def test_transformers_by_name_and_object(tmp_path):
+    clip = dc.molnet.load_function.molnet_loader.TransformerGenerator(
+        dc.trans.ClippingTransformer, transform_y=True, y_max=1.0
+    )
+    raw = load(tmp_path)[1][0]
+    _, (train, _, _), transformers = load(tmp_path, transformers=["normalization", clip])
+    assert len(transformers) == 2 and np.abs(train.y).max() <= 1.0
+    plain, normalised = load(tmp_path, transformers=["normalization"])[1:]
+    np.testing.assert_allclose(plain[0].y.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(normalised[0].untransform(plain[0].y), raw.y, atol=1e-6)
+
+
+def test_other_featurizers_get_molecules_with_bonds_and_stay_aligned(tmp_path):
+    featurizer = dc.feat.MolecularFeaturizer()
+    featurizer._featurize = lambda mol, **_: np.array([mol.GetNumAtoms(), mol.GetNumBonds()])
+    with pytest.warns(UserWarning, match="bonds do not sanitise"):
+        (dataset,) = load(
+            tmp_path, featurizer=featurizer, splitter=None, reload=False, tasks=["alpha", "mu"]
+        )[1]
+    assert 1900 < len(dataset) < 2000 and (dataset.X[:, 1] > 0).all()
+    table, _ = load_sample()
+    atoms_of = {
+        (s, a): n
+        for s, a, n in zip(table.smiles, table.properties["alpha"], table.n_atoms, strict=True)
+    }
+    found = [atoms_of[s, a] for s, a in zip(dataset.ids, dataset.y[:, 0], strict=True)]
+    assert found == dataset.X[:, 0].tolist()
+
+
+def test_auto_falls_back_to_the_sample_with_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(qm9, "qm9pack_version", lambda: None)
+    with pytest.warns(UserWarning, match="2,000-molecule sample.*pip install qm9pack"):
+        parts = load(tmp_path, source="auto")[1]
+    assert sum(map(len, parts)) == 2000
+    with pytest.raises(FileNotFoundError, match="pip install qm9pack"):
+        load(tmp_path, source="qm9pack")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": ["alpha", "beta"]}, "unknown: beta"),
+        ({"tasks": []}, "at least one.*alpha.*Cv_edm"),
+        ({"tasks": ["mu", "mu"]}, "each once"),
+        ({"source": "web"}, "auto, qm9pack or sample"),
+        ({"splitter": "best"}, "edm, index, random"),
+        ({"transformers": ["best"]}, "normalization"),
+        ({"featurizer": Molecule3DFeaturizer(max_atoms=10)}, "has 1[1-9] atoms.*max_atoms=10"),
+        ({"featurizer": Molecule3DFeaturizer(elements="H,C,N,O")}, "contains F"),
+    ],
+)
+def test_wrong_arguments_raise(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, **options)
+
+
+@pytest.fixture(scope="module")
+def full_qm9(tmp_path_factory):
+    if qm9pack.qm9pack_version() is None:
+        pytest.skip("qm9pack is not installed")
+    folder = str(tmp_path_factory.mktemp("qm9"))
+    tasks = ("alpha", "gap", "homo", "lumo", "mu", "Cv", "Cv_edm")
+    load_qm9_3d(data_dir=folder, save_dir=folder, tasks=tasks)
+    start = time.perf_counter()
+    loaded = load_qm9_3d(data_dir=folder, save_dir=folder, tasks=tasks)
+    for dataset in loaded[1]:
+        assert len(dataset.X) == len(dataset.y) == len(dataset.ids)
+    return loaded, time.perf_counter() - start, folder
+
+
+@pytest.mark.slow
+def test_full_qm9_split_and_reload_time(full_qm9):
+    (_, parts, _), seconds, folder = full_qm9
+    assert [len(part) for part in parts] == [100_000, 17_748, 13_083]
+    assert seconds < 3
+    start = time.perf_counter()
+    table = qm9pack.load_qm9pack(folder)
+    assert time.perf_counter() - start < 3
+    assert len(table) == 130_831 and table.n_atoms.max() == 29
+    wanted = edm_parts()
+    for part, name in enumerate(("train", "valid", "test")):
+        ids = table.index[wanted == part]
+        assert int(ids.sum()) == GOLDEN["sum_of_gdb9"][name]
+
+
+@pytest.mark.slow
+def test_full_qm9_properties_agree_with_the_published_statistics(full_qm9):
+    (tasks, (train, valid, test), _), _, _ = full_qm9
+    for dataset, name in ((train, "train_100k"), (valid, "valid_17748"), (test, "test")):
+        for k, task in enumerate(tasks):
+            golden = GOLDEN["statistics"][task][name]
+            unit = HARTREE_IN_MEV if task in ("gap", "homo", "lumo") else 1.0
+            y = dataset.y[:, k] * unit
+            assert y.mean() == pytest.approx(golden["mean"], rel=1e-6)
+            assert np.abs(y - y.mean()).mean() == pytest.approx(golden["mad"], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_sample_rows_are_those_of_the_full_set(full_qm9):
+    table = qm9pack.load_qm9pack(full_qm9[2])
+    sample, parts = load_sample()
+    rows = np.searchsorted(table.index, sample.index)
+    full = table.select(rows)
+    assert sample.index.tolist() == full.index.tolist()
+    assert parts.tolist() == edm_parts()[rows].tolist()
+    np.testing.assert_allclose(sample.to_padded(29), full.to_padded(29), atol=5e-4)
+    for name, values in full.properties.items():
+        np.testing.assert_array_equal(sample.properties[name], values)
