@@ -8,7 +8,16 @@ Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.
 from __future__ import annotations
 
 
-def _check_deepchem() -> None:
+import logging
+import sys
+
+
+def _import_deepchem() -> None:
+    """Import DeepChem, without the warnings about its own optional parts, or say what is missing."""
+    log = logging.getLogger("deepchem")
+    level = log.level
+    if "deepchem" not in sys.modules:
+        log.setLevel(logging.ERROR)
     try:
         from deepchem.models import TorchModel  # noqa: F401
     except ImportError as error:
@@ -16,9 +25,11 @@ def _check_deepchem() -> None:
             "deepchem_ead needs deepchem >= 2.8 and torch, and dc.models.TorchModel cannot be "
             f"imported here ({error}). Install them with: pip install 'deepchem>=2.8,<3' torch"
         ) from error
+    finally:
+        log.setLevel(level)
 
 
-_check_deepchem()
+_import_deepchem()
 
 from deepchem_ead import chem, diffusion, feat, metrics, models, molnet, sampling  # noqa: E402
 from deepchem_ead._register import register, unregister  # noqa: E402

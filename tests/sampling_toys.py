@@ -50,9 +50,7 @@ class RecordedNoise:
         self.drawn: list[torch.Tensor] = []
 
     def normal(self, n_columns):
-        eps = torch.randn(
-            self.n_nodes, n_columns, generator=self.generator, dtype=torch.float64
-        )
+        eps = torch.randn(self.n_nodes, n_columns, generator=self.generator, dtype=torch.float64)
         if self.rotation is not None:
             eps = torch.cat([eps[:, :3] @ self.rotation.T, eps[:, 3:]], 1)
         eps = eps[self.permutation].to(self.dtype)
@@ -74,7 +72,7 @@ def random_rotation(seed: int, reflect: bool = False) -> torch.Tensor:
 
 
 def bond_denoiser(process: DiffusionProcess, bond_variance: float, feature_variance: float):
-    """Exact noise estimate for two-atom molecules with ``x_1 - x_2 ~ N(0, s I)``, ``h ~ N(0, v)``."""
+    """Exact for two-atom molecules with ``x_1 - x_2 ~ N(0, s I)`` and ``h ~ N(0, v)``."""
     tau_table, alpha_table = process.schedule.tau, process.schedule.alpha
 
     def denoiser(x, h, layout):

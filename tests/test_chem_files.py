@@ -313,7 +313,7 @@ def test_append_repairs_a_torn_end(tmp_path, suffix, lost):
     assert len(path.read_bytes()) < len(whole) / 4
 
 
-def test_ten_thousand_molecules_take_seconds(tmp_path):
+def test_two_thousand_molecules_in_each_format_take_seconds(tmp_path):
     many = MoleculeBatch.concatenate([QM9] * 34)
     many.to_xyz(tmp_path / "a.xyz")
     with open(tmp_path / "a.sdf", "w") as out:
@@ -321,8 +321,29 @@ def test_ten_thousand_molecules_take_seconds(tmp_path):
         out.write((tmp_path / "one.sdf").read_text() * 34)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        start = time.perf_counter()
+        start = time.process_time()
         for suffix in FORMATS:
             assert_same(MoleculeBatch.read(tmp_path / f"a.{suffix}"), many)
-    # 2,040 molecules in each format; 10,000 then stay within 15 s even on a busy machine.
-    assert time.perf_counter() - start < 3
+    # Typically 0.5 s: 10,000 molecules take about 2 s.
+    assert time.process_time() - start < 5
+
+
+def test_a_number_as_comment_of_a_bad_frame_is_no_frame(tmp_path):
+    (tmp_path / "a.xyz").write_text("1\n8\nQq 0 0 0\n1\n9\nO 0 0 0\n")
+    with pytest.warns(UserWarning, match="left out 1 of 2 records: record 1: line 1: .*Qq"):
+        batch = MoleculeBatch.read(tmp_path / "a.xyz", on_error="skip")
+    assert batch.ids == ["9"] and batch.atomic_numbers.tolist() == [8]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_text_of_several_lines_round_trips(tmp_path, suffix):
+    batch = MoleculeBatch.from_arrays([[8]], [[[0, 0, 0]]], properties={"log": ["a b\nc\\n"]})
+    write(batch, tmp_path / f"a.{suffix}")
+    assert_same(MoleculeBatch.read(tmp_path / f"a.{suffix}"), batch)
+
+
+def test_append_to_something_else_is_refused(tmp_path):
+    (tmp_path / "a.xyz").write_text("notes\n")
+    with pytest.raises(MoleculeError, match="cannot append after 'notes'"):
+        open_writer(tmp_path / "a.xyz", append=True)
+    assert (tmp_path / "a.xyz").read_text() == "notes\n"

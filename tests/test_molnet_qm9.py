@@ -152,6 +152,7 @@ def test_cache_is_not_shared_between_tasks_or_featurizers(tmp_path):
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
 def test_damaged_dataset_cache_is_built_again(tmp_path, damage, caplog):
     before = load(tmp_path)[1][0]
+    wanted = before.X
     file = Path(before.data_dir) / "shard-0-X.npy"
     if damage == "truncate":
         file.write_bytes(file.read_bytes()[:1000])
@@ -159,7 +160,7 @@ def test_damaged_dataset_cache_is_built_again(tmp_path, damage, caplog):
         file.unlink()
     after = load(tmp_path)[1][0]
     assert "damaged" in caplog.text
-    np.testing.assert_array_equal(after.X[0, :5, 3], [6, 1, 1, 1, 1])
+    np.testing.assert_array_equal(after.X, wanted)
 
 
 def test_damaged_raw_cache_is_parsed_again(tmp_path, monkeypatch, caplog):

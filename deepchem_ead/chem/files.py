@@ -226,8 +226,9 @@ def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
             if kind == "xyz":
                 # Lines still missing from the frame: the comment and the atoms.
                 if pending is None and not line.strip().isdigit():
+                    found = line.strip()[:40].decode(errors="replace")
                     raise MoleculeError(
-                        f"{path}: cannot append after {line.strip()[:40]!r}, which is no atom count"
+                        f"{path}: cannot append after {found!r}, which is no atom count"
                     )
                 pending = int(line) + 1 if pending is None else pending - 1
                 done = pending == 0

@@ -73,7 +73,7 @@ def _why_unreadable(block: list[str]) -> str:
         for i, line in enumerate(block[4 : 4 + n_atoms]):
             try:
                 [float(line[k : k + 10]) for k in (0, 10, 20)]
-                number_of(line[31:34])
+                number_of(line[31:34].strip())
             except MoleculeError as error:
                 return f"atom {i}: {error}"
             except ValueError:

@@ -35,7 +35,7 @@ _silu_backward = torch.ops.aten.silu_backward.grad_input
 
 
 class _EdgeNetwork(torch.autograd.Function):
-    """The edge network over all pairs, read out as summed messages or as one tanh(score) per pair."""
+    """The edge network over all pairs; returns summed messages or one tanh(score) per pair."""
 
     @staticmethod
     def forward(
@@ -79,9 +79,7 @@ class _EdgeNetwork(torch.autograd.Function):
                         out=out[piece.nodes].view(rows, 1, width),
                     )
         if saving:
-            ctx.save_for_backward(
-                u, doubled, distances, columns, w2, b2, w_out, scores, kept
-            )
+            ctx.save_for_backward(u, doubled, distances, columns, w2, b2, w_out, scores, kept)
             ctx.pairs, ctx.chunks, ctx.longest, ctx.attention = pairs, chunks, longest, attention
         return out
 

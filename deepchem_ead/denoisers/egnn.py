@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # Without gradients, node-level maps are computed in blocks of exactly this many rows (the last one
 # filled up with zeros), so that an atom's result does not depend, to the last bit, on how many
 # other atoms are in the batch. None computes all rows at once.
-ROWS_PER_BLOCK: int | None = 64
+ROWS_PER_BLOCK: int | None = 192
 
 
 class EGNN(nn.Module):
@@ -120,7 +120,7 @@ class EGNN(nn.Module):
         reason = (
             "the native kernel is not part of this installation"
             if native is None
-            else f"the native {wanted} kernel cannot run here with {self.n_features} features"
+            else f"no native {wanted} kernel for {self.n_features} features here: {native.status()}"
         )
         if self.backend == "native":
             raise RuntimeError(f'backend="native": {reason}; use backend="auto" or "torch"')

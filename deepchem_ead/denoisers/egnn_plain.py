@@ -13,9 +13,7 @@ from deepchem_ead.denoisers.egnn import EGNN
 from deepchem_ead.diffusion.layout import AtomLayout
 
 
-def plain_forward(
-    egnn: EGNN, x: Tensor, h: Tensor, node_mask: Tensor
-) -> tuple[Tensor, Tensor]:
+def plain_forward(egnn: EGNN, x: Tensor, h: Tensor, node_mask: Tensor) -> tuple[Tensor, Tensor]:
     """Evaluate an EGNN on padded molecules (EDM, arXiv:2203.17003, as published).
 
     Parameters

@@ -159,7 +159,7 @@ class Pairs:
                 else:
                     cut = fill or row > 0 or whole > max_edges
                     rows = min(n - row, room // (n - 1) if cut else 0)
-                    if rows == 0 and pieces:
+                    if rows <= 0 and pieces:
                         yield Chunk(slice(begin, begin + length), tuple(pieces))
                         begin, length, pieces = begin + length, 0, []
                         continue

@@ -1,4 +1,4 @@
-"""``Molecule3DFeaturizer``: SMILES or RDKit molecules to padded arrays of positions and elements."""
+"""``Molecule3DFeaturizer``: molecules to padded arrays of positions and atomic numbers."""
 
 from __future__ import annotations
 

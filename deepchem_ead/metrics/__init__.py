@@ -16,6 +16,7 @@ from deepchem_ead.metrics.reference_rows import (
     GEOM_ROWS,
     QM9_ROW,
     QM9_ROWS,
+    QM9_STRICT_ROW,
     REFERENCE_ROWS,
     ReferenceRow,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "GEOM_ROWS",
     "QM9_ROW",
     "QM9_ROWS",
+    "QM9_STRICT_ROW",
     "REFERENCE_ROWS",
     "GenerativeMetric",
     "MetricsReport",

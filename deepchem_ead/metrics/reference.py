@@ -8,7 +8,7 @@ import os
 import tempfile
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ def reference_smiles(
     all fragments; invalid ones are left out), as EDM does with its training set. 100,000 QM9
     molecules take about half a minute, so results are kept, in memory and, for large sets, in a
     compressed text file under DeepChem's data folder (``DEEPCHEM_DATA_DIR`` or the system's
-    temporary folder) named after the content. SMILES: strings with ``[H]`` are taken as they are;
-    strings without are parsed, stereo labels dropped, and written with explicit hydrogens.
+    temporary folder) named after the content. SMILES: a collection in which at least half of the
+    strings have an ``[H]`` is taken as it is; otherwise each string is parsed, stereo labels are
+    dropped, and it is written canonically with explicit hydrogens.
 
     Parameters
     ----------
@@ -69,9 +70,13 @@ def reference_smiles(
     return _from_coordinates(as_batch(reference), protocol, vocabulary, progress)
 
 
-def _explicit(smiles: Iterable[str]) -> frozenset[str]:
+def _explicit(smiles: Collection[str]) -> frozenset[str]:
+    # Not string by string: a rebuilt molecule without hydrogen may be short of some, and parsing
+    # would add them.
+    if 2 * sum("[H]" in text for text in smiles) >= len(smiles):
+        return frozenset(smiles)
     with rdBase.BlockLogs():
-        return frozenset(s if "[H]" in s else _with_hydrogens(s) for s in smiles)
+        return frozenset(map(_with_hydrogens, smiles))
 
 
 def _with_hydrogens(smiles: str) -> str:
@@ -117,7 +122,7 @@ def _read(path: Path) -> frozenset[str] | None:
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             return frozenset(file.read().split())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, EOFError, ValueError) as error:
         warnings.warn(f"ignoring the damaged reference cache {path}: {error}", stacklevel=2)

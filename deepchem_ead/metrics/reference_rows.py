@@ -52,14 +52,17 @@ def _published(name, atom, molecule, valid, valid_unique, evaluations="", source
     return ReferenceRow(name, "published", source, *values, unique, both, evaluations)
 
 
-def _measured(name, atom, molecule, valid, valid_unique):
+def _measured(name, atom, molecule, valid, valid_unique, protocol="EDM's"):
     values = [round(v / 100, 6) for v in (atom, molecule, valid, valid_unique)]
-    source = "EDM's protocol on the coordinates of the 130,831 characterised molecules"
+    source = f"{protocol} protocol on the coordinates of the 130,831 characterised molecules"
     return ReferenceRow(name, "measured", source, *values[:3], values[3] / values[2], values[3])
 
 
 #: The ceiling: QM9's own molecules, by EDM's protocol.
 QM9_ROW = _measured("QM9 itself", 99.36, 95.28, 97.68, 97.62)
+
+#: The same by the strict protocol; only to stand beside strict reports.
+QM9_STRICT_ROW = _measured("QM9 itself, strict", 99.95, 99.53, 99.53, 99.41, "the strict")
 
 QM9_ROWS: tuple[ReferenceRow, ...] = (
     QM9_ROW,

@@ -135,7 +135,7 @@ class EADModel(TorchModel):
             log_frequency=log_frequency,
             device=None if device is None else torch.device(device),
         )
-        self._position = TrainingPosition()
+        self.training_position = TrainingPosition()
         self._total_steps = 0
         self._seconds: float | None = None
         self._stop = False
@@ -253,7 +253,7 @@ class EADModel(TorchModel):
             first += len(X)
 
     def _begin_run(self, n_batches: int, nb_epoch: int, minutes: float | None) -> None:
-        position = self._position
+        position = self.training_position
         if position.n_batches != n_batches:  # another dataset: its epochs begin anew
             position.batch, position.n_batches = 0, n_batches
         if position.finished:
@@ -265,7 +265,7 @@ class EADModel(TorchModel):
         self._stop = False
 
     def _training_batches(self, batches: ShuffledBatches, nb_epoch: int):
-        position = self._position
+        position = self.training_position
         end = position.epoch + nb_epoch
         for epoch in range(position.epoch, end):
             for batch in batches.epoch(epoch, skip=position.batch):
@@ -350,7 +350,7 @@ class EADModel(TorchModel):
         return loss
 
     def _rate_factor(self) -> float:
-        position = self._position
+        position = self.training_position
         step = self._global_step - position.start_step
         progress = step / max(self._total_steps, 1)
         if self._seconds is not None:
@@ -467,14 +467,12 @@ class EADModel(TorchModel):
             generate_batches(self, n, settings, n_atoms, progress=progress, callback=callback)
         )
         molecules = MoleculeBatch.concatenate([part.molecules for part in parts])
-        order = np.argsort(np.concatenate([part.indices for part in parts])) if parts else []
         info = settings.describe()
         info["n_evaluations"] = max((part.n_evaluations for part in parts), default=0)
         info["seconds"] = time.perf_counter() - began
         if record_levels:
-            levels = [trace for part in parts for trace in part.levels]
-            info["levels"] = [levels[k] for k in order]
-        return replace(molecules[np.asarray(order, dtype=np.int64)], info=info)
+            info["levels"] = [trace for part in parts for trace in part.levels]
+        return replace(molecules, info=info)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -491,7 +489,7 @@ class EADModel(TorchModel):
         data = {
             "config": self.config.to_dict(),
             "global_step": self._global_step,
-            "position": asdict(self._position),
+            "position": asdict(self.training_position),
             "optimizer_groups": groups,
             "rate_schedule": self._lr_schedule.state_dict() if self._lr_schedule else None,
         }
@@ -547,7 +545,7 @@ class EADModel(TorchModel):
         if self._lr_schedule is not None and data["rate_schedule"] is not None:
             self._lr_schedule.load_state_dict(data["rate_schedule"])
         self._global_step = data["global_step"]
-        self._position = TrainingPosition(**data["position"])
+        self.training_position = TrainingPosition(**data["position"])
 
     def _check_config(self, values: dict, source: str | Path) -> None:
         differences = self.config.structural_differences(EADConfig.from_dict(values))

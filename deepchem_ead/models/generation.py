@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Pairs of atoms computed at once by default: 128 molecules of 29 atoms.
 PAIRS_PER_BATCH = 128 * 29**2
-#: Batches whose molecules are sorted by size together.
-BATCHES_PER_WINDOW = 8
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,8 @@ class GenerationSettings:
 
 
 class GeneratedPart(NamedTuple):
-    """Molecules of one batch: their numbers in the job, and what their run took."""
+    """Consecutive molecules of a job, and what their run took."""
 
-    indices: np.ndarray
     molecules: MoleculeBatch
     n_evaluations: int
     levels: list[np.ndarray] | None
@@ -118,9 +115,6 @@ def generate_batches(
 ) -> Iterator[GeneratedPart]:
     """Generate molecules ``first`` to ``first + n - 1`` of a job, yielding batches as they finish.
 
-    Molecules are sorted by size within windows of a few batches. Which batch a molecule falls into
-    does not change it.
-
     Raises
     ------
     ValueError
@@ -128,14 +122,14 @@ def generate_batches(
     """
     if n < 0:
         raise ValueError(f"n must not be negative, not {n}")
-    network, encoding, config = model.model, model.encoding, model.config
     indices = np.arange(first, first + n)
-    fixed = n_atoms is not None or not config.variable_size
-    sizes = _node_counts(config, network.size_counts, n_atoms, indices, settings.seed)
-    pairs = int(np.mean(sizes.astype(np.float64) ** 2)) if n else 1
-    batch_size = settings.batch_size or max(1, PAIRS_PER_BATCH // max(pairs, 1))
-    was_training = network.training
-    network.eval()
+    sizes = _node_counts(model.config, model.model.size_counts, n_atoms, indices, settings.seed)
+    pairs = np.mean(sizes.astype(np.float64) ** 2) if n else 1
+    batch_size = settings.batch_size or max(1, int(PAIRS_PER_BATCH // pairs))
+    # With sizes given or drawn every node is an atom, also in a model that knows dummy atoms.
+    sizes_fixed = n_atoms is not None or not model.config.variable_size
+    training = model.model.training
+    model.model.eval()
     bar = tqdm(
         total=n,
         desc="generating",
@@ -146,16 +140,19 @@ def generate_batches(
     )
     try:
         with bar:
-            for chunk in _windows(sizes, batch_size):
+            for start in range(0, n, batch_size):
+                batch = slice(start, start + batch_size)
                 yield _generate_batch(
-                    model, encoding, settings, indices[chunk], sizes[chunk], fixed, bar, callback
+                    model, settings, indices[batch], sizes[batch], sizes_fixed, bar, callback
                 )
     finally:
-        network.train(was_training)
+        model.model.train(training)
 
 
-def _generate_batch(model, encoding, settings, indices, sizes, fixed, bar, callback):
-    layout = AtomLayout.from_counts(sizes, device=model.device)
+def _generate_batch(model, settings, indices, sizes, sizes_fixed, bar, callback) -> GeneratedPart:
+    # Molecules of equal size side by side are computed fastest.
+    order = np.argsort(sizes, kind="stable")
+    layout = AtomLayout.from_counts(sizes[order], device=model.device)
     done = 0.0
 
     def on_step(step: dict) -> None:
@@ -170,30 +167,24 @@ def _generate_batch(model, encoding, settings, indices, sizes, fixed, bar, callb
         model.model.process,
         model.model.sampling_denoiser,
         layout,
-        encoding.n_features,
+        model.encoding.n_features,
         settings.schedule,
         settings.stepper,
         settings.repeat_rule,
-        MoleculeNoise(settings.seed, indices, sizes, device=model.device),
+        MoleculeNoise(settings.seed, indices[order], sizes[order], device=model.device),
         steps=settings.steps,
         callback=on_step,
         record_levels=settings.record_levels,
     )
     bar.update(len(sizes) - done)
-    numbers, positions = encoding.decode(result.states.cpu(), layout, fixed)
-    levels = None
-    if result.levels is not None:
-        levels = [part.numpy() for part in result.levels.cpu().split(sizes.tolist(), dim=1)]
+    numbers, positions = model.encoding.decode(result.states.cpu(), layout, sizes_fixed)
     molecules = MoleculeBatch.from_arrays(numbers, positions)
-    return GeneratedPart(indices, molecules, result.n_evaluations, levels)
-
-
-def _windows(sizes: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(sizes), batch_size * BATCHES_PER_WINDOW):
-        window = sizes[start : start + batch_size * BATCHES_PER_WINDOW]
-        order = start + np.argsort(window, kind="stable")
-        for low in range(0, len(order), batch_size):
-            yield order[low : low + batch_size]
+    levels = None
+    back = np.argsort(order)
+    if result.levels is not None:
+        traces = result.levels.cpu().split(sizes[order].tolist(), dim=1)
+        levels = [traces[k].numpy() for k in back]
+    return GeneratedPart(molecules[back], result.n_evaluations, levels)
 
 
 def _node_counts(

@@ -23,7 +23,7 @@ class TrainingProgress:
     """
 
     def __init__(self, model: EADModel, total_steps: int, seconds: float | None) -> None:
-        position = model._position
+        position = model.training_position
         self._loss: float | None = None
         self._timed = seconds is not None
         self._start_step = position.start_step
@@ -42,7 +42,7 @@ class TrainingProgress:
     def __call__(self, model: EADModel, step: int, **kwargs) -> None:
         loss = model.last_loss
         self._loss = loss if self._loss is None else 0.98 * self._loss + 0.02 * loss
-        position = model._position
+        position = model.training_position
         trained = step - self._start_step
         rate = trained * model.batch_size / position.elapsed if position.elapsed else 0.0
         self._bar.set_postfix_str(

@@ -186,7 +186,7 @@ def _table(
                 f"elements={elements!r}; extend elements or remove the molecule"
             )
         if not np.isfinite(record.positions).all():
-            raise ValueError(f"{name} has coordinates that are NaN or infinite; correct or remove it")
+            raise ValueError(f"{name} has NaN or infinite coordinates; correct or remove it")
         found = smiles_of(rebuild(record.numbers, record.positions))
         smiles.append(found or record.name or name)
     return MoleculeTable(

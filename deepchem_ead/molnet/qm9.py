@@ -110,7 +110,7 @@ def load_qm9_3d(
     >>> tasks, (train, valid, test), transformers = load_qm9_3d(
     ...     source="sample", reload=False)
     >>> train.X.shape[1:], train.ids[0], tasks[0]
-    ((29, 4), 'C', 'alpha')
+    ((29, 4), 'N#CC#N', 'alpha')
     """
     tasks = check_tasks(tasks)
     source, version = _resolve_source(source)

@@ -6,7 +6,7 @@ and properties of 134 kilo molecules", Scientific Data 1, 140022, 2014) as packe
 0.0005 Angstrom a coordinate. Properties are not rounded. Each molecule keeps its gdb9 index and
 its part of EDM's split.
 
-``python -m deepchem_ead.molnet.sample`` builds the file anew from the full set.
+``python -m deepchem_ead.molnet.build_sample`` builds the file anew from the full set.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from importlib import resources
 
 import numpy as np
 
-from deepchem_ead.molnet.qm9pack import load_qm9pack
-from deepchem_ead.molnet.splits import edm_parts
 from deepchem_ead.molnet.table import MoleculeTable
 
 SAMPLE_VERSION = "1"
-N_SAMPLE = 2_000
 STEPS_PER_ANGSTROM = 2_048
 
 
@@ -50,27 +47,3 @@ def load_sample() -> tuple[MoleculeTable, np.ndarray]:
         ),
         parts,
     )
-
-
-def write_sample(path: str, table: MoleculeTable, seed: int = 0) -> None:
-    """Choose 2,000 molecules of the full QM9 `table` at random and write them to `path`."""
-    rows = np.sort(np.random.RandomState(seed).permutation(len(table))[:N_SAMPLE])
-    parts = edm_parts()[rows]
-    sample = table.select(rows)
-    padded = sample.to_padded()
-    centred = padded[padded[..., 3] > 0][:, :3]
-    steps = np.rint(centred * STEPS_PER_ANGSTROM).astype(np.int16)
-    np.savez_compressed(
-        path,
-        atomic_numbers=sample.atomic_numbers,
-        coordinate_steps=steps,
-        n_atoms=sample.n_atoms,
-        index=sample.index,
-        smiles=np.char.encode(sample.smiles, "ascii"),
-        edm_part=parts,
-        **sample.properties,
-    )
-
-
-if __name__ == "__main__":
-    write_sample("deepchem_ead/molnet/data/qm9_sample.npz", load_qm9pack())

@@ -65,8 +65,7 @@ def one_shard(
     ``DiskDataset.select`` does the same in a time quadratic in the number of rows.
     """
     shard = (dataset.X[rows], dataset.y[rows], dataset.w[rows], dataset.ids[rows])
-    shards = [shard] if len(rows) else []
-    return dc.data.DiskDataset.create_dataset(shards, data_dir=data_dir, tasks=tasks)
+    return dc.data.DiskDataset.create_dataset([shard], data_dir=data_dir, tasks=tasks)
 
 
 class EDMSplitter(Splitter):

@@ -58,8 +58,9 @@ def sample(
 
     Every iteration calls the network once, with the true level of every atom, asks the schedule
     where each atom goes, makes the transitions, applies the repeat rule to stalled atoms and puts
-    molecules back on their centre. Atoms at level 0 do not change any more, and molecules with such
-    atoms stay where they are. When all atoms are at level 0 the last evaluation decodes them.
+    molecules that moved back on their centre. Atoms at level 0 do not change any more, and
+    molecules with such atoms stay where they are. When all atoms are at level 0 the last evaluation
+    decodes them.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ def sample(
             moved = torch.where(repeat.unsqueeze(1), repeated, moved)
             next_levels = torch.where(repeat, levels, next_levels)
 
-        shift = _shift_to_centre(moved[:, :3], levels, layout)
+        shift = _shift_to_centre(moved, w, levels, layout)
         kernel.remember(x_hat, tau_t, next_levels < levels, shift)
         last = Step(levels, w, x_hat, moved, shift)
         w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
@@ -164,10 +165,17 @@ def sample(
     return SampleResult(states, n_evaluations, _stack_levels(visited) if record_levels else None)
 
 
-def _shift_to_centre(positions: Tensor, levels: Tensor, layout: AtomLayout) -> Tensor:
-    """Each molecule's centre as (A, 3), zero where an atom was at level 0 before the step."""
-    floating = (layout.min(levels) > 0).unsqueeze(1)
-    return layout.expand(torch.where(floating, layout.mean(positions), 0.0))
+def _shift_to_centre(moved: Tensor, w: Tensor, levels: Tensor, layout: AtomLayout) -> Tensor:
+    """Each molecule's centre after a step, (A, 3).
+
+    It is zero where an atom was at level 0 before the step, which must not move. And where nothing
+    moved: a molecule that was held must stay the same to the last bit, otherwise velocities that
+    are zero would be compared by their rounding errors.
+    """
+    changed = (moved[:, :3] != w[:, :3]).any(1).to(levels.dtype)
+    floating = (layout.min(levels) > 0) & (layout.max(changed) > 0)
+    centre = torch.where(floating.unsqueeze(1), layout.mean(moved[:, :3]), 0.0)
+    return layout.expand(centre)
 
 
 def _centred(w: Tensor, layout: AtomLayout) -> Tensor:

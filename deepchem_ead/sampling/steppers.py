@@ -14,9 +14,7 @@ from deepchem_ead.diffusion import NoiseSchedule, dpm_solver_2m_step, eta_step
 class StepperRun(Protocol):
     """A stepper at work on one batch."""
 
-    def step(
-        self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
-    ) -> Tensor:
+    def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
         """State (A, D) after each atom's transition from ``tau_t`` to ``tau_s`` (A,)."""
 
     def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
@@ -63,9 +61,7 @@ class EtaStepper:
     def begin(self, noise_schedule: NoiseSchedule) -> StepperRun:
         return self
 
-    def step(
-        self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
-    ) -> Tensor:
+    def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
         return eta_step(w, x_hat, tau_t, tau_s, noise, self.eta)
 
     def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
@@ -76,9 +72,9 @@ class EtaStepper:
 class DPMSolverStepper:
     """DPM-Solver++(2M), deterministic and of second order, for few steps.
 
-    Every atom looks back to its own previous transition, so atoms may have grids of their own. Steps
-    to level 0 are of first order: tau falls so far there that extrapolation overshoots, and one
-    such step does not change the order of the whole.
+    Every atom looks back to its own previous transition, so atoms may have grids of their own.
+    Steps to level 0 are of first order: tau falls so far there that extrapolation overshoots, and
+    one such step does not change the order of the whole.
 
     References
     ----------
@@ -95,9 +91,7 @@ class _DPMSolverRun:
         self._x_hat: Tensor | None = None
         self._tau: Tensor | None = None
 
-    def step(
-        self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
-    ) -> Tensor:
+    def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
         previous = self._tau
         if previous is not None:
             # a previous tau equal to the present one asks for a first-order step

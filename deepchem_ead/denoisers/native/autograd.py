@@ -52,7 +52,7 @@ class EdgeFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, u, v, x, x0, c_d, c_0, w2, b2, w_out, b_out, counts, scalars, precision, kernel
+        ctx, u, v, x, x0, c_d, c_0, w2, b2, w_out, b_out, counts, scalars, precision, kernel, saving
     ):
         inputs = dict(
             zip(
@@ -63,7 +63,7 @@ class EdgeFunction(torch.autograd.Function):
         )
         out = torch.empty_like(x if scalars["coordinates"] else u)
         saved_z = saved_logits = None
-        if any(ctx.needs_input_grad):
+        if saving:
             edges = int((counts * (counts - 1)).sum())
             kind = _SCALAR_TYPES[precision]
             if edges * u.shape[1] * kind.itemsize <= SAVED_BYTES_LIMIT:
@@ -71,7 +71,7 @@ class EdgeFunction(torch.autograd.Function):
                 saved_logits = torch.empty((edges,), dtype=torch.float32)
         saved = {"counts": counts, "saved_z": saved_z, "saved_logits": saved_logits}
         _call(kernel, f"forward_{precision}", {**inputs, **saved, "out": out}, scalars)
-        if any(ctx.needs_input_grad):
+        if saving:
             ctx.names = [*inputs, *saved]
             ctx.save_for_backward(*inputs.values(), *saved.values())
             ctx.scalars, ctx.precision, ctx.kernel = scalars, precision, kernel
@@ -95,7 +95,7 @@ class EdgeFunction(torch.autograd.Function):
             {**inputs, **grads, "grad_out": grad_out.contiguous()},
             ctx.scalars,
         )
-        return (*grads.values(), None, None, None, None)
+        return (*grads.values(), None, None, None, None, None)
 
 
 def edge_function(
@@ -151,4 +151,6 @@ def edge_function(
     }
     tensors = [None if t is None else t.contiguous() for t, _ in shapes.values()]
     counts = layout.counts.contiguous()
-    return EdgeFunction.apply(*tensors, counts, scalars, precision, kernel)
+    # Inside forward() the gradient mode is always off, so this has to be asked here.
+    saving = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    return EdgeFunction.apply(*tensors, counts, scalars, precision, kernel, saving)

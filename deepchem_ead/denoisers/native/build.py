@@ -61,7 +61,7 @@ class Kernel:
 
 
 def cache_directory() -> Path:
-    """Where compiled libraries are kept: ``DEEPCHEM_EAD_CACHE``, else the user's cache directory."""
+    """Where compiled libraries are kept: ``DEEPCHEM_EAD_CACHE``, else in the user's cache."""
     chosen = os.environ.get("DEEPCHEM_EAD_CACHE")
     if chosen:
         return Path(chosen)

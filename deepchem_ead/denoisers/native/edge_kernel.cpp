@@ -204,43 +204,77 @@ void updates_backward(const Problem& p, const Tile& tile, Readout& out) {
   }
 }
 
-// dz = dm * silu'(z) for a tile, with the gradients of w_out and b2 on the way.
-// Messages: dm = gate g_i + dlogit w_out with dlogit = gate (1 - gate) m.g_i.
-template <class P>
-void output_layer_backward(const Problem& p, const Tile& tile, const typename P::Scalar* z,
-                           Readout& readout, float* row, typename P::Scalar* dz,
-                           const WeightGradients& grads) {
+// dz = dm * silu'(z) for R rows of one atom i, with the gradients of w_out and b2 on the way.
+// Messages: dm = gate g_i + dlogit w_out with dlogit = gate (1 - gate) m.g_i; updates: dm = dlogit
+// w_out. Several rows at once share the loads and stores of everything that is not theirs alone.
+template <class P, bool COORDINATES, int R>
+void output_rows_backward(const Problem& p, const float* g, const typename P::Scalar* z,
+                          const float* gates, float* dlogits, float* work, typename P::Scalar* dz,
+                          const WeightGradients& grads) {
   const int features = int(p.n_features);
-  float *y = row, *slope = row + features;
-  for (int s = 0; s < tile.n_segments; s++) {
-    const Segment seg = tile.segments[s];
-    const float* g = p.grad_out + int64_t(seg.atom) * features;
-    for (int r = seg.first; r < seg.last; r++) {
-      Vec dot = vset(0.0f);
-      for (int f = 0; f < features; f += LANES) {
+  float *y = work, *slope = work + R * features;
+  for (int r = 0; r < R; r++) {
+    Vec dots[2] = {vset(0.0f), vset(0.0f)};
+    for (int f = r * features; f < (r + 1) * features; f += 2 * LANES) {
+#pragma GCC unroll 2
+      for (int c = 0; c < 2; c++) {
+        const int at = f + c * LANES;
         Vec value, derivative;
-        silu_and_slope<P::EXACT>(P::load(z + size_t(r) * features + f), value, derivative);
-        if (!p.coordinates) dot = vfma(value, vload(g + f), dot);
-        vstore(y + f, value);
-        vstore(slope + f, derivative);
-      }
-      const float gate = p.coordinates ? 0.0f : readout.value[r];
-      if (!p.coordinates) readout.dlogit[r] = gate * (1.0f - gate) * vsum(dot);
-      const Vec dlogit = vset(readout.dlogit[r]), gate_v = vset(gate);
-      *grads.b_out += readout.dlogit[r];
-      for (int f = 0; f < features; f += 2 * LANES) {
-        Vec dzs[2];
-        for (int c = 0; c < 2; c++) {
-          const int at = f + c * LANES;
-          Vec dm = dlogit * vload(p.w_out + at);
-          if (!p.coordinates) dm = vfma(gate_v, vload(g + at), dm);
-          dzs[c] = dm * vload(slope + at);
-          vstore(grads.b2 + at, vload(grads.b2 + at) + dzs[c]);
-          vstore(grads.w_out + at, vfma(dlogit, vload(y + at), vload(grads.w_out + at)));
-        }
-        P::store2(dz + size_t(r) * features + f, dzs[0], dzs[1]);
+        silu_and_slope<P::EXACT>(P::load(z + at), value, derivative);
+        if (!COORDINATES) dots[c] = vfma(value, vload(g + at - r * features), dots[c]);
+        vstore(y + at, value);
+        vstore(slope + at, derivative);
       }
     }
+    if (!COORDINATES) dlogits[r] = gates[r] * (1.0f - gates[r]) * vsum(dots[0] + dots[1]);
+    *grads.b_out += dlogits[r];
+  }
+  Vec gate[R], dlogit[R];
+  for (int r = 0; r < R; r++) {
+    gate[r] = vset(gates[r]);
+    dlogit[r] = vset(dlogits[r]);
+  }
+  for (int f = 0; f < features; f += 2 * LANES) {
+    Vec dzs[R][2];
+#pragma GCC unroll 2
+    for (int c = 0; c < 2; c++) {
+      const int at = f + c * LANES;
+      const Vec w_out = vload(p.w_out + at), g_i = COORDINATES ? vset(0.0f) : vload(g + at);
+      Vec db2 = vload(grads.b2 + at), dw_out = vload(grads.w_out + at);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; r++) {
+        Vec dm = dlogit[r] * w_out;
+        if (!COORDINATES) dm = vfma(gate[r], g_i, dm);
+        dzs[r][c] = dm * vload(slope + r * features + at);
+        db2 = db2 + dzs[r][c];
+        dw_out = vfma(dlogit[r], vload(y + r * features + at), dw_out);
+      }
+      vstore(grads.b2 + at, db2);
+      vstore(grads.w_out + at, dw_out);
+    }
+    for (int r = 0; r < R; r++) P::store2(dz + size_t(r) * features + f, dzs[r][0], dzs[r][1]);
+  }
+}
+
+constexpr int ROW_GROUP = 4;
+
+template <class P, bool COORDINATES>
+void output_layer_backward(const Problem& p, const Tile& tile, const typename P::Scalar* z,
+                           Readout& readout, float* work, typename P::Scalar* dz,
+                           const WeightGradients& grads) {
+  const int features = int(p.n_features);
+  for (int s = 0; s < tile.n_segments; s++) {
+    const Segment seg = tile.segments[s];
+    const float* g = COORDINATES ? nullptr : p.grad_out + int64_t(seg.atom) * features;
+    const auto run = [&](auto rows, int r) {
+      output_rows_backward<P, COORDINATES, decltype(rows)::value>(
+          p, g, z + size_t(r) * features, readout.value + r, readout.dlogit + r, work,
+          dz + size_t(r) * features, grads);
+    };
+    int r = seg.first;
+    for (; r + ROW_GROUP <= seg.last; r += ROW_GROUP)
+      run(std::integral_constant<int, ROW_GROUP>(), r);
+    for (; r < seg.last; r++) run(std::integral_constant<int, 1>(), r);
   }
   clear_rows(dz, features, tile.rows, tile.padded_rows());
 }
@@ -388,12 +422,12 @@ void backward_range(const Problem& p, const Plan& plan, const Bin& bin, const ui
   static thread_local Workspace memory;
   const int features = int(p.n_features);
   const size_t cells = size_t(TILE) * features;
-  memory.reserve(cells * (3 * sizeof(Scalar) + 12) + 8 * features + 4096);
+  memory.reserve(cells * (3 * sizeof(Scalar) + 12) + 8 * ROW_GROUP * features + 4096);
   auto* hidden = memory.take<Scalar>(cells);
   auto* dz = memory.take<Scalar>(cells);
   auto* z_again = memory.take<Scalar>(cells);
   auto* dhidden = memory.take<float>(cells);
-  auto* row = memory.take<float>(2 * features);
+  auto* work = memory.take<float>(2 * ROW_GROUP * features);
   auto* hidden_words = memory.take<uint32_t>(cells / P::PER_WORD);
   auto* dz_words = memory.take<uint32_t>(cells / P::PER_WORD);
   Readout readout = {};
@@ -416,7 +450,8 @@ void backward_range(const Problem& p, const Plan& plan, const Bin& bin, const ui
       map_tile(readout.logits, readout.value, sigmoid<true>);
       std::memset(readout.d_d2, 0, sizeof(readout.d_d2));
     }
-    output_layer_backward<P>(p, tile, z, readout, row, dz, grads);
+    if (p.coordinates) output_layer_backward<P, true>(p, tile, z, readout, work, dz, grads);
+    else output_layer_backward<P, false>(p, tile, z, readout, work, dz, grads);
     multiply<P>(features, tile.rows, dz, w2_transposed, nullptr, dhidden);  // dz W2
     hidden_layer_backward<P>(p, tile, dhidden, bin, readout, hidden, grads);
     add_coordinate_gradients(p, tile, readout, bin);

@@ -12,7 +12,7 @@
 
 namespace ead {
 
-constexpr int TILE = 48;  // edges; a multiple of ROWS and of the two bf16 in a word
+constexpr int TILE = 96;  // edges; a multiple of ROWS, of LANES and of the two bf16 in a word
 
 // What Python passes in; autograd.py declares the same fields. Arrays are C-contiguous float32.
 struct Problem {

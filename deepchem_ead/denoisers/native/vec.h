@@ -51,9 +51,8 @@ inline Vec exp2_fast(Vec t) {
 
 template <bool EXACT>
 inline Vec reciprocal(Vec d) {
-  Vec y = _mm512_rcp14_ps(d);
-  if constexpr (EXACT) y = y * _mm512_fnmadd_ps(d, y, vset(2.0f));  // one Newton step: 1e-7
-  return y;
+  if constexpr (EXACT) return vset(1.0f) / d;  // no slower than a Newton step, and exact at infinity
+  return _mm512_rcp14_ps(d);
 }
 
 #else  // AVX2 and FMA
@@ -78,7 +77,8 @@ inline Vec vless(Vec a, Vec b, Vec yes, Vec no) {
 
 template <bool EXACT>
 inline Vec exp2_fast(Vec t) {
-  t = vmax(vset(-126.0f), t);
+  // In this operand order a NaN stays a NaN (x86 returns the second operand).
+  t = vmin(vset(126.0f), vmax(vset(-126.0f), t));
   const Vec n = _mm256_floor_ps(t), r = t - n;
   Vec p = vfma(vset(0.00187757666f), r, vset(0.00898934039f));
   p = vfma(p, r, vset(0.0558263175f));
@@ -95,12 +95,9 @@ inline Vec reciprocal(Vec d) { return vset(1.0f) / d; }
 
 #endif
 
-// The operand order of vmin/vmax keeps a NaN argument a NaN (x86 returns the second operand).
 template <bool EXACT>
 inline Vec sigmoid(Vec x) {
-  Vec t = x * vset(-LOG2E);
-  if constexpr (EXACT) t = vmin(vset(126.0f), t);  // 1 + inf would spoil the Newton step
-  return reciprocal<EXACT>(vset(1.0f) + exp2_fast<EXACT>(t));
+  return reciprocal<EXACT>(vset(1.0f) + exp2_fast<EXACT>(x * vset(-LOG2E)));
 }
 
 template <bool EXACT>

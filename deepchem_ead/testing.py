@@ -1,0 +1,88 @@
+"""Assertions for tests of networks, ours and those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion.layout import AtomLayout
+
+Denoiser = Callable[[Tensor, Tensor, AtomLayout], tuple[Tensor, Tensor]]
+
+
+def assert_equivariant(
+    denoiser: Denoiser,
+    x: Tensor,
+    h: Tensor,
+    layout: AtomLayout,
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Check that a denoiser respects the symmetries of molecules.
+
+    Every molecule is rotated, reflected, shifted and has its atoms permuted by transformations of
+    its own: displacements must turn with it, features must stay, and both must follow the atoms.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, h, layout) -> (dx, h_out)``.
+    x, h : Tensor, (A, 3) and (A, F)
+        Coordinates and invariant features, e.g. of real molecules at mixed noise levels.
+    layout : AtomLayout
+        Which atoms form a molecule.
+    tolerance : float, optional
+        Largest difference allowed, relative to the largest output; default 1e-5 in single and
+        1e-10 in double precision.
+    seed : int
+        Of the random transformations.
+
+    Raises
+    ------
+    AssertionError
+        Naming the symmetry that is broken, the difference and the tolerance.
+    """
+    if tolerance is None:
+        tolerance = 1e-10 if x.dtype == torch.float64 else 1e-5
+    generator = torch.Generator().manual_seed(seed)
+    n = layout.n_molecules
+    random = torch.randn(n, 3, 3, generator=generator, dtype=torch.float64)
+    orthogonal = torch.linalg.qr(random)[0]
+    sign = torch.linalg.det(orthogonal).sign()
+    rotation = orthogonal * sign.view(n, 1, 1)
+    shift = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    permutation = torch.cat(
+        [
+            start + torch.randperm(count, generator=generator)
+            for start, count in zip(layout.starts.tolist(), layout.counts.tolist(), strict=True)
+        ]
+    )
+
+    def turn(matrices: Tensor, vectors: Tensor) -> Tensor:
+        matrices = layout.expand(matrices.to(vectors))
+        return torch.einsum("aij,aj->ai", matrices, vectors)
+
+    with torch.no_grad():
+        dx, h_out = denoiser(x, h, layout)
+        cases = {
+            "rotation": (turn(rotation, x), h, turn(rotation, dx), h_out),
+            "reflection": (turn(-rotation, x), h, turn(-rotation, dx), h_out),
+            "translation": (x + layout.expand(shift.to(x)), h, dx, h_out),
+            "permutation": (x[permutation], h[permutation], dx[permutation], h_out[permutation]),
+        }
+        for name, (x_in, h_in, dx_expected, h_expected) in cases.items():
+            dx_found, h_found = denoiser(x_in, h_in, layout)
+            for what, found, expected in (
+                ("displacements", dx_found, dx_expected),
+                ("features", h_found, h_expected),
+            ):
+                scale = max(1.0, float(expected.abs().max()))
+                difference = float((found - expected).abs().max()) / scale
+                # "not <=" rather than ">", so that NaN fails.
+                if not difference <= tolerance:
+                    raise AssertionError(
+                        f"{what} break under {name}: relative difference {difference:.1e}, "
+                        f"tolerance {tolerance:.0e}"
+                    )

@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+# Before DeepChem is imported anywhere: caches of tests stay out of the user's folders, and two
+# processes of the suite do not fight over threads.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+
+import deepchem_ead  # noqa: F401  (registers the names under deepchem and keeps it quiet)
+
+
+@pytest.fixture(scope="session")
+def qm9_sample():
+    """Training part of the shipped sample: real QM9 molecules as a DeepChem dataset."""
+    import deepchem as dc
+
+    from deepchem_ead.molnet.sample import load_sample
+
+    table, _ = load_sample()
+    X = table.to_padded(29)
+    return dc.data.NumpyDataset(X, np.zeros((len(X), 1)), np.ones((len(X), 1)), table.smiles)

@@ -1,0 +1,260 @@
+"""Training: it learns, it can be stopped, killed and continued, and it refuses nonsense."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import deepchem as dc
+import numpy as np
+import pytest
+import torch
+
+from deepchem_ead import EADModel, MoleculeError
+from deepchem_ead.models.batches import ShuffledBatches, row_weights
+from deepchem_ead.models.curve import CurveLog, read_curve
+
+SMALL = {"preset": "qm9-small", "n_layers": 2, "n_features": 32, "batch_size": 16}
+
+
+def small_model(tmp_path, **changes):
+    return EADModel(model_dir=str(tmp_path), **{**SMALL, **changes})
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.mark.parametrize("variable_size", [False, True])
+def test_overfits_a_handful_of_molecules(qm9_sample, tmp_path, variable_size):
+    few = qm9_sample.select(range(8))
+    # 8 copies of the batch per epoch keep DeepChem's per-epoch costs out of the test
+    many = dc.data.NumpyDataset(
+        np.concatenate([few.X] * 8), np.zeros((64, 1)), np.ones((64, 1)), np.tile(few.ids, 8)
+    )
+    model = small_model(
+        tmp_path, variable_size=variable_size, max_atoms=25, learning_rate=3e-3, ema_decay=0.9,
+        learning_rate_decay="none",
+    )  # fmt: skip
+    before = model.predict(few).mean()
+    model.fit(many, nb_epoch=60, checkpoint_interval=0)
+    after = model.predict(few).mean()
+    assert before == pytest.approx(1.0, abs=0.15)  # the network starts near "no noise"
+    assert after < 0.45 * before
+
+
+def test_a_run_in_two_parts_equals_one_run(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(70))
+    whole = small_model(tmp_path / "whole")
+    whole.fit(data, nb_epoch=3)
+
+    halves = small_model(tmp_path / "halves")
+    stop_after = 7  # in the middle of the second epoch
+
+    def stop(model, step, **kwargs):
+        if step == stop_after:
+            model.stop_training()
+
+    halves.fit(data, nb_epoch=3, callbacks=stop)
+    assert halves.get_global_step() == stop_after
+    resumed = small_model(tmp_path / "halves")
+    resumed.fit(data, nb_epoch=2, restore=True)
+    assert resumed.get_global_step() == whole.get_global_step() == 15
+    assert_same_weights(weights(whole), weights(resumed))
+    assert whole._pytorch_optimizer.state_dict()["param_groups"] == (
+        resumed._pytorch_optimizer.state_dict()["param_groups"]
+    )
+
+
+TRAIN = """
+import sys, numpy as np, deepchem as dc
+import deepchem_ead
+X = np.load(sys.argv[1])
+dataset = dc.data.NumpyDataset(X, np.zeros((len(X), 1)), np.ones((len(X), 1)))
+model = deepchem_ead.EADModel("qm9-small", model_dir=sys.argv[2], n_layers=2, n_features=32,
+                              batch_size=16, learning_rate_decay="none")
+model.fit(dataset, nb_epoch=1000, checkpoint_interval=5)
+"""
+
+
+def test_a_killed_run_continues_bit_for_bit(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(160))  # ten steps an epoch
+    np.save(tmp_path / "X.npy", data.X)
+    run = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", TRAIN, tmp_path / "X.npy", run])
+    try:
+        deadline = time.monotonic() + 120
+        while len(list(run.glob("checkpoint-*"))) < 3 and time.monotonic() < deadline:
+            assert process.poll() is None, "training ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    resumed = small_model(run, learning_rate_decay="none")
+    resumed.fit(data, nb_epoch=2, restore=True)
+    straight = small_model(tmp_path / "straight", learning_rate_decay="none")
+    straight.fit(data, nb_epoch=resumed.training_position.epoch)
+    assert straight.get_global_step() == resumed.get_global_step() > 10
+    assert_same_weights(weights(straight), weights(resumed))
+
+
+def test_time_budget_ends_training_and_decays_the_rate(qm9_sample, tmp_path):
+    model = small_model(tmp_path, warmup_steps=0)
+    began = time.monotonic()
+    model.fit(qm9_sample.select(range(64)), nb_epoch=10**6, minutes=0.03, checkpoint_interval=0)
+    assert time.monotonic() - began < 20
+    rate = model._pytorch_optimizer.param_groups[0]["lr"]
+    assert rate < 0.1 * model.config.learning_rate
+    assert model.training_position.finished
+
+
+def test_validation_callback_does_not_end_training_mode(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(32))
+    modes = []
+
+    def remember(model, step, **kwargs):
+        modes.append(model.model.training)
+
+    validate = dc.models.ValidationCallback(
+        data, 1, [_NamedLoss()], output_file=open(os.devnull, "w")
+    )
+    small_model(tmp_path).fit(data, nb_epoch=2, callbacks=[validate, remember])
+    assert modes == [True] * 4
+
+
+class _NamedLoss(str):
+    """DeepChem's ValidationCallback asks its metrics for a name."""
+
+    name = "denoising_loss"
+
+    def __new__(cls):
+        return super().__new__(cls, "denoising_loss")
+
+
+def test_nan_loss_stops_before_the_step_and_is_not_saved(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(16))
+    model = small_model(tmp_path)
+    model.fit(data, nb_epoch=1, checkpoint_interval=1000)
+    saved = model.get_checkpoints()
+    before = weights(model)
+    with torch.no_grad():
+        model.model.denoiser.embedding.weight[0, 0] = float("nan")
+    before["denoiser.embedding.weight"][0, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match="no step was taken.*" + "C"):
+        model.fit(data, nb_epoch=1)
+    assert model.get_checkpoints() == saved
+    for name, tensor in weights(model).items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_empty_dataset_is_an_error(tmp_path):
+    empty = dc.data.NumpyDataset(np.zeros((0, 29, 4)), np.zeros((0, 1)))
+    with pytest.raises(ValueError, match="empty"):
+        small_model(tmp_path).fit(empty)
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda X: X[3, 0].__setitem__(0, np.nan), r"molecule \d+ .*not finite"),
+        (lambda X: X[3, 0].__setitem__(3, 92), r"molecule \d+ .*atomic number 92.*H,C,N,O,F"),
+        (lambda X: X[3, :, 3].fill(0), r"molecule \d+ .*no atoms"),
+    ],
+)
+def test_bad_molecules_are_named(qm9_sample, tmp_path, spoil, message):
+    X = qm9_sample.X[:8].copy()
+    spoil(X)
+    data = dc.data.NumpyDataset(X, np.zeros((8, 1)), np.ones((8, 1)), qm9_sample.ids[:8])
+    with pytest.raises(MoleculeError, match=message):
+        small_model(tmp_path).fit(data, nb_epoch=1)
+
+
+def test_too_large_a_molecule_is_named(qm9_sample, tmp_path):
+    with pytest.raises(MoleculeError, match="atoms, but the model holds at most 12"):
+        small_model(tmp_path, max_atoms=12).fit(qm9_sample.select(range(100)), nb_epoch=1)
+
+
+def test_epochs_hold_every_molecule_once_in_an_order_of_their_own(qm9_sample, tmp_path):
+    in_memory = qm9_sample.select(range(103))
+    on_disk = dc.data.DiskDataset.from_numpy(
+        in_memory.X, in_memory.y, in_memory.w, in_memory.ids, data_dir=str(tmp_path)
+    )
+    for dataset in (in_memory, on_disk):
+        batches = ShuffledBatches(dataset, 10, seed=5)
+        orders = [[i for b in batches.epoch(e) for i in b.ids] for e in (0, 1)]
+        assert len(batches) == 11
+        assert sorted(orders[0]) == sorted(orders[1]) == sorted(in_memory.ids)
+        assert orders[0] != orders[1]
+        rest = [i for b in batches.epoch(1, skip=4) for i in b.ids]
+        assert rest == orders[1][40:]
+
+
+def test_large_disk_datasets_are_read_shard_by_shard(qm9_sample, tmp_path, monkeypatch):
+    monkeypatch.setattr("deepchem_ead.models.batches.IN_MEMORY_BYTES", 1)
+    few = qm9_sample.select(range(50))
+    parts = [few.select(range(k, k + 10)) for k in range(0, 50, 10)]
+    rows = [(p.X, p.y, p.w, p.ids) for p in parts]
+    dataset = dc.data.DiskDataset.create_dataset(iter(rows), data_dir=str(tmp_path))
+    batches = ShuffledBatches(dataset, 4, seed=1)
+    assert len(batches) == 15
+    ids = [i for b in batches.epoch(0) for i in b.ids]
+    assert sorted(ids) == sorted(few.ids)
+    # every shard of ten makes batches of 4, 4 and 2
+    assert [i for b in batches.epoch(0, skip=7) for i in b.ids] == ids[24:]
+
+
+def test_row_weights_treat_unlabelled_data_as_data():
+    assert row_weights(np.zeros((3, 1))).tolist() == [1, 1, 1]
+    assert row_weights(np.array([[0, 1], [0, 0], [2, 1]])).tolist() == [1, 0, 2]
+
+
+def test_weights_of_the_dataset_weigh_the_loss(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(16))
+    w = np.zeros((16, 1))
+    w[:4] = 1
+    weighted = dc.data.NumpyDataset(data.X, data.y, w, data.ids)
+    all_losses: list[float] = []
+    model = small_model(tmp_path, seed=1)
+    expected = _first_loss(small_model(tmp_path, seed=1), data, rows=range(4))
+    model.fit(weighted, nb_epoch=1, deterministic=True, all_losses=all_losses)
+    assert all_losses[0] == pytest.approx(expected, rel=1e-5)
+
+
+def _first_loss(model, data, rows):
+    model._ensure_built()
+    model.model.train()
+    inputs, _, _ = model._prepare_batch(([data.X], None, [data.w]))
+    return float(model.model(inputs).detach()[list(rows)].mean())
+
+
+def test_curve_is_one_gapless_file_after_a_restart(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(64))
+    model = small_model(tmp_path)
+    model.fit(data, nb_epoch=2, callbacks=CurveLog(tmp_path / "curve.csv", model, interval=2))
+    with open(tmp_path / "curve.csv", "a") as file:
+        file.write("10,2.5,9.9,0.9\n")  # a step after the last checkpoint
+    again = small_model(tmp_path)
+    again.restore()
+    again.fit(data, nb_epoch=1, callbacks=CurveLog(tmp_path / "curve.csv", again, interval=2))
+    rows = read_curve(Path(tmp_path / "curve.csv"))
+    assert [row["step"] for row in rows] == [2, 4, 6, 8, 10, 12]
+    assert all(0 < row["loss"] < 2 for row in rows)
+    assert [row["epoch"] for row in rows] == pytest.approx([0.5, 1, 1.5, 2, 2.5, 3])
+
+
+def test_a_deepchem_learning_rate_schedule_is_used(qm9_sample, tmp_path):
+    schedule = dc.models.optimizers.ExponentialDecay(1e-3, 0.5, 1)
+    model = EADModel(model_dir=str(tmp_path), **{**SMALL, "learning_rate": schedule})
+    model.fit(qm9_sample.select(range(48)), nb_epoch=1)
+    assert model._pytorch_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * 0.5**3)

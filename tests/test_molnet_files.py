@@ -1,0 +1,252 @@
+"""`load_file_3d`: alignment, labels from tags and CSV, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+
+import deepchem as dc
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepchem_ead.chem.files import file_format
+from deepchem_ead.chem.sdf import format_sdf
+from deepchem_ead.chem.xyz import format_xyz
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.molnet import load_file_3d
+from deepchem_ead.molnet.labels import check_labels
+from deepchem_ead.molnet.sample import load_sample
+
+TABLE, _ = load_sample()
+BAD_RECORD = {
+    "sdf": "broken\n  no atoms here\n\n$$$$\n",
+    "xyz": "2\ncomment\nC 0 0 0\nQq 0 0 1\n",
+}
+
+
+def text_of(i: int, kind: str, **tags: str) -> str:
+    """Real QM9 molecule i, called gdb<index>, with i and its gap unless told otherwise."""
+    numbers, positions = TABLE.numbers_and_positions(i)
+    tags = {"gap": repr(float(TABLE.properties["gap"][i])), "row": str(i)} | tags
+    name = f"gdb{TABLE.index[i]}"
+    if kind == "sdf":
+        return format_sdf(numbers, positions, None, name, tags)
+    return format_xyz(numbers, positions, name, tags)
+
+
+def write(path, rows, **tags: str):
+    """A file of the sample's molecules; None stands for a record that cannot be read."""
+    kind = file_format(path)
+    path.write_text("".join(BAD_RECORD[kind] if i is None else text_of(i, kind, **tags)
+                            for i in rows))
+    return path
+
+
+def write_csv(path, rows, columns=("name", "gap", "mu")):
+    with open(path, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        for i in rows:
+            if i is None:
+                writer.writerow(["?", "-99", "-99"])
+            else:
+                p = TABLE.properties
+                writer.writerow([f"gdb{TABLE.index[i]}", float(p["gap"][i]), float(p["mu"][i])])
+    return path
+
+
+def assert_rows(dataset: dc.data.Dataset, rows: list[int]) -> None:
+    """X, y, w and ids belong to these molecules of the sample, in this order."""
+    table = TABLE.select(np.array(rows))
+    np.testing.assert_allclose(dataset.X, table.to_padded(dataset.X.shape[1]), atol=1e-3)
+    assert dataset.X.dtype == np.float32
+    np.testing.assert_array_equal(dataset.y[:, 0], table.properties["gap"])
+    assert (dataset.w == 1).all() and len(dataset.ids) == len(rows)
+    for i, name in zip(rows, dataset.ids, strict=True):
+        # A SMILES, or the name where EDM's distances give no valid bonds.
+        oxygens = (TABLE.numbers_and_positions(i)[0] == 8).sum()
+        assert name == f"gdb{TABLE.index[i]}" or name.upper().count("O") == oxygens
+
+
+ROWS = [None, 3, 7, None, None, 12, 40, 41, 999, None, 1500, 1999, None]
+GOOD = [i for i in ROWS if i is not None]
+
+
+@pytest.mark.parametrize("kind", ["sdf", "xyz"])
+def test_bad_records_are_reported_and_labels_stay_aligned(tmp_path, kind):
+    path = write(tmp_path / f"m.{kind}", ROWS)
+    with pytest.warns(UserWarning, match=r"left out 5 of 13 records: record 1: .*record 13: "):
+        tasks, (dataset,), _ = load_file_3d(path, tasks=["gap"], splitter=None)
+    assert tasks == ["gap"]
+    assert_rows(dataset, GOOD)
+
+
+@pytest.mark.parametrize("id_column", ["name", None])
+@pytest.mark.parametrize("kind", ["sdf", "xyz"])
+def test_csv_labels_stay_aligned_with_bad_records(tmp_path, kind, id_column):
+    path = write(tmp_path / f"m.{kind}", ROWS, gap="777")
+    rows = ROWS if id_column is None else [GOOD[k] for k in (4, 1, 0, 7, 5, 3, 2, 6)]
+    labels = write_csv(tmp_path / "labels.csv", rows)
+    with pytest.warns(UserWarning, match="left out 5"):
+        _, (dataset,), _ = load_file_3d(
+            path, tasks=["gap", "mu"], labels=labels, id_column=id_column, splitter=None
+        )
+    assert_rows(dataset, GOOD)
+    np.testing.assert_array_equal(dataset.y[:, 1], TABLE.properties["mu"][GOOD])
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    rows=st.lists(st.one_of(st.none(), st.integers(0, 1999)), min_size=4, max_size=12, unique=True)
+)
+def test_any_mixture_of_good_and_bad_records_stays_aligned(tmp_path_factory, rows):
+    rows = [rows[0], None, *rows[1:]]
+    good = [i for i in rows if i is not None]
+    path = write(tmp_path_factory.mktemp("mixture") / "m.sdf", rows)
+    with pytest.warns(UserWarning, match="left out"):
+        _, (dataset,), _ = load_file_3d(path, tasks=["gap"], splitter=None)
+    assert_rows(dataset, good)
+
+
+def test_split_keeps_rows_together_and_depends_on_the_seed(tmp_path):
+    rows = list(range(0, 400, 10))
+    path = write(tmp_path / "m.sdf", rows)
+    parts = load_file_3d(path, tasks=["gap", "row"])[1]
+    assert [len(part) for part in parts] == [32, 4, 4]
+    found = [part.y[:, 1].astype(int).tolist() for part in parts]
+    assert sorted(sum(found, [])) == rows
+    for part, chosen in zip(parts, found, strict=True):
+        assert_rows(part, chosen)
+    again = load_file_3d(path, tasks=["gap"])[1][0]
+    other = load_file_3d(path, tasks=["gap"], seed=1)[1][0]
+    assert again.ids.tolist() == parts[0].ids.tolist() != other.ids.tolist()
+
+
+def test_unlabelled_file_has_weight_one_and_trains_nothing_silently(tmp_path):
+    tasks, (dataset,), _ = load_file_3d(write(tmp_path / "m.xyz", [1, 2]), splitter=None)
+    assert tasks == [] and dataset.y.tolist() == [[0.0], [0.0]] and (dataset.w == 1).all()
+
+
+def test_transformers_and_limits(tmp_path):
+    path = write(tmp_path / "m.sdf", list(range(30)))
+    _, (train, valid, test), (transformer,) = load_file_3d(
+        path, tasks="gap", transformers=["normalization"], max_atoms=40, elements="qm9"
+    )
+    assert train.X.shape[1:] == (40, 4)
+    assert train.y.mean() == pytest.approx(0, abs=1e-6) and len(valid) == len(test) == 3
+    assert isinstance(transformer, dc.trans.NormalizationTransformer)
+
+
+def test_small_files_leave_empty_parts_usable(tmp_path):
+    _, parts, _ = load_file_3d(
+        write(tmp_path / "m.sdf", [1, 2, 3]), tasks=["gap"], transformers=["normalization"]
+    )
+    assert [len(part) for part in parts] == [2, 0, 1]
+    assert parts[1].X.shape[0] == 0 and list(parts[1].iterbatches(4)) == []
+    with pytest.raises(ValueError, match="no training molecule of 1"):
+        load_file_3d(write(tmp_path / "one.sdf", [1]), tasks=["gap"])
+
+
+def test_missing_labels_get_weight_zero_only_when_allowed(tmp_path):
+    path = tmp_path / "m.sdf"
+    path.write_text(text_of(1, "sdf") + text_of(2, "sdf", gap="nan") + text_of(3, "sdf"))
+    with pytest.raises(ValueError, match=r"'gap' is missing or NaN in record 2 \(gdb"):
+        load_file_3d(path, tasks=["gap"])
+    _, (dataset,), _ = load_file_3d(path, tasks=["gap"], splitter=None, allow_missing=True)
+    assert dataset.w[:, 0].tolist() == [1, 0, 1] and dataset.y[1, 0] == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("inf", "infinite in record 2"),
+        ("3e9", "above 1e.08 in record 2"),
+        ("blue", "'blue' in record 2.*not a number"),
+    ],
+)
+def test_bad_labels_are_refused_naming_the_record(tmp_path, value, message):
+    path = tmp_path / "m.sdf"
+    path.write_text(text_of(1, "sdf") + text_of(2, "sdf", gap=value) + text_of(3, "sdf"))
+    with pytest.raises(ValueError, match=message):
+        load_file_3d(path, tasks=["gap"])
+
+
+def test_constant_labels_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"'gap' is 2 in all of record 1 .*record 3"):
+        load_file_3d(write(tmp_path / "m.sdf", [1, 2, 3], gap="2.0"), tasks=["gap"])
+    y, w = check_labels(np.array([[2.0]]), ["gap"], ["record 1"], allow_missing=False)
+    assert y == 2 and w == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": ["egap"]}, "no molecule has the property 'egap'; the file has: gap, row"),
+        ({"max_atoms": 4}, r"record 1 \(gdb\d+\) has \d+ atoms, more than max_atoms=4"),
+        ({"elements": "H,O"}, r"record 1 .* contains C, which is not in elements='H,O'"),
+        ({"splitter": "best"}, "random"),
+        ({"on_error": "ignore"}, "skip"),
+        ({"labels": "x.csv"}, "without tasks"),
+    ],
+)
+def test_wrong_arguments_raise(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_file_3d(write(tmp_path / "m.sdf", [2, 3, 4]), **options)
+
+
+def test_csv_that_does_not_fit_is_refused(tmp_path):
+    path = write(tmp_path / "m.sdf", [1, 2, 3])
+    short = write_csv(tmp_path / "short.csv", [1, 2])
+    with pytest.raises(ValueError, match="2 rows for 3 records"):
+        load_file_3d(path, tasks=["gap"], labels=short)
+    with pytest.raises(ValueError, match=f"missing or NaN in record 3 .gdb{TABLE.index[3]}"):
+        load_file_3d(path, tasks=["gap"], labels=short, id_column="name")
+    with pytest.raises(ValueError, match="no column 'egap'; it has: name, gap, mu"):
+        load_file_3d(path, tasks=["egap"], labels=short)
+    twice = write_csv(tmp_path / "twice.csv", [1, 2, 1])
+    with pytest.raises(ValueError, match="of row 3 occurs twice"):
+        load_file_3d(path, tasks=["gap"], labels=twice, id_column="name")
+    others = write_csv(tmp_path / "others.csv", [10, 11])
+    with pytest.raises(ValueError, match="no molecule is named in column 'name'"):
+        load_file_3d(path, tasks=["gap"], labels=others, id_column="name")
+
+
+def test_raise_mode_and_files_without_molecules(tmp_path):
+    with pytest.raises(MoleculeError, match="record 2"):
+        load_file_3d(write(tmp_path / "m.sdf", [1, None]), on_error="raise")
+    with pytest.raises(ValueError, match="none of 2 records"):
+        load_file_3d(write(tmp_path / "bad.sdf", [None, None]))
+    (tmp_path / "empty.sdf").write_text("")
+    with pytest.raises(ValueError, match="none of 0 records"):
+        load_file_3d(tmp_path / "empty.sdf")
+    with pytest.raises(FileNotFoundError):
+        load_file_3d(tmp_path / "nowhere.sdf")
+    (tmp_path / "m.smi").write_text("C\n")
+    with pytest.raises(ValueError, match="no coordinates"):
+        load_file_3d(tmp_path / "m.smi")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_non_finite_coordinates_are_refused(tmp_path, value):
+    path = tmp_path / "m.xyz"
+    path.write_text(text_of(1, "xyz") + f"2\nid=odd\nC 0 0 0\nO 0 0 {value}\n")
+    with pytest.raises(ValueError, match=r"record 2 \(odd\).*NaN or infinite"):
+        load_file_3d(path)
+
+
+def test_molecules_with_impossible_bonds_keep_their_name_as_id(tmp_path):
+    path = tmp_path / "m.xyz"
+    path.write_text("3\nid=crowd\nF 0 0 0\nF 1.3 0 0\nF -1.3 0 0\n" + text_of(1, "xyz"))
+    _, (dataset,), _ = load_file_3d(path, splitter=None)
+    assert dataset.ids[0] == "crowd" and dataset.ids[1] == TABLE.smiles[1]
+
+
+def test_gzipped_file(tmp_path):
+    import gzip
+
+    path = write(tmp_path / "m.sdf", [1, 2])
+    with gzip.open(tmp_path / "m.sdf.gz", "wt") as stream:
+        stream.write(path.read_text())
+    (dataset,) = load_file_3d(tmp_path / "m.sdf.gz", tasks=["gap"], splitter=None)[1]
+    assert_rows(dataset, [1, 2])
