@@ -116,7 +116,8 @@ def test_dpm_estimates_of_two_steps_are_compared_in_one_frame():
     process = make_process(60)
     layout = AtomLayout.from_counts([2] * 3)
     start = torch.randn(6, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 50
-    schedule = RandomCoinSchedule(sync_fraction=0.3, interval=8)
+    # the first step already differs between atoms, and undoes the shift
+    schedule = RandomCoinSchedule(sync_fraction=0.0, interval=8)
 
     def run(state):
         return sample(

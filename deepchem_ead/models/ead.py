@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -208,16 +209,19 @@ class EADModel(TorchModel):
         callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
         bar = TrainingProgress(self, self._total_steps, self._seconds) if progress else None
         try:
-            return self.fit_generator(
-                self._training_batches(batches, nb_epoch),
-                max_checkpoints_to_keep,
-                checkpoint_interval,
-                False,
-                variables,
-                loss or self._checked_loss,
-                callbacks + [bar] * (bar is not None),
-                all_losses,
-            )
+            with warnings.catch_warnings():
+                # DeepChem averages losses without detaching them.
+                warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
+                return self.fit_generator(
+                    self._training_batches(batches, nb_epoch),
+                    max_checkpoints_to_keep,
+                    checkpoint_interval,
+                    False,
+                    variables,
+                    loss or self._checked_loss,
+                    callbacks + [bar] * (bar is not None),
+                    all_losses,
+                )
         finally:
             if bar is not None:
                 bar.close()

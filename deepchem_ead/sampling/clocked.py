@@ -58,7 +58,7 @@ class ClockedRun:
         ahead = (self._position - 1).clamp_min_(0)
         repeat = None
         if self._clock <= self._async_from:
-            bound = max(self._clock - 1 + self._spread, 0)
+            bound = self._clock - 1 + self._spread
             stalled = ~self.advancing(state)
             repeat = stalled & (self._position > 0) & (self._position <= bound)
         self._position = ahead if repeat is None else torch.where(repeat, self._position, ahead)

@@ -8,10 +8,13 @@ ever reaches main memory except what the backward pass needs. The same functions
 Number formats:
 
 ``"fp32"``
-    Everything in float32.
+    Everything in float32. Against float64, one call's relative L2 error is 1e-7 to 4e-7 in outputs
+    and below 2e-6 in gradients (random weights, 32 to 256 features).
 ``"bf16"``
     The operands of the three F x F matrix products (and the activations saved for the backward
     pass) are rounded to bfloat16; sums, SiLU and everything else stay float32. Needs AVX512-BF16.
+    Outputs then differ by 0.3e-3 to 5e-3, gradients by 1e-3 to 6e-3 (of ``w_out``, a sum that
+    cancels, by up to 1.2e-2).
 
 The kernel is compiled with g++ on first use and cached (see `build`). ``DEEPCHEM_EAD_NATIVE=0``
 switches it off.

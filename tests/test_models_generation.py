@@ -1,0 +1,245 @@
+"""Generation: one seed one result, sizes, schedules by name, and what is reported back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from deepchem_ead import EADModel
+from deepchem_ead.diffusion import AtomLayout, sample_levels
+from deepchem_ead.sampling import (
+    AdaptiveSchedule,
+    ReplaySchedule,
+    StaircaseSchedule,
+    SynchronousSchedule,
+)
+
+SMALL = {"n_layers": 2, "n_features": 32, "batch_size": 16, "preset": "qm9-small"}
+
+
+@pytest.fixture(scope="module")
+def model(qm9_sample, tmp_path_factory):
+    """A network that has seen a few steps: its molecules are rubbish, but not trivial."""
+    model = EADModel(**SMALL, model_dir=str(tmp_path_factory.mktemp("model")))
+    model.fit(qm9_sample.select(range(64)), nb_epoch=10, checkpoint_interval=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def variable_model(qm9_sample, tmp_path_factory):
+    model = EADModel(
+        **SMALL, variable_size=True, model_dir=str(tmp_path_factory.mktemp("variable"))
+    )
+    model.fit(qm9_sample.select(range(64)), nb_epoch=10, checkpoint_interval=0)
+    return model
+
+
+def assert_same_molecules(one, other):
+    assert len(one) == len(other)
+    assert np.array_equal(one.offsets, other.offsets)
+    assert np.array_equal(one.atomic_numbers, other.atomic_numbers)
+    assert np.array_equal(one.coordinates, other.coordinates)
+
+
+@pytest.mark.parametrize("schedule", ["adaptive", "synchronous", "random-coin"])
+def test_molecules_do_not_depend_on_the_batch_size(model, schedule):
+    options = dict(schedule=schedule, seed=7, steps=40, progress=False)
+    together = model.generate(7, batch_size=7, **options)
+    for batch_size in (1, 3):
+        assert_same_molecules(together, model.generate(7, batch_size=batch_size, **options))
+
+
+def test_the_first_molecules_of_a_longer_job_are_the_same(model):
+    options = dict(seed=3, steps=20, progress=False)
+    assert_same_molecules(model.generate(2, **options), model.generate(5, **options)[:2])
+
+
+def test_seeds_differ_and_are_reported(model):
+    one, other = (model.generate(2, steps=5, seed=s, progress=False) for s in (0, 1))
+    assert not np.array_equal(one.coordinates[:3], other.coordinates[:3])
+    drawn = model.generate(2, steps=5, progress=False)
+    again = model.generate(2, steps=5, seed=drawn.info["seed"], progress=False)
+    assert_same_molecules(drawn, again)
+
+
+@pytest.mark.parametrize(
+    "schedule, evaluations",
+    [
+        ("synchronous", 51),
+        (AdaptiveSchedule(sync_fraction=1.0), 51),
+        # 50 steps of the grid, 2 C = 2 * round(29 * 50 / 1000) more, and the decoding
+        ("adaptive", 50 + 2 * 1 + 1),
+        (AdaptiveSchedule(interval=100), 50 + 2 * 5 + 1),
+    ],
+)
+def test_network_evaluations_are_counted(model, schedule, evaluations):
+    calls = 0
+
+    def count(module, args, output):
+        nonlocal calls
+        calls += 1
+
+    hook = model.model.sampling_denoiser.register_forward_hook(count)
+    molecules = model.generate(4, schedule=schedule, steps=50, seed=0, progress=False)
+    hook.remove()
+    assert molecules.info["n_evaluations"] == calls <= evaluations
+    assert calls > 50
+
+
+def test_levels_are_recorded_on_request(model):
+    molecules = model.generate(
+        3, steps=30, seed=0, batch_size=2, progress=False, record_levels=True
+    )
+    levels = molecules.info["levels"]
+    assert [trace.shape[1] for trace in levels] == molecules.counts.tolist()
+    for trace in levels:
+        assert (trace[0] == 1000).all() and (trace[-1] == 0).all()
+        assert (np.diff(trace, axis=0) <= 0).all()
+
+
+def test_sizes_follow_the_training_histogram(model):
+    counts = model.model.size_counts.numpy()
+    molecules = model.generate(300, steps=1, schedule="synchronous", seed=0, progress=False)
+    assert set(molecules.counts.tolist()) <= set(np.flatnonzero(counts).tolist())
+    expected = (counts * np.arange(len(counts))).sum() / counts.sum()
+    assert abs(molecules.counts.mean() - expected) < 0.5
+
+
+def test_sizes_can_be_asked_for(model, variable_model):
+    for m in (model, variable_model):
+        assert m.generate(3, n_atoms=[5, 29, 1], steps=3, progress=False).counts.tolist() == [
+            5,
+            29,
+            1,
+        ]
+        assert m.generate(2, n_atoms=4, steps=3, progress=False).counts.tolist() == [4, 4]
+
+
+def test_dummy_atoms_make_sizes_variable(variable_model):
+    molecules = variable_model.generate(6, steps=40, seed=0, progress=False)
+    assert molecules.counts.max() <= 29
+    assert len(set(molecules.counts.tolist())) > 1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(n=-1), "n must not be negative"),
+        (dict(n=2, n_atoms=30), "between 1 and 29"),
+        (dict(n=2, n_atoms=[3, 4, 5]), "3 entries for 2 molecules"),
+        (dict(n=2, steps=0), "steps must lie between 1 and 1000"),
+        (dict(n=2, steps=1001), "steps must lie between 1 and 1000"),
+        (dict(n=2, batch_size=0), "batch_size must be at least 1"),
+        (dict(n=2, seed=-1), "seed must not be negative"),
+        (dict(n=2, schedule="adaptif"), "schedule must be one of .*adaptive"),
+        (dict(n=2, stepper="euler"), "stepper must be one of"),
+        (dict(n=2, repeat_rule="again"), "repeat_rule must be one of .*repaint"),
+    ],
+)
+def test_wrong_arguments_are_explained(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        model.generate(progress=False, **arguments)
+
+
+def test_no_molecules_are_an_empty_batch(model):
+    molecules = model.generate(0, progress=False)
+    assert len(molecules) == 0 and molecules.smiles == []
+
+
+def test_an_untrained_model_needs_sizes(tmp_path):
+    model = EADModel(**SMALL, model_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="fit it first or pass n_atoms"):
+        model.generate(1)
+    assert len(model.generate(1, n_atoms=3, steps=2, progress=False)) == 1
+
+
+def test_callback_sees_every_step(model):
+    steps = []
+    model.generate(2, steps=10, schedule="synchronous", progress=False, callback=steps.append)
+    assert [s["step"] for s in steps] == list(range(11))
+    assert steps[0]["w"].shape == steps[0]["x_hat"].shape
+
+
+@pytest.mark.parametrize("stepper", ["ancestral", "ddim", "dpm++2m"])
+@pytest.mark.parametrize("rule", ["literal", "repaint", "hold", "langevin", "renoise"])
+def test_every_stepper_works_with_every_repeat_rule(model, stepper, rule):
+    molecules = model.generate(
+        2, steps=25, stepper=stepper, repeat_rule=rule, seed=1, progress=False
+    )
+    assert np.isfinite(molecules.coordinates).all()
+
+
+def test_schedule_objects_are_accepted(model):
+    levels = torch.linspace(1000, 0, 11, dtype=torch.float64)[:, None].expand(11, 12)
+    replay = model.generate(
+        2, schedule=ReplaySchedule(levels), n_atoms=6, seed=0, progress=False
+    )
+    sync = model.generate(
+        2, schedule=SynchronousSchedule(), n_atoms=6, steps=10, seed=0, progress=False
+    )
+    np.testing.assert_allclose(replay.coordinates, sync.coordinates, atol=1e-4)
+    staircase = model.generate(
+        2, schedule=StaircaseSchedule(window=3), n_atoms=9, steps=20, seed=0, progress=False
+    )
+    assert np.isfinite(staircase.coordinates).all()
+
+
+def test_training_mode_survives_generation(model):
+    model.model.train()
+    model.generate(1, steps=2, progress=False)
+    assert model.model.training
+
+
+def test_the_whole_model_is_equivariant_at_mixed_levels(model, qm9_sample):
+    """A2 for the process around the network: rotations, reflections, shifts (spec T)."""
+    encoded = model.encoding.encode(qm9_sample.X[:6])
+    layout: AtomLayout = encoded.layout
+    generator = torch.Generator().manual_seed(0)
+    levels = sample_levels(layout, 1000, 29, generator=generator)
+    network = model.model.sampling_denoiser.double()
+    try:
+        process = model.model.process
+        w = process.add_noise(
+            encoded.clean.double(), levels,
+            torch.randn(encoded.clean.shape, generator=generator, dtype=torch.float64),
+        )  # fmt: skip
+        clean = process.predict_clean(network, w, levels, layout)
+        Q = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+        shift = layout.expand(torch.randn(layout.n_molecules, 3, dtype=torch.float64))
+        moved = torch.cat([w[:, :3] @ Q.T + shift, w[:, 3:]], 1)
+        moved_clean = process.predict_clean(network, moved, levels, layout)
+        expected = torch.cat([clean[:, :3] @ Q.T + shift, clean[:, 3:]], 1)
+        torch.testing.assert_close(moved_clean, expected, rtol=1e-9, atol=1e-9)
+    finally:
+        network.float()
+
+
+def test_denoising_loss_does_not_depend_on_the_batch_size(model, qm9_sample):
+    data = qm9_sample.select(range(20))
+    losses = model.predict(data)
+    assert losses.shape == (20, 1)
+    size, model.batch_size = model.batch_size, 3
+    try:
+        assert np.array_equal(losses, model.predict(data))
+    finally:
+        model.batch_size = size
+
+
+def test_evaluate_speaks_of_loss_and_molecules_alike(model, qm9_sample):
+    import deepchem as dc
+
+    from deepchem_ead import GenerativeMetric
+
+    data = qm9_sample.select(range(30))
+    scores = model.evaluate(
+        data,
+        ["denoising_loss", "validity", GenerativeMetric("novelty", name="new")],
+        n_samples=4,
+        steps=10,
+    )
+    assert list(scores) == ["denoising_loss", "validity", "new"]
+    assert scores["denoising_loss"] == pytest.approx(model.predict(data).mean())
+    assert 0 <= scores["validity"] <= 1
+    with pytest.raises(ValueError, match="compares labels with predictions"):
+        model.evaluate(data, dc.metrics.Metric(dc.metrics.mae_score))
