@@ -13,7 +13,7 @@ import sys
 
 
 def _import_deepchem() -> None:
-    """Import DeepChem, without the warnings about its own optional parts, or say what is missing."""
+    """Import DeepChem without warnings about its optional parts, or say what is missing."""
     log = logging.getLogger("deepchem")
     level = log.level
     if "deepchem" not in sys.modules:

@@ -124,7 +124,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["file.safetensors"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(position=st.floats(0, 1), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_noticed(tmp_path, position, bit):
     path = tmp_path / "file.safetensors"

@@ -172,9 +172,7 @@ def test_every_stepper_works_with_every_repeat_rule(model, stepper, rule):
 
 def test_schedule_objects_are_accepted(model):
     levels = torch.linspace(1000, 0, 11, dtype=torch.float64)[:, None].expand(11, 12)
-    replay = model.generate(
-        2, schedule=ReplaySchedule(levels), n_atoms=6, seed=0, progress=False
-    )
+    replay = model.generate(2, schedule=ReplaySchedule(levels), n_atoms=6, seed=0, progress=False)
     sync = model.generate(
         2, schedule=SynchronousSchedule(), n_atoms=6, steps=10, seed=0, progress=False
     )

@@ -38,8 +38,9 @@ def text_of(i: int, kind: str, **tags: str) -> str:
 def write(path, rows, **tags: str):
     """A file of the sample's molecules; None stands for a record that cannot be read."""
     kind = file_format(path)
-    path.write_text("".join(BAD_RECORD[kind] if i is None else text_of(i, kind, **tags)
-                            for i in rows))
+    path.write_text(
+        "".join(BAD_RECORD[kind] if i is None else text_of(i, kind, **tags) for i in rows)
+    )
     return path
 
 

@@ -125,9 +125,7 @@ def _quote(text: str) -> str:
     return '"' + "\\n".join(text.splitlines()) + '"'
 
 
-def format_xyz(
-    numbers: np.ndarray, positions: np.ndarray, name: str, tags: dict[str, str]
-) -> str:
+def format_xyz(numbers: np.ndarray, positions: np.ndarray, name: str, tags: dict[str, str]) -> str:
     """One extended-XYZ frame.
 
     Parameters

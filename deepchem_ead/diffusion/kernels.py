@@ -50,9 +50,7 @@ def forward_step(w: Tensor, tau_s: Tensor, tau_t: Tensor, noise: Tensor) -> Tens
     return w + _column(torch.sqrt(tau_t**2 - tau_s**2), w) * noise
 
 
-def langevin_step(
-    w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor
-) -> Tensor:
+def langevin_step(w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
     """One Langevin step at level t with the step size of the transition t to s.
 
     ``w + e score + sqrt(2 e) noise`` with ``score = (x_hat - w) / tau_t^2`` and

@@ -28,8 +28,8 @@ class AtomLayout:
     """Which node belongs to which molecule.
 
     The nodes (real and dummy atoms) of a batch are stored one after the other: a quantity of all
-    nodes is a flat tensor (A, ...), a quantity of all molecules a tensor (B, ...). Nothing is padded,
-    so no mask exists that could be forgotten.
+    nodes is a flat tensor (A, ...), a quantity of all molecules a tensor (B, ...). Nothing is
+    padded, so no mask exists that could be forgotten.
 
     Attributes
     ----------

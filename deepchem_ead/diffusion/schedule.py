@@ -12,8 +12,8 @@ from torch import Tensor
 class NoiseSchedule:
     """Variance-preserving noise schedule with tables for the levels 0 (clean) to T (noise).
 
-    A latent is ``z = alpha x + sigma eps`` with ``alpha^2 + sigma^2 = 1``. Divided by alpha it becomes
-    the variance-exploding coordinate ``w = x + tau eps`` in which this package keeps every state,
+    A latent is ``z = alpha x + sigma eps`` with ``alpha^2 + sigma^2 = 1``. Divided by alpha it
+    becomes the variance-exploding coordinate ``w = x + tau eps`` in which this package keeps every state,
     because there the weights of all transition kernels sum to one and so commute with translations.
 
     Attributes
@@ -44,7 +44,7 @@ class NoiseSchedule:
 
         References
         ----------
-        Hoogeboom et al., Equivariant Diffusion for Molecule Generation in 3D, arXiv:2203.17003, app. B.
+        EDM, Hoogeboom et al., arXiv:2203.17003, appendix B.
         """
         if timesteps < 1:
             raise ValueError(f"timesteps must be at least 1, not {timesteps}")
@@ -58,7 +58,7 @@ class NoiseSchedule:
 
     @classmethod
     def from_alpha2(cls, alpha2: Tensor) -> NoiseSchedule:
-        """A schedule from its table of ``alpha^2`` (T + 1,), strictly between 0 and 1, decreasing."""
+        """A schedule from its decreasing table of ``alpha^2`` (T + 1,), within (0, 1)."""
         alpha2 = alpha2.to(torch.float64)
         alpha, sigma = alpha2.sqrt(), (1 - alpha2).sqrt()
         return cls(alpha, sigma, torch.log1p(-alpha2) - alpha2.log(), sigma / alpha)

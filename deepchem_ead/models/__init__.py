@@ -2,5 +2,6 @@
 
 from deepchem_ead.models.config import EADConfig, preset_names
 from deepchem_ead.models.ead import EADModel
+from deepchem_ead.models.evaluation import DenoisingLoss
 
-__all__ = ["EADConfig", "EADModel", "preset_names"]
+__all__ = ["DenoisingLoss", "EADConfig", "EADModel", "preset_names"]

@@ -43,9 +43,7 @@ class ShuffledBatches:
         shape, *_ = dataset.get_shape()
         large = 4 * int(np.prod(shape)) > IN_MEMORY_BYTES
         if large and isinstance(dataset, DiskDataset):
-            self._parts = [
-                _ShardRows(dataset, i, n) for i, n in enumerate(_shard_lengths(dataset))
-            ]
+            self._parts = [_ShardRows(dataset, i, n) for i, n in enumerate(_shard_lengths(dataset))]
         else:
             rows = RawBatch(dataset.X, dataset.y, dataset.w, dataset.ids)
             self._parts = [_MemoryRows(rows)]

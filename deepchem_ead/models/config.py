@@ -30,9 +30,9 @@ class EADConfig:
     max_atoms : int
         Largest molecule.
     variable_size : bool
-        True: every molecule is padded with dummy atoms to ``max_atoms`` and the model finds the size
-        itself (EAD). False: molecules have their own size, drawn from the training set's histogram
-        when generating (EDM).
+        True: every molecule is padded with dummy atoms to ``max_atoms`` and the model finds the
+        size itself (EAD). False: molecules have their own size, drawn from the training set's
+        histogram when generating (EDM).
     include_charge : bool
         Give the network the atomic number as one more feature, as EDM does on QM9.
     type_scale, charge_scale : float

@@ -227,7 +227,7 @@ class EADModel(TorchModel):
                 bar.close()
 
     def stop_training(self) -> None:
-        """End the running ``fit`` after the current step, with a checkpoint; ``restore`` goes on."""
+        """End the running ``fit`` after the current step, with a checkpoint to go on from."""
         self._stop = True
 
     def default_generator(
@@ -395,9 +395,9 @@ class EADModel(TorchModel):
         ----------
         dataset : dc.data.Dataset
             Molecules whose denoising loss is computed, and the reference for novelty.
-        metrics : str, GenerativeMetric, or list of them
-            "denoising_loss" (mean over molecules; levels and noise are fixed by the seed), or
-            metrics of generated molecules by name ("molecule_stability", "validity", ...).
+        metrics : str, GenerativeMetric, DenoisingLoss, or list of them
+            "denoising_loss" or `DenoisingLoss` (mean over molecules; levels and noise are fixed by
+            the seed), or metrics of generated molecules ("molecule_stability", "validity", ...).
         transformers : list
             Accepted for DeepChem's callbacks; labels are not used.
         **options
@@ -542,9 +542,7 @@ class EADModel(TorchModel):
         weights = without_prefix("model", tensors)
         check_shapes(weights, self.model.state_dict(), path)
         self.model.load_state_dict(weights)
-        state = unflatten_optimizer(
-            without_prefix("optimizer", tensors), data["optimizer_groups"]
-        )
+        state = unflatten_optimizer(without_prefix("optimizer", tensors), data["optimizer_groups"])
         self._pytorch_optimizer.load_state_dict(state)
         if self._lr_schedule is not None and data["rate_schedule"] is not None:
             self._lr_schedule.load_state_dict(data["rate_schedule"])

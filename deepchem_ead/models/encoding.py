@@ -121,8 +121,10 @@ class AtomEncoding:
         refuse(counts == 0, lambda i: "has no atoms; remove it from the dataset")
         refuse(
             counts > self.max_atoms,
-            lambda i: f"has {counts[i]} atoms, but the model holds at most {self.max_atoms}; "
-            "use a preset with a larger max_atoms",
+            lambda i: (
+                f"has {counts[i]} atoms, but the model holds at most {self.max_atoms}; "
+                "use a preset with a larger max_atoms"
+            ),
         )
         finite = np.isfinite(X).all(2) | ~present
         refuse(
@@ -133,8 +135,10 @@ class AtomEncoding:
         unknown = present & (self._type_of[np.where(outside, 0, numbers)] < 0) | outside
         refuse(
             unknown.any(1),
-            lambda i: f"holds the atomic number {numbers[i][unknown[i]][0]}, but the model knows "
-            f"only {self.symbols}; pass elements= with all elements of your data",
+            lambda i: (
+                f"holds the atomic number {numbers[i][unknown[i]][0]}, but the model knows "
+                f"only {self.symbols}; pass elements= with all elements of your data"
+            ),
         )
 
     def decode(

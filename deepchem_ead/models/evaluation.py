@@ -12,8 +12,15 @@ from deepchem_ead.metrics import GenerativeMetric
 if TYPE_CHECKING:
     from deepchem_ead.models.ead import EADModel
 
-#: Name of the mean over molecules of the loss that training minimises.
-DENOISING_LOSS = "denoising_loss"
+
+class DenoisingLoss:
+    """The mean over molecules of the loss that training minimises, for `EADModel.evaluate`.
+
+    Levels and noise of a molecule depend on the model's seed and its row in the dataset only, so
+    that two evaluations can be compared.
+    """
+
+    name = "denoising_loss"
 
 
 def evaluate_model(
@@ -30,12 +37,11 @@ def evaluate_model(
         metrics = [metrics]
     if len(dataset) == 0:
         raise ValueError("the dataset is empty; there is nothing to evaluate")
-    resolved = [_resolve(metric) for metric in metrics]
     scores: dict[str, float] = {}
     samples = None
-    for metric in resolved:
-        if metric == DENOISING_LOSS:
-            scores[metric] = float(model.predict(dataset).mean())
+    for metric in [_resolve(metric) for metric in metrics]:
+        if isinstance(metric, DenoisingLoss):
+            scores[metric.name] = float(model.predict(dataset).mean())
             continue
         if samples is None:
             options = {"seed": model.config.seed, "progress": False, **generate_options}
@@ -44,13 +50,14 @@ def evaluate_model(
     return scores
 
 
-def _resolve(metric) -> GenerativeMetric | str:
-    if metric == DENOISING_LOSS or hasattr(metric, "compute_metric") and hasattr(metric, "name"):
-        # dc.metrics.Metric has both attributes, too, but compares labels with predictions.
-        if metric == DENOISING_LOSS or isinstance(metric, GenerativeMetric):
-            return metric
-        raise ValueError(
-            f"{metric.name} compares labels with predictions; a generative model is evaluated with "
-            f"{DENOISING_LOSS!r} or deepchem_ead.metrics.GenerativeMetric"
-        )
-    return GenerativeMetric(metric)
+def _resolve(metric) -> GenerativeMetric | DenoisingLoss:
+    if isinstance(metric, (GenerativeMetric, DenoisingLoss)):
+        return metric
+    if metric == DenoisingLoss.name:
+        return DenoisingLoss()
+    if isinstance(metric, str) or not hasattr(metric, "compute_metric"):
+        return GenerativeMetric(metric)
+    raise ValueError(  # a dc.metrics.Metric
+        f"{metric.name} compares labels with predictions; a generative model is evaluated with "
+        f"{DenoisingLoss.name!r} or deepchem_ead.metrics.GenerativeMetric"
+    )

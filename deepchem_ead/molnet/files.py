@@ -103,8 +103,10 @@ def load_file_3d(
         raise ValueError("labels is given without tasks: name the columns to take")
 
     records, numbers, n_records = _read(path, on_error)
-    names = [f"record {n} ({r.name})" if r.name else f"record {n}" for n, r in
-             zip(numbers, records, strict=True)]
+    names = [
+        f"record {n} ({r.name})" if r.name else f"record {n}"
+        for n, r in zip(numbers, records, strict=True)
+    ]
     table = _table(records, numbers, names, max_atoms, elements)
     if not tasks:
         y, w = np.zeros((len(records), 1)), np.ones((len(records), 1), dtype=np.float32)

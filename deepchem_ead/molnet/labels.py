@@ -161,9 +161,7 @@ def check_labels(
     return np.where(missing, 0.0, y), (~missing).astype(np.float32)
 
 
-def _numbers(
-    texts: list[list[str]], tasks: Sequence[str], rows: Sequence[str]
-) -> np.ndarray:
+def _numbers(texts: list[list[str]], tasks: Sequence[str], rows: Sequence[str]) -> np.ndarray:
     values = np.full((len(texts), len(tasks)), np.nan)
     for i, row in enumerate(texts):
         for k, text in enumerate(row):

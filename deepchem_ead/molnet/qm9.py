@@ -226,8 +226,14 @@ def featurize_table(
 def _check_fit(table: MoleculeTable, featurizer: Molecule3DFeaturizer) -> None:
     bad = np.flatnonzero(
         (table.n_atoms > featurizer.max_atoms)
-        | (np.add.reduceat(~featurizer.vocabulary.contains(table.atomic_numbers),
-                           table.offsets[:-1], dtype=np.int64) > 0)
+        | (
+            np.add.reduceat(
+                ~featurizer.vocabulary.contains(table.atomic_numbers),
+                table.offsets[:-1],
+                dtype=np.int64,
+            )
+            > 0
+        )
     )
     for i in bad[:1]:
         name = f"molecule {table.index[i]} ({table.smiles[i]})"

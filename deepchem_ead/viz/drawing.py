@@ -104,7 +104,8 @@ def _describe(numbers: np.ndarray, positions: np.ndarray) -> _Cell:
     if smiles is not None:
         pieces = smiles.count(".") + 1
         status = "valid" if pieces == 1 else f"valid, {pieces} fragments"
-        return _Cell(Chem.RemoveHs(mol), [], smiles, status, True)
+        with rdBase.BlockLogs():  # a lone hydrogen is kept, and RDKit says so
+            return _Cell(Chem.RemoveHs(mol), [], smiles, status, True)
     mol = rebuild_unsanitized(numbers, positions)
     if mol is None:
         return _Cell(None, [], formula, "invalid: no bond lengths for an element", False)
