@@ -7,7 +7,6 @@ Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.
 
 from __future__ import annotations
 
-
 import logging
 import sys
 

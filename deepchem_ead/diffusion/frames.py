@@ -20,8 +20,8 @@ def project_noise(eps: Tensor, tau: Tensor, layout: AtomLayout) -> Tensor:
     """Remove from positional noise what a common shift of all atoms explains.
 
     ``Pi_tau(eps) = eps - q (q . eps) / (q . q)`` with ``q_i = 1 / tau_i``: the orthogonal
-    projection that leaves ``sum_i eps_i / tau_i = 0``, which is the expectation of the noise given the noisy
-    molecule up to translation. At equal levels it removes the mean, as EDM does.
+    projection that leaves ``sum_i eps_i / tau_i = 0``, which is the expectation of the noise given
+    the noisy molecule up to translation. At equal levels it removes the mean, as EDM does.
 
     Parameters
     ----------

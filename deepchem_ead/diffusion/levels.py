@@ -20,7 +20,8 @@ def sample_levels(
 
     A molecule draws a centre ``t* ~ U{0..T}`` and each node an offset ``d ~ U{-C..C}``; a dummy
     atom draws its offset from ``U{0..C}`` instead with probability 1/2, so that dummies tend to be
-    noisier than the atoms. Levels are ``clamp(t* + d, 0, T)``: they differ by at most 2C within a molecule.
+    noisier than the atoms. Levels are ``clamp(t* + d, 0, T)``: they differ by at most 2C within a
+    molecule.
 
     Parameters
     ----------

@@ -13,8 +13,9 @@ class NoiseSchedule:
     """Variance-preserving noise schedule with tables for the levels 0 (clean) to T (noise).
 
     A latent is ``z = alpha x + sigma eps`` with ``alpha^2 + sigma^2 = 1``. Divided by alpha it
-    becomes the variance-exploding coordinate ``w = x + tau eps`` in which this package keeps every state,
-    because there the weights of all transition kernels sum to one and so commute with translations.
+    becomes the variance-exploding coordinate ``w = x + tau eps`` in which this package keeps every
+    state, because there the weights of all transition kernels sum to one, so that they commute with
+    translations.
 
     Attributes
     ----------
