@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +16,17 @@ from typing import Annotated
 import typer
 import yaml
 
-import deepchem_ead
-from deepchem_ead import tasks
-from deepchem_ead.errors import CheckpointError
+from deepchem_ead import EADModel, MoleculeBatch, tasks
+from deepchem_ead.chem.files import file_format
+from deepchem_ead.errors import CheckpointError, MoleculeError
+from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.config import preset_names
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 
 app = typer.Typer(
     help="Generate 3D molecules by equivariant asynchronous diffusion (EAD).",
+    epilog="A first look: 'deepchem-ead demo'. On your own molecules: 'deepchem-ead train "
+    "molecules.sdf --out runs/mine', then 'deepchem-ead generate --model runs/mine/model'.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -47,194 +54,333 @@ RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
 StepperName = StrEnum("StepperName", list(STEPPERS))
 
 
+def _choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionInfo:
+    """An option whose choices stand in its help text; as a metavar they would not fit."""
+    return typer.Option(*flags, metavar="NAME", help=f"{text}: {', '.join(names)}.")
+
+
 @app.command()
 def train(
     data: Annotated[
         str,
         typer.Argument(
-            help="'qm9' (100,000 training molecules), 'qm9-sample' (1,500), or your own SDF or "
-            "(extended) XYZ file with hydrogens."
+            metavar="DATA",
+            help="qm9 (100,000 training molecules), qm9-sample (1,539), or your own SDF or "
+            "(extended) XYZ file with all hydrogens.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Run folder: checkpoints, curve.csv, model/.")] = Path(
-        "runs/ead"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="The run: checkpoints, config.yaml, curve.csv, and model/."
+        ),
+    ] = Path("runs/ead"),
     preset: Annotated[
-        str, typer.Option(help=f"One of {', '.join(preset_names())}, or a YAML file.")
+        str,
+        typer.Option(metavar="NAME", help=f"{', '.join(preset_names())}, or a YAML file."),
     ] = "qm9-small",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the whole run.")] = 100,
+    epochs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Passes over the data, of the whole run.")
+    ] = 100,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Stop after this time of training.")
+        float | None,
+        typer.Option(
+            min=0.01,
+            metavar="MINUTES",
+            help="Time of training, if that is to end it before the epochs do. The time before "
+            "an interruption counts, too.",
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a field of the preset; repeat."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change a field of the preset, e.g. --set n_layers=4; can be repeated.",
+        ),
     ] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="bf16 is about twice as fast as fp32; auto is fp32."),
+        _choice(Precision, "Arithmetic. bf16 is about twice as fast as fp32, auto is fp32"),
     ] = None,
-    checkpoint_interval: Annotated[int, typer.Option(min=1, help="Steps per checkpoint.")] = 500,
+    checkpoint_interval: Annotated[
+        int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
+    ] = 500,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Forget the checkpoints in the run folder.")
+        bool,
+        typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
     ] = False,
 ) -> None:
     """Train a model, or go on with a run that was stopped.
 
     Ctrl-C stops after the current step and keeps everything; the same command goes on from there.
-    Generate from the result with: deepchem-ead generate --model RUN/model
+    Elements and sizes that the preset does not know are added by themselves.
     """
     overrides = dict(_parse_option(text) for text in option or [])
     if precision is not None:
         overrides["precision"] = precision.value
     dataset = tasks.training_data(data)
     model = tasks.new_model(preset, overrides, dataset, model_dir=out)
-    checkpoints = model.get_checkpoints()
     if restart:
-        for checkpoint in checkpoints:
-            Path(checkpoint).unlink()
-    elif checkpoints:
-        model.restore()
+        tasks.forget_run(model)
+    elif tasks.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(yaml.safe_dump(model.config.to_dict(), sort_keys=False))
+    reason = tasks.nothing_left(model, epochs, minutes)
+    if reason is not None:
+        model.save_pretrained(out / "model")
+        typer.echo(f"nothing to train: {reason}")
+        return
     typer.echo(
         f"{len(dataset):,} molecules, {tasks.n_parameters(model):,} parameters, "
         f"{model.model.denoiser.active_backend}"
     )
-    previous = signal.signal(signal.SIGINT, lambda *_: model.stop_training())
-    try:
+    with _stop_on_interrupt(model):
         finished = tasks.train(model, dataset, out, epochs, minutes, checkpoint_interval)
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    step = model.get_global_step()
     if finished:
-        typer.echo(f"trained {model.get_global_step():,} steps; model in {out / 'model'}")
+        typer.echo(f"trained {step:,} steps. Generate molecules with:")
     else:
         typer.echo(
-            f"stopped at step {model.get_global_step():,}; the same command goes on from there. "
-            f"The model so far is in {out / 'model'}"
+            f"stopped at step {step:,}; the same command goes on from there. To generate with "
+            "the model so far:"
         )
+    typer.echo(f"  deepchem-ead generate --model {out / 'model'}")
 
 
 @app.command()
 def generate(
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write: .sdf, .xyz or .smi.")
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="File to write: .sdf, .xyz or .smi."),
     ] = Path("molecules.sdf"),
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="Folder of a model, or a name 'info' lists."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Folder of a trained model (RUN/model after 'train'), or one of the names that "
+            "'deepchem-ead info' lists.",
+        ),
     ] = "qm9-small",
-    n: Annotated[int, typer.Option("--n", "-n", min=0, help="Number of molecules.")] = 100,
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=0, metavar="N", help="Number of molecules.")
+    ] = 100,
     schedule: Annotated[
-        ScheduleName, typer.Option(help="Which atoms lose noise when.")
+        ScheduleName, _choice(ScheduleName, "Which atoms lose their noise when")
     ] = ScheduleName.adaptive,
     repeat_rule: Annotated[
         RepeatRuleName | None,
-        typer.Option(help="What a stalled atom does; the model's default if not given."),
+        _choice(
+            RepeatRuleName, "What happens to an atom that waits for others (default: the model's)"
+        ),
     ] = None,
-    stepper: Annotated[StepperName, typer.Option(help="Kind of step.")] = StepperName.ancestral,
+    stepper: Annotated[
+        StepperName, _choice(StepperName, "How one step removes noise")
+    ] = StepperName.ancestral,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Denoising steps; all the model has by default.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Denoising steps, at most (and by default) the levels of the model. Fewer are "
+            "faster and worse; ddim and dpm++2m suffer least.",
+        ),
     ] = None,
-    n_atoms: Annotated[int | None, typer.Option(min=1, help="Atoms of each molecule.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Molecule i depends on seed and i only.")] = 0,
+    n_atoms: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Atoms of every molecule, hydrogens included; the model chooses by default.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Molecule i depends on the seed and i only, in any batch."
+        ),
+    ] = 0,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Molecules at once; changes speed only.")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Molecules computed and written at a time; as fits by default."
+        ),
     ] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Arithmetic of the network.")] = None,
+    precision: Annotated[Precision | None, _choice(Precision, "Arithmetic of the network")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Keep what the file holds and add what is missing.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep the molecules of an SDF or XYZ file that was interrupted and add the "
+            "missing ones. Give the other options as before.",
+        ),
     ] = False,
 ) -> None:
     """Generate molecules into a file, batch by batch.
 
-    Finished molecules stay in the file when the command is interrupted; --resume adds the rest.
+    Finished batches stay in the file when the command is interrupted; --resume adds the rest.
+    A SMILES file (.smi) holds the valid molecules only, each with its number from 0.
     """
     options = {} if precision is None else {"precision": precision.value}
-    network = deepchem_ead.EADModel.from_pretrained(model, **options)
-    count = tasks.generate_file(
-        network,
-        out,
-        n,
-        resume=resume,
-        n_atoms=n_atoms,
-        schedule=schedule.value,
-        repeat_rule=None if repeat_rule is None else repeat_rule.value,
-        stepper=stepper.value,
-        steps=steps,
-        seed=seed,
-        batch_size=batch_size,
-    )
+    network = EADModel.from_pretrained(model, **options)
+    try:
+        count = tasks.generate_file(
+            network,
+            out,
+            n,
+            resume=resume,
+            n_atoms=n_atoms,
+            schedule=schedule.value,
+            repeat_rule=None if repeat_rule is None else repeat_rule.value,
+            stepper=stepper.value,
+            steps=steps,
+            seed=seed,
+            batch_size=batch_size,
+        )
+    except KeyboardInterrupt:
+        rest = "" if file_format(out) == "smi" else "; --resume adds the rest"
+        typer.echo(f"interrupted; the finished batches are in {out}{rest}", err=True)
+        raise typer.Exit(130) from None
     typer.echo(f"{count:,} molecules in {out}")
 
 
 @app.command()
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="SDF or XYZ file of anybody's molecules.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="SDF or XYZ file, from this or any program.")
+    ],
     protocol: Annotated[
-        Protocol, typer.Option(help="edm: the field's; strict: connected, closed shells.")
+        Protocol,
+        _choice(
+            Protocol,
+            "edm is what papers report; strict refuses radicals, fragments and missing hydrogens",
+        ),
     ] = Protocol.edm,
     vocabulary: Annotated[
-        Vocabulary, typer.Option(help="Bond tables and elements.")
+        Vocabulary,
+        _choice(Vocabulary, "Elements and bond lengths (qm9: H C N O F; geom: 16 elements)"),
     ] = Vocabulary.qm9,
     reference: Annotated[
         str | None,
-        typer.Option(help="'qm9', 'qm9-sample' or a file: the molecules that are not novel."),
+        typer.Option(
+            metavar="DATA",
+            help="Known molecules, for the novelty: qm9, qm9-sample, or an SDF or XYZ file.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave out records that cannot be read, and list them."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON (fractions) instead of a table (percent).")
+    ] = False,
 ) -> None:
-    """Stability, validity, uniqueness and novelty of the molecules in a file."""
-    molecules = deepchem_ead.MoleculeBatch.read(file)
-    report = deepchem_ead.evaluate_molecules(
+    """Stability, validity, uniqueness and novelty of the molecules in a file.
+
+    Bonds are found from the interatomic distances, so every molecule must have 3D coordinates and
+    all its hydrogens; bonds in the file are not used.
+    """
+    molecules = _read(file, skip_bad)
+    report = evaluate_molecules(
         molecules,
         protocol=protocol.value,
         vocabulary=vocabulary.value,
         reference=None if reference is None else tasks.training_data(reference),
     )
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        typer.echo(json.dumps(report.to_dict(), indent=2, allow_nan=False))
     else:
         typer.echo(tasks.metrics_table(report, file.name, vocabulary.value, protocol.value))
 
 
 @app.command()
 def info() -> None:
-    """Versions, the fast path in use, presets, trained models and data."""
+    """Versions, compiled kernel, presets, trained models and data; for bug reports, too."""
     typer.echo(tasks.describe_installation())
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time to train.")] = 3.0,
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Molecules to generate.")] = 64,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="For the results.")] = Path(
+        "demo-output"
+    ),
+    minutes: Annotated[
+        float, typer.Option(min=0.01, metavar="MINUTES", help="Time of training.")
+    ] = 3.0,
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=1, metavar="N", help="Molecules to generate.")
+    ] = 64,
     precision: Annotated[
-        Precision, typer.Option(help="bf16 learns more in the same time than fp32.")
+        Precision, _choice(Precision, "Arithmetic; bf16 learns more in the same time than fp32")
     ] = Precision.bf16,
 ) -> None:
     """Train a small model on QM9 for a few minutes, generate molecules and score them.
 
-    A few minutes are enough to see everything work, not to make good molecules: peers train for
-    days. The metrics table says how far it got.
+    A few minutes are enough to see everything work, not to make good molecules: published models
+    train for days. The metrics table says how far it got.
     """
     from deepchem_ead.demo import run_demo
 
     run_demo(out, minutes, n, precision.value)
 
 
+def _read(file: Path, skip_bad: bool) -> MoleculeBatch:
+    try:
+        return MoleculeBatch.read(file, on_error="skip" if skip_bad else "raise")
+    except MoleculeError as error:
+        # The library's message names its own argument.
+        raise MoleculeError(str(error).replace("on_error='skip'", "--skip-bad")) from error
+
+
 def _parse_option(text: str) -> tuple[str, object]:
     name, separator, value = text.partition("=")
     if not separator:
-        raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--set")
-    return name.strip(), yaml.safe_load(value)
+        raise ValueError(f"--set {text}: must be of the form NAME=VALUE")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {text}: {value!r} is not a value") from error
+
+
+@contextmanager
+def _stop_on_interrupt(model: EADModel) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) end training after the step; a second one ends at once."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number, frame) -> None:
+        model.stop_training()
+        signal.signal(number, previous[number])
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, previous[number])
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    typer.echo(f"warning: {_one_line(message)}", err=True)
+
+
+def _one_line(message: object) -> str:
+    if isinstance(message, OSError) and message.strerror and message.filename:
+        message = f"{message.filename}: {message.strerror}"
+    return " ".join(str(message).split())
 
 
 def main() -> None:
     """Entry point: problems with the input are one line, not a traceback."""
     logging.getLogger("deepchem").setLevel(logging.ERROR)
-    try:
-        app()
-    except (ValueError, CheckpointError, FileNotFoundError) as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        raise SystemExit(1) from error
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            app()
+        except (ValueError, CheckpointError, OSError, FloatingPointError) as error:
+            typer.secho(f"error: {_one_line(error)}", fg=typer.colors.RED, err=True)
+            sys.exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from deepchem_ead.models.ead import EADModel
 from deepchem_ead.molnet.qm9pack import qm9pack_version
 
 
-def run_demo(out: Path, minutes: float, n: int, precision: str) -> None:
+def run_demo(out: Path, minutes: float, n: int, precision: str, **overrides) -> None:
     """Train on QM9, generate, score, and write SDF, SMILES and a picture to a folder.
 
     Parameters
@@ -25,6 +24,8 @@ def run_demo(out: Path, minutes: float, n: int, precision: str) -> None:
         Molecules to generate.
     precision : str
         Arithmetic of training; generation is always in fp32.
+    **overrides
+        Fields of the preset "qm9-small" to change.
     """
     began = time.perf_counter()
     source = "qm9" if qm9pack_version() else "qm9-sample"
@@ -32,8 +33,9 @@ def run_demo(out: Path, minutes: float, n: int, precision: str) -> None:
     dataset = tasks.training_data(source)
 
     run = out / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    model = tasks.new_model("qm9-small", {"precision": precision}, dataset, model_dir=run)
+    overrides = {"precision": precision} | overrides
+    model = tasks.new_model("qm9-small", overrides, dataset, model_dir=run)
+    tasks.forget_run(model)
     print(
         f"2/4  training on {len(dataset):,} molecules for {minutes:g} minutes: "
         f"{tasks.n_parameters(model):,} parameters, {model.model.denoiser.active_backend}"

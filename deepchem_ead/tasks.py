@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.chem.files import file_format, open_writer
 from deepchem_ead.denoisers import native
-from deepchem_ead.metrics.reference_rows import QM9_ROW
+from deepchem_ead.errors import CheckpointError
+from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
 from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.config import EADConfig, preset_names
@@ -50,16 +51,58 @@ def new_model(
     config = EADConfig.load(preset, **overrides)
     numbers, largest = _elements_and_size(dataset)
     known = parse_elements(config.elements)
-    if not set(numbers) <= set(known) and "elements" not in overrides:
-        from rdkit.Chem import GetPeriodicTable
-
-        symbols = [GetPeriodicTable().GetElementSymbol(z) for z in sorted({*known, *numbers})]
-        overrides = overrides | {"elements": ",".join(symbols)}
-        logger.warning("the data holds further elements; elements=%s", overrides["elements"])
+    new = [z for z in numbers if z not in known]
+    if new and "elements" not in overrides:
+        overrides = overrides | {"elements": ",".join(map(symbol_of, sorted([*known, *new])))}
+        logger.warning(
+            "the data also holds %s: the model gets elements=%s",
+            ", ".join(map(symbol_of, new)),
+            overrides["elements"],
+        )
     if largest > config.max_atoms and "max_atoms" not in overrides:
         overrides = overrides | {"max_atoms": largest}
-        logger.warning("the data holds larger molecules; max_atoms=%d", largest)
+        logger.warning(
+            "the data holds molecules of up to %d atoms: the model gets max_atoms=%d",
+            largest,
+            largest,
+        )
     return EADModel(preset, model_dir=model_dir, **overrides)
+
+
+def restore(model: EADModel) -> bool:
+    """Continue the run in the model's folder; False if nothing has been trained there.
+
+    Raises
+    ------
+    CheckpointError
+        If the run has another configuration, or no checkpoint of it can be read.
+    """
+    if not model.get_checkpoints():
+        return False
+    try:
+        model.restore()
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}. Pass --restart to train anew in this folder, or choose another --out"
+        ) from error
+    return True
+
+
+def forget_run(model: EADModel) -> None:
+    """Remove the checkpoints in the model's folder."""
+    for checkpoint in model.get_checkpoints():
+        Path(checkpoint).unlink()
+
+
+def nothing_left(model: EADModel, epochs: int, minutes: float | None) -> str | None:
+    """Why a restored run needs no more training; None if it does."""
+    position = model.training_position
+    if position.epoch >= epochs:
+        return f"{position.epoch} of {epochs} epochs are done; ask for more with --epochs"
+    if minutes is not None and not position.finished and position.elapsed >= 60 * minutes:
+        trained = position.elapsed / 60
+        return f"{trained:.3g} of {minutes:g} minutes are done; ask for more with --minutes"
+    return None
 
 
 def _elements_and_size(dataset: Dataset) -> tuple[list[int], int]:
@@ -80,7 +123,7 @@ def train(
     checkpoint_interval: int = 500,
 ) -> bool:
     """Train up to ``epochs`` in all, log the curve, write the model; False if it was stopped."""
-    remaining = max(epochs - model.training_position.epoch, 0)
+    remaining = epochs - model.training_position.epoch
     model.fit(
         dataset,
         nb_epoch=remaining,
@@ -112,7 +155,10 @@ def generate_file(
     if path.exists() and path.stat().st_size and not resume:
         raise ValueError(f"{path} exists; remove it, choose another name, or pass --resume")
     if resume and file_format(path) == "smi":
-        raise ValueError("a SMILES file leaves out invalid molecules; only SDF and XYZ can resume")
+        raise ValueError(
+            f"{path}: only SDF and XYZ files can be resumed; a SMILES file does not say which "
+            "molecules were invalid"
+        )
     settings = GenerationSettings.resolve(model.config, **options)
     with open_writer(path, append=resume) as writer:
         first = writer.count
@@ -125,14 +171,14 @@ def generate_file(
 
 def metrics_table(report: MetricsReport, name: str, vocabulary: str, protocol: str) -> str:
     """A report as a table, beside QM9's own row where that is the yardstick."""
-    comparable = vocabulary == "qm9" and protocol == "edm"
-    return report.table([QM9_ROW] if comparable else [], name=name)
+    rows = {"edm": QM9_ROW, "strict": QM9_STRICT_ROW}
+    return report.table([rows[protocol]] if vocabulary == "qm9" else [], name=name)
 
 
 def describe_installation() -> str:
     """Versions, compiled kernel, presets, trained models and data, for people and bug reports."""
     packages = ("deepchem_ead", "deepchem", "torch", "rdkit", "numpy")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     qm9 = qm9pack_version()
     rows = {
         "versions": f"{versions}, Python {platform.python_version()}",
@@ -143,5 +189,11 @@ def describe_installation() -> str:
         if qm9
         else "a sample of 2,000 molecules; `pip install qm9pack==1.0.3` for all 130,831",
     }
-    width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+    return "\n".join(f"{name:<14}  {value}" for name, value in rows.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # run from a source folder
+        return "(not installed)"

@@ -249,3 +249,48 @@ def test_a_deepchem_learning_rate_schedule_is_used(qm9_sample, tmp_path):
     model = EADModel(model_dir=str(tmp_path), **{**SMALL, "learning_rate": schedule})
     model.fit(qm9_sample.select(range(48)), nb_epoch=1)
     assert model._pytorch_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * 0.5**3)
+
+
+def test_averaged_weights_are_what_is_evaluated(qm9_sample, tmp_path):
+    data = qm9_sample.select(range(16))
+    model = small_model(tmp_path)
+    model.fit(data, nb_epoch=3, checkpoint_interval=0)
+    before = model.predict(data)
+    with torch.no_grad():
+        for parameter in model.model.denoiser.parameters():
+            parameter.zero_()
+    assert np.array_equal(before, model.predict(data))
+    with torch.no_grad():
+        for parameter in model.model.average.module.parameters():
+            parameter.zero_()
+    assert not np.array_equal(before, model.predict(data))
+
+
+def test_the_average_follows_the_weights(tmp_path):
+    model = small_model(tmp_path, ema_decay=0.9)
+    network = model.model
+    with torch.no_grad():
+        for parameter in network.denoiser.parameters():
+            parameter.fill_(1.0)
+        for parameter in network.average.module.parameters():
+            parameter.fill_(0.0)
+    network.average.n_averaged.fill_(1000)  # past the ramp: the decay is 0.9
+    for _ in range(3):
+        network.after_optimizer_step()
+    for parameter in network.average.module.parameters():
+        torch.testing.assert_close(parameter, torch.full_like(parameter, 1 - 0.9**3))
+
+
+def test_losses_come_back_in_the_order_of_the_rows(qm9_sample, tmp_path):
+    model = small_model(tmp_path)
+    model._ensure_built()
+    X = qm9_sample.X[::100][:10]  # mixed sizes, so sorting by size moves rows
+    batch, _, _ = model._prepare_batch(([X], None, None))
+    losses = model.model(batch)[:, 0]
+    counts = batch["layout"].counts
+    assert (counts.diff() >= 0).all() and (counts.diff() > 0).any()
+    # the layout's molecule of each row has that row's size
+    assert counts[batch["rank"]].tolist() == (X[:, :, 3] > 0).sum(1).tolist()
+    by_layout = model.model(batch | {"rank": torch.arange(10)})[:, 0]
+    assert torch.equal(losses, by_layout[batch["rank"]])
+    assert not torch.equal(losses, by_layout)

@@ -202,6 +202,8 @@ class EADModel(TorchModel):
             raise ValueError(f"nb_epoch must not be negative, not {nb_epoch}")
         if restore:
             self.restore()
+        if nb_epoch == 0:
+            return 0.0
         self._ensure_built()
         batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
         self._begin_run(len(batches), nb_epoch, minutes)

@@ -100,9 +100,10 @@ class AtomEncoding:
         types[:, : X.shape[1]] = np.where(present, self._type_of[numbers], types[:, : X.shape[1]])
         # Real atoms first: padding rows may in principle stand between atoms.
         rank = np.argsort(~np.pad(present, ((0, 0), (0, width - X.shape[1]))), 1, kind="stable")
-        mean = (X[:, :, :3] * present[:, :, None]).sum(1) / counts[:, None]
+        positions = np.where(present[:, :, None], X[:, :, :3], 0)
+        mean = positions.sum(1) / counts[:, None]
         centered = np.zeros((len(X), width, 3), np.float32)
-        centered[:, : X.shape[1]] = (X[:, :, :3] - mean[:, None]) * present[:, :, None]
+        centered[:, : X.shape[1]] = (positions - mean[:, None]) * present[:, :, None]
         types = np.take_along_axis(types, rank, 1)[order]
         centered = np.take_along_axis(centered, rank[:, :, None], 1)[order]
         used = np.arange(width) < nodes[order, None]

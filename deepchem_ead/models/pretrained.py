@@ -80,9 +80,11 @@ def find(name: str | Path) -> Path:
     if str(name).count("/") == 1 and not Path(name).exists():
         return _from_hub(str(name))
     shipped = ", ".join(names()) or "none"
+    below = Path(name) / "model"
+    hint = f"; did you mean {str(below)!r}?" if (below / CONFIG).is_file() else ""
     raise CheckpointError(
         f"there is no model {str(name)!r}: not a folder with {CONFIG}, and not among the models "
-        f"that come with the package ({shipped})"
+        f"that come with the package ({shipped}){hint}"
     )
 
 
@@ -91,8 +93,8 @@ def _from_hub(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise CheckpointError(
-            f"{name!r} looks like a Hugging Face Hub repository; `pip install huggingface-hub` "
-            "to download it"
+            f"there is no folder {name!r}; if it is a Hugging Face Hub repository, "
+            "`pip install huggingface-hub` first"
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, CARD]))

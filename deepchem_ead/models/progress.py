@@ -28,16 +28,17 @@ class TrainingProgress:
         self._timed = seconds is not None
         self._start_step = position.start_step
         done = position.elapsed if self._timed else model.get_global_step() - position.start_step
+        # Seconds as a count mean little to people: elapsed and remaining time say the same.
+        count = "" if self._timed else "{n_fmt}/{total_fmt} steps "
         self._bar = tqdm(
-            total=round(seconds) if self._timed else total_steps,
-            initial=round(done),
+            total=seconds if self._timed else total_steps,
+            initial=done,
             desc="training",
-            unit="s" if self._timed else "step",
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} "
+            bar_format=f"{{desc}} {{percentage:3.0f}}%|{{bar}}| {count}"
             "[{elapsed}<{remaining}{postfix}]",
+            mininterval=0.5,
             dynamic_ncols=True,
         )
-        self._elapsed = position.elapsed
 
     def __call__(self, model: EADModel, step: int, **kwargs) -> None:
         loss = model.last_loss
@@ -45,8 +46,9 @@ class TrainingProgress:
         position = model.training_position
         trained = step - self._start_step
         rate = trained * model.batch_size / position.elapsed if position.elapsed else 0.0
+        count = f"step {trained:,}, " if self._timed else ""
         self._bar.set_postfix_str(
-            f"step {trained}, loss {self._loss:.4f}, {rate:.0f} molecules/s", refresh=False
+            f"{count}loss {self._loss:.3f}, {rate:,.0f} molecules/s", refresh=False
         )
         target = min(position.elapsed, self._bar.total) if self._timed else trained
         self._bar.update(target - self._bar.n)
