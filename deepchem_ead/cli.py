@@ -101,7 +101,9 @@ def train(
     ] = None,
     precision: Annotated[
         Precision | None,
-        _choice(Precision, "Arithmetic. bf16 is about twice as fast as fp32, auto is fp32"),
+        typer.Option(
+            metavar="NAME", help="Arithmetic: fp32, bf16 (about twice as fast), or auto (fp32)."
+        ),
     ] = None,
     checkpoint_interval: Annotated[
         int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
@@ -185,8 +187,8 @@ def generate(
         typer.Option(
             min=1,
             metavar="N",
-            help="Denoising steps, at most (and by default) the levels of the model. Fewer are "
-            "faster and worse; ddim and dpm++2m suffer least.",
+            help="Denoising steps, at most (and by default) the levels of the model; fewer are "
+            "faster and worse.",
         ),
     ] = None,
     n_atoms: Annotated[
@@ -254,14 +256,18 @@ def evaluate(
     ],
     protocol: Annotated[
         Protocol,
-        _choice(
-            Protocol,
-            "edm is what papers report; strict refuses radicals, fragments and missing hydrogens",
+        typer.Option(
+            metavar="NAME",
+            help="edm (what papers report), or strict (refuses radicals, fragments and missing "
+            "hydrogens).",
         ),
     ] = Protocol.edm,
     vocabulary: Annotated[
         Vocabulary,
-        _choice(Vocabulary, "Elements and bond lengths (qm9: H C N O F; geom: 16 elements)"),
+        typer.Option(
+            metavar="NAME",
+            help="Elements and bond lengths: qm9 (H C N O F), or geom (16 elements).",
+        ),
     ] = Vocabulary.qm9,
     reference: Annotated[
         str | None,
@@ -314,7 +320,10 @@ def demo(
         int, typer.Option("--n", "-n", min=1, metavar="N", help="Molecules to generate.")
     ] = 64,
     precision: Annotated[
-        Precision, _choice(Precision, "Arithmetic; bf16 learns more in the same time than fp32")
+        Precision,
+        typer.Option(
+            metavar="NAME", help="Arithmetic: fp32, bf16 (learns more in the time), or auto (fp32)."
+        ),
     ] = Precision.bf16,
 ) -> None:
     """Train a small model on QM9 for a few minutes, generate molecules and score them.

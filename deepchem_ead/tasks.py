@@ -145,7 +145,7 @@ def n_parameters(model: EADModel) -> int:
 def generate_file(
     model: EADModel, path: Path, n: int, resume: bool = False, n_atoms: int | None = None, **options
 ) -> int:
-    """Write molecules 0 to n - 1 of a job to a file as they are finished; returns how many it holds.
+    """Write molecules 0 to n - 1 of a job to a file as they are finished; returns their number.
 
     Raises
     ------

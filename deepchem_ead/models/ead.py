@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from deepchem.models.torch_models import TorchModel
 from torch import Tensor
 
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.diffusion import sample_levels
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
@@ -34,36 +33,12 @@ from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.models.generation import GenerationSettings, generate_batches
 from deepchem_ead.models.network import EADNetwork
+from deepchem_ead.models.noising import evaluation_noise, training_noise
 from deepchem_ead.models.optimizer import EADOptimizer, default_optimizer, rate_factor
 from deepchem_ead.models.progress import TrainingProgress
+from deepchem_ead.models.run import TrainingPosition, TrainingRun
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class TrainingPosition:
-    """How far a run of ``fit`` has come; part of every checkpoint.
-
-    Attributes
-    ----------
-    epoch, batch : int
-        Next epoch and next batch within it.
-    n_batches : int
-        Batches of an epoch, to notice another dataset.
-    start_step : int
-        Global step at which the run began: the learning rate's schedule spans a run.
-    elapsed : float
-        Seconds the run has trained.
-    finished : bool
-        The run came to its end.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    n_batches: int = 0
-    start_step: int = 0
-    elapsed: float = 0.0
-    finished: bool = True
 
 
 class EADModel(TorchModel):
@@ -137,9 +112,7 @@ class EADModel(TorchModel):
             device=None if device is None else torch.device(device),
         )
         self.training_position = TrainingPosition()
-        self._total_steps = 0
-        self._seconds: float | None = None
-        self._stop = False
+        self._run: TrainingRun | None = None
         self._batch_ids: Sequence = ()
         self.last_loss = float("nan")
 
@@ -206,16 +179,17 @@ class EADModel(TorchModel):
             return 0.0
         self._ensure_built()
         batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
-        self._begin_run(len(batches), nb_epoch, minutes)
+        run = TrainingRun(self.training_position, batches, nb_epoch, self._global_step, minutes)
+        self._run = run
         self._count_sizes(dataset)
         callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
-        bar = TrainingProgress(self, self._total_steps, self._seconds) if progress else None
+        bar = TrainingProgress(self, run.total_steps, run.seconds) if progress else None
         try:
             with warnings.catch_warnings():
                 # DeepChem averages losses without detaching them.
                 warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
                 return self.fit_generator(
-                    self._training_batches(batches, nb_epoch),
+                    self._training_batches(run),
                     max_checkpoints_to_keep,
                     checkpoint_interval,
                     False,
@@ -230,7 +204,8 @@ class EADModel(TorchModel):
 
     def stop_training(self) -> None:
         """End the running ``fit`` after the current step, with a checkpoint to go on from."""
-        self._stop = True
+        if self._run is not None:
+            self._run.stop()
 
     def default_generator(
         self,
@@ -258,46 +233,19 @@ class EADModel(TorchModel):
             yield [X, np.arange(first, first + len(X))], [y], [w]
             first += len(X)
 
-    def _begin_run(self, n_batches: int, nb_epoch: int, minutes: float | None) -> None:
-        position = self.training_position
-        if position.n_batches != n_batches:  # another dataset: its epochs begin anew
-            position.batch, position.n_batches = 0, n_batches
-        if position.finished:
-            position.start_step, position.elapsed = self._global_step, 0.0
-        position.finished = False
-        done = self._global_step - position.start_step
-        self._total_steps = done + nb_epoch * n_batches - position.batch
-        self._seconds = None if minutes is None else 60 * minutes
-        self._stop = False
-
-    def _training_batches(self, batches: ShuffledBatches, nb_epoch: int):
-        position = self.training_position
-        end = position.epoch + nb_epoch
-        for epoch in range(position.epoch, end):
-            for batch in batches.epoch(epoch, skip=position.batch):
-                # What a checkpoint written after this batch must say:
-                position.epoch, position.batch = epoch, position.batch + 1
-                if position.batch == len(batches):
-                    position.epoch, position.batch = epoch + 1, 0
-                    position.finished = position.epoch == end
-                self._batch_ids = batch.ids
-                began = time.perf_counter()
-                yield [batch.X], [batch.y], [batch.w]
-                position.elapsed += time.perf_counter() - began
-                if self._stop:
-                    return
-                if self._seconds is not None and position.elapsed >= self._seconds:
-                    position.finished = True
-                    return
+    def _training_batches(self, run: TrainingRun):
+        for batch in run:
+            self._batch_ids = batch.ids
+            yield [batch.X], [batch.y], [batch.w]
 
     def _prepare_batch(self, batch):
         """Encode molecules and draw their levels and noise (see `EADNetwork.forward`)."""
         inputs, _, weights = batch
         encoded = self.encoding.encode(inputs[0], self._ids_of(inputs[0]))
         if len(inputs) == 1:
-            levels, eps = self._training_noise(encoded)
+            levels, eps = training_noise(encoded, self.config, self._global_step)
         else:
-            levels, eps = self._evaluation_noise(encoded, inputs[1])
+            levels, eps = evaluation_noise(encoded, self.config, inputs[1])
         node_weight = None
         if encoded.is_dummy is not None and self.config.dummy_weight != 1:
             node_weight = torch.where(encoded.is_dummy, self.config.dummy_weight, 1.0)
@@ -320,30 +268,6 @@ class EADModel(TorchModel):
     def _ids_of(self, X: np.ndarray) -> Sequence | None:
         return self._batch_ids if len(self._batch_ids) == len(X) else None
 
-    def _training_noise(self, encoded) -> tuple[Tensor, Tensor]:
-        seed = np.random.SeedSequence([self.config.seed, self._global_step]).generate_state(2)
-        generator = torch.Generator().manual_seed(int(seed[0]) << 32 | int(seed[1]))
-        levels = self._draw_levels(encoded.layout, encoded.is_dummy, generator)
-        return levels, torch.randn(encoded.clean.shape, generator=generator)
-
-    def _evaluation_noise(self, encoded, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        levels, eps = [], []
-        layout = encoded.layout
-        starts, counts = layout.starts.tolist(), layout.counts.tolist()
-        for row, start, count in zip(rows[encoded.order], starts, counts, strict=True):
-            generator = torch.Generator().manual_seed((self.config.seed << 32) + int(row))
-            dummy = encoded.is_dummy
-            dummy = None if dummy is None else dummy[start : start + count]
-            levels.append(self._draw_levels([count], dummy, generator))
-            eps.append(torch.randn((count, encoded.clean.shape[1]), generator=generator))
-        return torch.cat(levels), torch.cat(eps)
-
-    def _draw_levels(self, layout, is_dummy, generator) -> Tensor:
-        config = self.config
-        return sample_levels(
-            layout, config.timesteps, config.interval, is_dummy, config.p_sync, generator
-        )
-
     def _checked_loss(self, outputs, labels, weights) -> Tensor:
         loss = weighted_mean(outputs, labels, weights)
         self.last_loss = float(loss.detach())
@@ -356,13 +280,13 @@ class EADModel(TorchModel):
         return loss
 
     def _rate_factor(self) -> float:
-        position = self.training_position
-        step = self._global_step - position.start_step
-        progress = step / max(self._total_steps, 1)
-        if self._seconds is not None:
-            progress = max(progress, position.elapsed / self._seconds)
-        config = self.config
-        return rate_factor(config.learning_rate_decay, config.warmup_steps, step, progress)
+        config, step = self.config, self._global_step
+        return rate_factor(
+            config.learning_rate_decay,
+            config.warmup_steps,
+            step - self.training_position.start_step,
+            0.0 if self._run is None else self._run.progress(step),
+        )
 
     def _count_sizes(self, dataset: Dataset) -> None:
         counts = self.model.size_counts
