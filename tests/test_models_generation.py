@@ -241,3 +241,19 @@ def test_evaluate_speaks_of_loss_and_molecules_alike(model, qm9_sample):
     assert 0 <= scores["validity"] <= 1
     with pytest.raises(ValueError, match="compares labels with predictions"):
         model.evaluate(data, dc.metrics.Metric(dc.metrics.mae_score))
+
+
+def test_the_seed_decides_the_noise_of_training_and_evaluation(model, qm9_sample):
+    from dataclasses import replace
+
+    from deepchem_ead.models.noising import evaluation_noise, training_noise
+
+    encoded = model.encoding.encode(qm9_sample.X[:3])
+    other = replace(model.config, seed=model.config.seed + 1)
+    rows = np.arange(3)
+    for draw, key, another in ((training_noise, 5, 6), (evaluation_noise, rows, rows + 1)):
+        levels, eps = draw(encoded, model.config, key)
+        assert torch.equal(eps, draw(encoded, model.config, key)[1])
+        assert not torch.equal(eps, draw(encoded, model.config, another)[1])
+        assert not torch.equal(eps, draw(encoded, other, key)[1])
+        assert not torch.equal(levels, draw(encoded, other, key)[0])

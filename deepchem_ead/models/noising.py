@@ -18,8 +18,7 @@ def training_noise(
 
     So a training run needs no state of a random generator to be continued.
     """
-    words = np.random.SeedSequence([config.seed, step]).generate_state(2).tolist()
-    generator = torch.Generator().manual_seed(words[0] << 32 | words[1])
+    generator = _generator(config.seed, step)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
     return levels, torch.randn(encoded.clean.shape, generator=generator)
 
@@ -38,11 +37,16 @@ def evaluation_noise(
     layout, width = encoded.layout, encoded.clean.shape[1]
     ends = (layout.starts + layout.counts).tolist()
     for row, start, end in zip(rows[encoded.order], layout.starts.tolist(), ends, strict=True):
-        generator = torch.Generator().manual_seed((config.seed << 32) + int(row))
+        generator = _generator(config.seed, int(row))
         dummy = None if encoded.is_dummy is None else encoded.is_dummy[start:end]
         levels.append(_draw_levels([end - start], dummy, config, generator))
         eps.append(torch.randn((end - start, width), generator=generator))
     return torch.cat(levels), torch.cat(eps)
+
+
+def _generator(*key: int) -> torch.Generator:
+    # PyTorch's CPU generator uses 32 bits of its seed, so the key has to be hashed into them.
+    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
 
 def _draw_levels(layout, is_dummy, config: EADConfig, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,546 @@
+"""The command line: what it writes, what it says, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from chem_data import qm9
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from typer.testing import CliRunner
+
+from deepchem_ead import EADModel, MoleculeBatch, cli, demo, tasks
+from deepchem_ead.models.curve import read_curve
+
+TINY = {
+    "n_layers": 2, "n_features": 32, "timesteps": 30, "interval": 5, "batch_size": 16,
+    "ema_decay": 0.9,
+}  # fmt: skip
+SET_TINY = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPCHEM_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run of a second on the sample that comes with the package."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    words = ["train", "qm9-sample", "--out", str(out), "--minutes", "0.02", *SET_TINY]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 0, result.output
+    assert "1,539 molecules" in result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def model_folder(run_folder):
+    return str(run_folder / "model")
+
+
+@pytest.fixture(scope="module")
+def molecules_file(tmp_path_factory):
+    """48 real molecules of QM9 as a file of the user's."""
+    path = tmp_path_factory.mktemp("user") / "molecules.sdf"
+    qm9()[0][:48].to_sdf(path)
+    return str(path)
+
+
+@pytest.fixture
+def deepchem_ead(monkeypatch, capsys):
+    """Run the program in this process, as the installed entry point does."""
+
+    def run(*words) -> Result:
+        monkeypatch.setattr(sys, "argv", ["deepchem-ead", *map(str, words)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as done:
+            code = done.code or 0
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+def assert_one_line(result: Result, *parts: str) -> None:
+    """The command failed as a person can use it: one line on stderr."""
+    assert result.code == 1
+    line = result.err.split("\r")[-1]
+    assert line.startswith("error: ") and line.count("\n") == 1, result.err
+    for part in parts:
+        assert part in line
+
+
+def embedded(*smiles: str) -> list[Chem.Mol]:
+    mols = []
+    for k, text in enumerate(smiles):
+        mol = Chem.AddHs(Chem.MolFromSmiles(text))
+        assert AllChem.EmbedMolecule(mol, randomSeed=7) == 0
+        AllChem.MMFFOptimizeMolecule(mol)
+        mol.SetProp("_Name", f"compound {k}")
+        mols.append(mol)
+    return mols
+
+
+def write_sdf(path: Path, *smiles: str) -> Path:
+    with Chem.SDWriter(str(path)) as writer:
+        for mol in embedded(*smiles):
+            writer.write(mol)
+    return path
+
+
+def write_extended_xyz(path: Path, *smiles: str) -> Path:
+    text = ""
+    for mol in embedded(*smiles):
+        positions = mol.GetConformer().GetPositions()
+        text += f'{mol.GetNumAtoms()}\nProperties=species:S:1:pos:R:3 energy=-1.5 pbc="F F F"\n'
+        for atom, (x, y, z) in zip(mol.GetAtoms(), positions, strict=True):
+            text += f"{atom.GetSymbol()} {x:.5f} {y:.5f} {z:.5f}\n"
+    path.write_text(text)
+    return path
+
+
+# ---------------------------------------------------------------------------------------- train
+
+
+def test_train_writes_a_run(run_folder):
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    assert {name: config[name] for name in TINY} == TINY
+    assert list(run_folder.glob("checkpoint-*.safetensors"))
+    assert (run_folder / "curve.csv").exists()
+    model = EADModel.from_pretrained(run_folder / "model")
+    assert model.config.n_features == 32
+    assert tasks.n_parameters(model) > 1000
+
+
+def test_train_takes_a_yaml_file_as_preset(deepchem_ead, molecules_file, tmp_path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(yaml.safe_dump({**TINY, "variable_size": True}))
+    result = deepchem_ead(
+        "train", molecules_file, "--preset", preset, "--epochs", 1, "--out", tmp_path / "run"
+    )
+    assert result.code == 0
+    assert "trained 3 steps" in result.out
+    assert f"deepchem-ead generate --model {tmp_path / 'run' / 'model'}" in result.out
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["variable_size"] is True
+
+
+def test_train_says_when_nothing_is_left(deepchem_ead, molecules_file, tmp_path):
+    words = ["train", molecules_file, "--out", tmp_path, *SET_TINY, "--epochs"]
+    assert "trained 6 steps" in deepchem_ead(*words, 2).out
+    checkpoints = sorted(tmp_path.glob("checkpoint-*"))
+    again = deepchem_ead(*words, 2)
+    assert again.code == 0
+    assert "going on from step 6" in again.out
+    assert "nothing to train: 2 of 2 epochs are done; ask for more with --epochs" in again.out
+    assert sorted(tmp_path.glob("checkpoint-*")) == checkpoints
+    assert "trained 9 steps" in deepchem_ead(*words, 3).out
+
+
+def test_fit_of_no_epochs_changes_nothing(qm9_sample, tmp_path):
+    model = EADModel("qm9-small", model_dir=str(tmp_path), **TINY)
+    model.fit(qm9_sample.select(range(32)), nb_epoch=1)
+    checkpoints = model.get_checkpoints()
+    position = str(model.training_position)
+    assert model.fit(qm9_sample.select(range(32)), nb_epoch=0) == 0
+    assert model.get_global_step() == 2
+    assert model.get_checkpoints() == checkpoints
+    assert str(model.training_position) == position
+
+
+def test_minutes_count_the_time_before_an_interruption(
+    deepchem_ead, molecules_file, tmp_path, monkeypatch
+):
+    words = ["train", molecules_file, "--out", tmp_path, *SET_TINY, "--epochs", 10**6]
+    stop_at_step(monkeypatch, 4)
+    assert "stopped at step 4; the same command" in deepchem_ead(*words, "--minutes", 5).out
+    monkeypatch.undo()
+    rewind = EADModel("qm9-small", model_dir=str(tmp_path), **TINY)
+    rewind.restore()
+    rewind.training_position.elapsed = 90.0
+    rewind.save_checkpoint()
+    spent = deepchem_ead(*words, "--minutes", 1.25)
+    assert "nothing to train: 1.5 of 1.25 minutes are done; ask for more" in spent.out
+    began = time.monotonic()
+    result = deepchem_ead(*words, "--minutes", 1.51)
+    assert time.monotonic() - began < 30
+    assert re.search(r"trained \d+ steps", result.out)
+
+
+def stop_at_step(monkeypatch, last: int) -> None:
+    class StoppingLog(tasks.CurveLog):
+        def __call__(self, model, step, **kwargs):
+            super().__call__(model, step, **kwargs)
+            if step == last:
+                model.stop_training()
+
+    monkeypatch.setattr(tasks, "CurveLog", StoppingLog)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on(number, deepchem_ead, molecules_file, tmp_path):
+    words = ["train", molecules_file, "--out", tmp_path, *SET_TINY, "--epochs", 60]
+    words = [*map(str, words), "--checkpoint-interval", "1"]
+    program = "from deepchem_ead.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("checkpoint-*"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    stopped = re.search(r"stopped at step (\d+); the same command goes on from there", out)
+    assert stopped, out + err
+    assert "Traceback" not in err
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+    result = deepchem_ead(*words)
+    assert result.code == 0
+    assert f"going on from step {stopped[1]} of" in result.out
+    assert "trained 180 steps" in result.out
+    steps = [row["step"] for row in read_curve(tmp_path / "curve.csv")]
+    assert steps == [100]
+
+
+@pytest.mark.parametrize("write, suffix", [(write_sdf, ".sdf"), (write_extended_xyz, ".xyz")])
+def test_elements_and_size_grow_with_the_users_molecules(
+    write, suffix, deepchem_ead, tmp_path, caplog
+):
+    # decane has 32 atoms, thiophene sulfur: the preset ends at 29 atoms of H, C, N, O, F
+    path = write(tmp_path / f"mine{suffix}", "CCCCCCCCCC", "c1ccsc1", "CCO")
+    out = tmp_path / "run"
+    result = deepchem_ead("train", path, "--out", out, *SET_TINY, "--epochs", 1)
+    assert result.code == 0
+    assert "the data also holds S: the model gets elements=H,C,N,O,F,S" in caplog.text
+    assert "molecules of up to 32 atoms: the model gets max_atoms=32" in caplog.text
+    config = EADModel.from_pretrained(out / "model").config
+    assert (config.elements, config.max_atoms) == ("H,C,N,O,F,S", 32)
+    again = deepchem_ead("train", path, "--out", out, *SET_TINY, "--epochs", 2)
+    assert "trained 2 steps" in again.out
+
+
+def test_a_resumed_run_keeps_its_structure(deepchem_ead, molecules_file, tmp_path):
+    words = ["train", molecules_file, "--out", tmp_path, *SET_TINY]
+    assert deepchem_ead(*words, "--epochs", 1).code == 0
+    config = (tmp_path / "config.yaml").read_text()
+    changed = deepchem_ead(*words, "--epochs", 2, "--set", "n_layers=3", "--set", "frame=edm")
+    assert_one_line(
+        changed, "another configuration", "n_layers is 3 here and 2 there",
+        "frame is 'edm' here and 'quotient' there", "--restart",
+    )  # fmt: skip
+    assert_one_line(
+        deepchem_ead("train", molecules_file, "--out", tmp_path, "--preset", "paper-qm9",
+                     "--set", "n_layers=1", "--set", "n_features=8"),
+        "n_features is 8 here and 32 there", "variable_size is True here and False there",
+    )  # fmt: skip
+    assert (tmp_path / "config.yaml").read_text() == config
+    anew = deepchem_ead(*words, "--epochs", 1, "--set", "n_layers=3", "--restart")
+    assert "trained 3 steps" in anew.out
+    assert EADModel.from_pretrained(tmp_path / "model").config.n_layers == 3
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_damage_of_all_is_one_line(
+    deepchem_ead, molecules_file, tmp_path, caplog
+):
+    words = ["train", molecules_file, "--out", tmp_path, *SET_TINY, "--checkpoint-interval", 2]
+    assert deepchem_ead(*words, "--epochs", 1).code == 0
+    newest, *older = sorted(tmp_path.glob("checkpoint-*"))[::-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    result = deepchem_ead(*words, "--epochs", 2)
+    assert "falling back" in caplog.text and "going on from step 2" in result.out
+    for path in tmp_path.glob("checkpoint-*"):
+        path.write_bytes(b"nonsense")
+    assert_one_line(deepchem_ead(*words, "--epochs", 3), "damaged", "--restart")
+
+
+@pytest.mark.parametrize(
+    "words, parts",
+    [
+        (["nowhere.sdf"], ["no file 'nowhere.sdf'", "'qm9-sample'"]),
+        (["qm8"], ["no file 'qm8'"]),
+        (["DATA", "--preset", "qm9-smal"], ["no preset 'qm9-smal'", "paper-qm9, qm9-small"]),
+        (["DATA", "--preset", "none.yaml"], ["no configuration file 'none.yaml'"]),
+        (["DATA", "--set", "n_layer=2"], ["no option 'n_layer'", "did you mean 'n_layers'?"]),
+        (["DATA", "--set", "n_layers"], ["--set n_layers", "NAME=VALUE"]),
+        (["DATA", "--set", "n_layers=["], ["--set n_layers=[", "not a value"]),
+        (["DATA", "--set", "n_layers=many"], ["n_layers must be of type int, not 'many'"]),
+        (["DATA", "--set", "elements=H,C"], ["elements", "N"]),
+        (["DATA", "--set", "max_atoms=5"], ["atoms", "5"]),
+    ],
+)
+def test_train_refuses_in_one_line(words, parts, deepchem_ead, molecules_file, tmp_path):
+    words = [molecules_file if word == "DATA" else word for word in words]
+    result = deepchem_ead("train", *words, "--out", tmp_path / "run", "--epochs", 1)
+    assert_one_line(result, *parts)
+
+
+@pytest.mark.parametrize(
+    "name, text, parts",
+    [
+        ("table.csv", "a,b\n", ["table.csv", ".sdf"]),
+        ("list.smi", "CCO\n", ["holds no coordinates"]),
+        ("empty.sdf", "", ["empty.sdf"]),
+        ("bad.xyz", "3\nwater\nO 0 0 0\n", ["bad.xyz", "3 atoms announced"]),
+        ("nan.xyz", "1\n\nO 0 0 nan\n", ["NaN"]),
+    ],
+)
+def test_train_refuses_files_without_molecules(name, text, parts, deepchem_ead, tmp_path):
+    (tmp_path / name).write_text(text)
+    result = deepchem_ead("train", tmp_path / name, "--out", tmp_path / "run", *SET_TINY)
+    assert_one_line(result, *parts)
+
+
+def test_a_folder_is_not_data_and_a_file_is_not_a_run(deepchem_ead, molecules_file, tmp_path):
+    assert_one_line(deepchem_ead("train", tmp_path, *SET_TINY), str(tmp_path))
+    (tmp_path / "file").write_text("")
+    words = ["train", molecules_file, *SET_TINY, "--epochs", 1, "--out", tmp_path / "file"]
+    assert_one_line(deepchem_ead(*words), f"{tmp_path / 'file'}: File exists")
+
+
+# ------------------------------------------------------------------------------------- generate
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".xyz"])
+def test_an_interrupted_file_is_completed_byte_for_byte(
+    suffix, deepchem_ead, model_folder, tmp_path
+):
+    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
+    words = ["generate", "-m", model_folder, "-n", 7, "--batch-size", 3, "--seed", 5]
+    result = deepchem_ead(*words, "-o", whole)
+    assert (result.code, result.out) == (0, f"7 molecules in {whole}\n")
+    assert len(MoleculeBatch.read(whole)) == 7
+
+    data = whole.read_bytes()
+    for length in (len(data) // 2, len(data) - 3, 1, len(data)):
+        cut.write_bytes(data[:length])
+        result = deepchem_ead(*words, "-o", cut, "--resume")
+        assert (result.code, result.out) == (0, f"7 molecules in {cut}\n")
+        assert cut.read_bytes() == data
+
+
+def test_ctrl_c_keeps_finished_batches(deepchem_ead, model_folder, tmp_path, monkeypatch):
+    whole, out = tmp_path / "whole.xyz", tmp_path / "molecules.xyz"
+    words = ["generate", "-m", model_folder, "-n", 5, "--batch-size", 2]
+    deepchem_ead(*words, "-o", whole)
+    batches = tasks.generate_batches
+
+    def interrupted(*arguments, **options):
+        yield next(batches(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tasks, "generate_batches", interrupted)
+    result = deepchem_ead(*words, "-o", out)
+    assert result.code == 130
+    assert f"interrupted; the finished batches are in {out}; --resume adds the rest" in result.err
+    assert len(MoleculeBatch.read(out)) == 2
+    monkeypatch.setattr(tasks, "generate_batches", batches)
+    assert deepchem_ead(*words, "-o", out, "--resume").code == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_smiles_of_the_valid_molecules(deepchem_ead, model_folder, tmp_path):
+    words = ["generate", "-m", model_folder, "-n", 4, "--n-atoms", 1]
+    assert deepchem_ead(*words, "-o", tmp_path / "a.xyz").code == 0
+    assert deepchem_ead(*words, "-o", tmp_path / "a.smi").code == 0
+    smiles = MoleculeBatch.read(tmp_path / "a.xyz").smiles
+    lines = [f"{text}\t{i}" for i, text in enumerate(smiles) if text is not None]
+    assert (tmp_path / "a.smi").read_text().splitlines() == lines
+
+
+def test_no_molecules_make_an_empty_file(deepchem_ead, model_folder, tmp_path):
+    out = tmp_path / "none.sdf"
+    result = deepchem_ead("generate", "-m", model_folder, "-n", 0, "-o", out)
+    assert (result.code, result.out) == (0, f"0 molecules in {out}\n")
+    assert out.read_bytes() == b""
+
+
+def test_an_existing_file_is_never_overwritten(deepchem_ead, model_folder, tmp_path):
+    out = tmp_path / "mine.sdf"
+    words = ["generate", "-m", model_folder, "-o", out, "-n"]
+    assert deepchem_ead(*words, 2).code == 0
+    before = out.read_bytes()
+    assert_one_line(deepchem_ead(*words, 3), "exists", "--resume")
+    assert_one_line(deepchem_ead(*words, 1, "--resume"), "holds 2 molecules", "the 1 wanted")
+    assert out.read_bytes() == before
+    (tmp_path / "mine.smi").write_text("CC\t0\n")
+    words = ["generate", "-m", model_folder, "-o", tmp_path / "mine.smi", "--resume"]
+    assert_one_line(deepchem_ead(*words), "only SDF and XYZ")
+
+
+@pytest.mark.parametrize(
+    "words, parts",
+    [
+        (["-m", "nowhere"], ["no model 'nowhere'"]),
+        (["-m", "runs/nowhere"], ["no folder 'runs/nowhere'"]),
+        (["-m", "RUN"], ["did you mean", "model'?"]),
+        (["-m", "MODEL", "-o", "molecules.pdb"], ["molecules.pdb", ".sdf"]),
+        (["-m", "MODEL", "--steps", "31"], ["steps must lie between 1 and 30, not 31"]),
+        (["-m", "MODEL", "--n-atoms", "30"], ["n_atoms must lie between 1 and 29", "not 30"]),
+        (["-m", "MODEL", "-o", "missing/molecules.sdf"], ["missing/molecules.sdf: No such file"]),
+    ],
+)
+def test_generate_refuses_in_one_line(
+    words, parts, deepchem_ead, run_folder, model_folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folders = {"RUN": run_folder, "MODEL": model_folder}
+    result = deepchem_ead("generate", *(folders.get(word, word) for word in words))
+    assert_one_line(result, *parts)
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------- evaluate
+
+
+def strict_json(text: str) -> dict:
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_evaluate_prints_a_table_beside_qm9(deepchem_ead, molecules_file):
+    result = deepchem_ead("evaluate", molecules_file)
+    assert result.code == 0
+    head, _, ours, ceiling = result.out.splitlines()
+    assert head.split()[:3] == ["%", "atom", "sta"]
+    assert ours.startswith("molecules.sdf (n=48)")
+    assert ceiling.split()[:5] == ["QM9", "itself", "99.36", "95.28", "97.68"]
+    strict = deepchem_ead("evaluate", molecules_file, "--protocol", "strict")
+    assert strict.out.splitlines()[-1].startswith("QM9 itself, strict")
+
+
+def test_evaluate_prints_json(deepchem_ead, molecules_file):
+    result = deepchem_ead("evaluate", molecules_file, "--json", "--reference", molecules_file)
+    report = strict_json(result.out)
+    assert report["n_molecules"] == 48 and report["novelty"] == 0
+    assert report["atom_stability"] > 0.9
+
+
+def test_evaluate_of_broken_molecules_is_json_too(deepchem_ead, tmp_path):
+    path = tmp_path / "broken.xyz"
+    path.write_text("2\n\nC 0 0 0\nC 0 0 0.3\n2\n\nO 0 0 nan\nH 0 0 1\n")
+    for words in ([], ["--reference", "qm9-sample"]):
+        report = strict_json(deepchem_ead("evaluate", path, "--json", *words).out)
+        assert report["validity"] < 1 and report["molecule_stability"] == 0
+
+
+def test_evaluate_reads_molecules_of_other_programs(deepchem_ead, tmp_path):
+    path = write_sdf(tmp_path / "foreign.sdf", "CCO", "CC(C)=O", "C1CC1", "CCO")
+    report = strict_json(deepchem_ead("evaluate", path, "--json").out)
+    assert report["validity"] == report["molecule_stability"] == 1
+    assert report["uniqueness"] == 0.75
+
+
+def test_evaluate_names_elements_outside_the_vocabulary(deepchem_ead, tmp_path):
+    path = write_sdf(tmp_path / "bromide.sdf", "CCO", "CBr")
+    assert_one_line(deepchem_ead("evaluate", path), "Br", "compound 1", "qm9")
+    assert deepchem_ead("evaluate", path, "--vocabulary", "geom").code == 0
+
+
+def test_evaluate_can_leave_out_bad_records(deepchem_ead, tmp_path):
+    path = tmp_path / "some.xyz"
+    path.write_text("1\n\nO 0 0 0\n1\n\nO 0 zero 0\n2\n\nO 0 0 0\nH 0 0 1\n")
+    assert_one_line(deepchem_ead("evaluate", path), "record 2", "--skip-bad leaves bad records out")
+    result = deepchem_ead("evaluate", path, "--skip-bad")
+    assert "some.xyz (n=2)" in result.out
+    assert re.fullmatch(r"warning: .*left out 1 of 3 records.*\n", result.err)
+
+
+@pytest.mark.parametrize("name", ["missing.sdf", "missing.xyz", "file.pdb", "."])
+def test_evaluate_refuses_bad_names(name, deepchem_ead):
+    assert_one_line(deepchem_ead("evaluate", name), name)
+
+
+# --------------------------------------------------------------------------------- info and demo
+
+
+def test_info_describes_the_installation(deepchem_ead):
+    result = deepchem_ead("info")
+    assert result.code == 0
+    for part in ("deepchem 2.8.0", "kernel", "qm9-small", "trained models", "QM9"):
+        assert part in result.out
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["generate"], ["evaluate"], ["demo"]])
+def test_help_is_text_for_people(command, deepchem_ead):
+    result = deepchem_ead(*command, "--help")
+    assert result.code == 0
+    assert "None" not in result.out and "StrEnum" not in result.out
+
+
+def test_demo_goes_from_data_to_molecules(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "qm9pack_version", lambda: None)  # the whole of QM9 takes a minute
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("not ours")
+    for _ in range(2):  # a second demo replaces the first
+        demo.run_demo(tmp_path, 0.01, 3, "fp32", **TINY)
+        out = capsys.readouterr().out
+        assert [line[:3] for line in out.splitlines() if line[1:3] == "/4"] == [
+            "1/4", "2/4", "3/4", "4/4",
+        ]  # fmt: skip
+        assert "QM9 itself" in out and "(n=3)" in out
+    assert len(MoleculeBatch.read(tmp_path / "molecules.sdf")) == 3
+    assert (tmp_path / "molecules.smi").exists()
+    assert (tmp_path / "molecules.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+    assert (tmp_path / "run" / "notes.txt").exists()
+
+
+def test_demo_takes_its_options(deepchem_ead, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(demo, "run_demo", lambda *arguments: given.extend(arguments))
+    words = ["--out", tmp_path, "--minutes", 0.05, "-n", 3, "--precision", "fp32"]
+    assert deepchem_ead("demo", *words).code == 0
+    assert given == [tmp_path, 0.05, 3, "fp32"]
+
+
+def test_interrupting_before_training_is_no_traceback(deepchem_ead, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tasks, "training_data", interrupted)
+    result = deepchem_ead("train", "qm9-sample")
+    assert result.code != 0 and "Traceback" not in result.err
+
+
+def test_the_shell_command_fails_in_one_line():
+    """As `test_train_refuses_in_one_line`, in a process of its own with all its noise."""
+    program = "from deepchem_ead.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "evaluate", "nowhere.sdf"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: nowhere.sdf: No such file or directory\n"
