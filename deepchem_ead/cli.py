@@ -17,8 +17,8 @@ import typer
 import yaml
 
 from deepchem_ead import EADModel, MoleculeBatch, tasks
-from deepchem_ead.chem.files import file_format
-from deepchem_ead.errors import CheckpointError, MoleculeError
+from deepchem_ead.chem.files import complete_records, file_format
+from deepchem_ead.errors import CheckpointError
 from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.config import preset_names
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
@@ -48,6 +48,9 @@ class Precision(StrEnum):
     fp32 = "fp32"
     bf16 = "bf16"
 
+
+#: Remedies that the library's messages name, and what they are called here.
+_OPTIONS = {"on_error='skip'": "--skip-bad", 'vocabulary="geom"': "--vocabulary geom"}
 
 ScheduleName = StrEnum("ScheduleName", [name for name in SCHEDULES if name != "replay"])
 RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
@@ -243,8 +246,10 @@ def generate(
             batch_size=batch_size,
         )
     except KeyboardInterrupt:
-        rest = "" if file_format(out) == "smi" else "; --resume adds the rest"
-        typer.echo(f"interrupted; the finished batches are in {out}{rest}", err=True)
+        kind = file_format(out)
+        count = complete_records(out, kind)[0] if out.exists() else 0
+        rest = "" if kind == "smi" else "; --resume adds the rest"
+        typer.echo(f"interrupted with {count:,} molecules in {out}{rest}", err=True)
         raise typer.Exit(130) from None
     typer.echo(f"{count:,} molecules in {out}")
 
@@ -289,7 +294,7 @@ def evaluate(
     Bonds are found from the interatomic distances, so every molecule must have 3D coordinates and
     all its hydrogens; bonds in the file are not used.
     """
-    molecules = _read(file, skip_bad)
+    molecules = MoleculeBatch.read(file, on_error="skip" if skip_bad else "raise")
     report = evaluate_molecules(
         molecules,
         protocol=protocol.value,
@@ -334,14 +339,6 @@ def demo(
     from deepchem_ead.demo import run_demo
 
     run_demo(out, minutes, n, precision.value)
-
-
-def _read(file: Path, skip_bad: bool) -> MoleculeBatch:
-    try:
-        return MoleculeBatch.read(file, on_error="skip" if skip_bad else "raise")
-    except MoleculeError as error:
-        # The library's message names its own argument.
-        raise MoleculeError(str(error).replace("on_error='skip'", "--skip-bad")) from error
 
 
 def _parse_option(text: str) -> tuple[str, object]:
@@ -391,5 +388,8 @@ def main() -> None:
         try:
             app()
         except (ValueError, CheckpointError, OSError, FloatingPointError) as error:
-            typer.secho(f"error: {_one_line(error)}", fg=typer.colors.RED, err=True)
+            text = _one_line(error)
+            for argument, option in _OPTIONS.items():
+                text = text.replace(argument, option)
+            typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
             sys.exit(1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepchem_ead.chem.elements import parse_elements, symbol_of
-from deepchem_ead.chem.files import file_format, open_writer
+from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.denoisers import native
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
@@ -47,19 +47,33 @@ def training_data(name: str) -> Dataset:
 def new_model(
     preset: str, overrides: dict, dataset: Dataset, model_dir: Path | None = None
 ) -> EADModel:
-    """A model that can hold the dataset: elements and size grow beyond the preset's if need be."""
+    """A model that can hold the dataset: elements and size grow beyond the preset's if need be.
+
+    Raises
+    ------
+    ValueError
+        If ``overrides`` has elements or a size that cannot hold the dataset.
+    """
     config = EADConfig.load(preset, **overrides)
     numbers, largest = _elements_and_size(dataset)
     known = parse_elements(config.elements)
     new = [z for z in numbers if z not in known]
-    if new and "elements" not in overrides:
+    if new and "elements" in overrides:
+        missing = ", ".join(map(symbol_of, new))
+        raise ValueError(f"elements={config.elements} leaves out {missing}, which the data holds")
+    if largest > config.max_atoms and "max_atoms" in overrides:
+        raise ValueError(
+            f"max_atoms={config.max_atoms} is too small: the data holds molecules of up to "
+            f"{largest} atoms"
+        )
+    if new:
         overrides = overrides | {"elements": ",".join(map(symbol_of, sorted([*known, *new])))}
         logger.warning(
             "the data also holds %s: the model gets elements=%s",
             ", ".join(map(symbol_of, new)),
             overrides["elements"],
         )
-    if largest > config.max_atoms and "max_atoms" not in overrides:
+    if largest > config.max_atoms:
         overrides = overrides | {"max_atoms": largest}
         logger.warning(
             "the data holds molecules of up to %d atoms: the model gets max_atoms=%d",
@@ -160,11 +174,13 @@ def generate_file(
             "molecules were invalid"
         )
     settings = GenerationSettings.resolve(model.config, **options)
+    kind = file_format(path)
+    first = complete_records(path, kind)[0] if resume and path.exists() else 0
+    if first > n:
+        raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
+    parts = generate_batches(model, n - first, settings, n_atoms, first=first)
     with open_writer(path, append=resume) as writer:
-        first = writer.count
-        if first > n:
-            raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
-        for part in generate_batches(model, n - first, settings, n_atoms, first=first):
+        for part in parts:
             writer.write(part.molecules)
     return n
 

@@ -1,8 +1,8 @@
 """The documentation is true: its code runs, its commands parse, its links lead somewhere.
 
 Every ```python block of README.md and docs/ is run, in the order of the page and in one namespace a
-page, and so are the code cells of the tutorials. They run on the shipped sample with the smallest of
-networks: `small_world` shrinks what the pages ask for.
+page, and so are the code cells of the tutorials. They run on the shipped sample and a tiny network:
+`small_world` shrinks what the pages ask for.
 """
 
 from __future__ import annotations

@@ -118,7 +118,8 @@ def generate_batches(
     Raises
     ------
     ValueError
-        For arguments out of range, or if sizes are to be drawn and the model has never seen data.
+        At once, for arguments out of range, or if sizes are to be drawn and the model has never
+        seen data.
     """
     if n < 0:
         raise ValueError(f"n must not be negative, not {n}")
@@ -128,6 +129,14 @@ def generate_batches(
     batch_size = settings.batch_size or max(1, int(PAIRS_PER_BATCH // pairs))
     # With sizes given or drawn every node is an atom, also in a model that knows dummy atoms.
     sizes_fixed = n_atoms is not None or not model.config.variable_size
+    job = (indices, sizes, sizes_fixed, batch_size)
+    return _generate_batches(model, settings, *job, progress, callback)
+
+
+def _generate_batches(
+    model, settings, indices, sizes, sizes_fixed, batch_size, progress, callback
+) -> Iterator[GeneratedPart]:
+    n = len(indices)
     training = model.model.training
     model.model.eval()
     bar = tqdm(

@@ -99,7 +99,10 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, CARD]))
     except Exception as error:  # the Hub client raises many unrelated types
-        raise CheckpointError(f"{name!r} cannot be downloaded: {error}") from error
+        raise CheckpointError(
+            f"there is no folder {name!r}, and from the Hugging Face Hub it cannot be downloaded: "
+            f"{error}"
+        ) from error
 
 
 def _sha256(path: Path) -> str:
