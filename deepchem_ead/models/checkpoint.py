@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -13,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from deepchem_ead.chem.files import atomic_path
 from deepchem_ead.errors import CheckpointError
 
 
@@ -34,16 +33,8 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], data: dict) -> N
     text = json.dumps(data, sort_keys=True)
     metadata = {"data": text, "sha256": _digest(tensors, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
