@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.schedules MODEL --out FOLDER`` generates molecules with each schedule and
 seed (parts that are in the folder already are kept, so it can be interrupted), scores them and
-prints a Markdown table with standard errors over seeds.
+prints Markdown tables: means with standard errors over seeds, and paired differences with 95 %
+bootstrap intervals.
 """
 
 from __future__ import annotations
@@ -24,6 +25,13 @@ RUNS: dict[str, dict] = {
     "adaptive, repaint": {"schedule": "adaptive", "repeat_rule": "repaint"},
     "random coin, literal": {"schedule": "random-coin", "repeat_rule": "literal"},
 }
+#: Pairs of runs whose molecules (equal seed, number, size and initial noise) are compared.
+PAIRS = (
+    ("adaptive, literal", "synchronous"),
+    ("adaptive, repaint", "synchronous"),
+    ("random coin, literal", "synchronous"),
+    ("adaptive, literal", "random coin, literal"),
+)
 COLUMNS = {
     "atom_stability": "atom",
     "molecule_stability": "molecule",
@@ -52,7 +60,7 @@ def generate_parts(
 
 
 def score_parts(folder: Path, reference) -> list[dict]:
-    """Metrics of every part in both protocols, with what its run took."""
+    """Metrics of every part in both protocols, what its run took, and each molecule's scores."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         info = json.loads(path.read_text())
@@ -61,6 +69,10 @@ def score_parts(folder: Path, reference) -> list[dict]:
         strict = evaluate_molecules(molecules, protocol="strict")
         row = {name: getattr(report, name) for name in COLUMNS}
         row |= {"strict_validity": strict.validity, "n": len(molecules)}
+        each = report.per_molecule
+        row["per_molecule"] = np.column_stack(
+            [each.n_stable / each.n_atoms, each.stable, each.valid]
+        )
         rows.append(info | row)
     return rows
 
@@ -85,6 +97,31 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def paired_table(rows: list[dict], n_resamples: int = 10_000) -> str:
+    """Markdown table: mean differences of paired molecules and bootstrap intervals, in points."""
+    lines = [
+        "| difference | stable share of a molecule's atoms | molecule | valid |",
+        "|---|---|---|---|",
+    ]
+    rng = np.random.default_rng(0)
+    for names in PAIRS:
+        parts = [sorted((r for r in rows if r["run"] == n), key=lambda r: r["seed"]) for n in names]
+        if not all(parts) or [r["seed"] for r in parts[0]] != [r["seed"] for r in parts[1]]:
+            continue
+        one, other = (np.concatenate([r["per_molecule"] for r in part]) for part in parts)
+        difference = 100 * (one.astype(float) - other.astype(float))
+        means = np.array(
+            [difference[rng.integers(0, len(one), len(one))].mean(0) for _ in range(n_resamples)]
+        )
+        low, high = np.quantile(means, [0.025, 0.975], axis=0)
+        cells = [
+            f"{m:+.1f} [{a:+.1f}, {b:+.1f}]"
+            for m, a, b in zip(difference.mean(0), low, high, strict=True)
+        ]
+        lines.append(f"| {names[0]} - {names[1]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _mean_and_error(values: list[float]) -> str:
     percent = 100 * np.asarray(values, dtype=float)
     if len(percent) < 2:
@@ -104,7 +141,7 @@ def main() -> None:
     model = EADModel.from_pretrained(arguments.model, precision=arguments.precision)
     generate_parts(model, arguments.out, arguments.n, arguments.seeds, arguments.steps)
     rows = score_parts(arguments.out, reference=training_data("qm9"))
-    text = table(rows)
+    text = f"{table(rows)}\n\n{paired_table(rows)}"
     (arguments.out / "table.md").write_text(text + "\n")
     print(text)
 

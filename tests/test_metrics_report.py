@@ -27,7 +27,7 @@ def batch():
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DEEPCHEM_DATA_DIR", str(tmp_path))
     reference_module._MEMORY.clear()
-    yield tmp_path / "deepchem_ead"
+    yield tmp_path / "deepchem_ead-cache"
     reference_module._MEMORY.clear()
 
 

@@ -114,7 +114,8 @@ def _from_coordinates(
 
 def _path(key: str) -> Path:
     root = os.environ.get("DEEPCHEM_DATA_DIR") or tempfile.gettempdir()
-    return Path(root) / "deepchem_ead" / f"reference-smiles-{key[:32]}.txt.gz"
+    # Not named like the package: a script beside the folder would import the folder instead.
+    return Path(root) / "deepchem_ead-cache" / f"reference-smiles-{key[:32]}.txt.gz"
 
 
 def _read(path: Path) -> frozenset[str] | None:
