@@ -116,12 +116,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.write_tensors(path, {"a": torch.zeros(3)}, {"step": 2})
     tensors, data = checkpoint.read_tensors(path)
     assert data == {"step": 1} and tensors["a"].tolist() == [1, 1, 1]
     assert os.listdir(tmp_path) == ["file.safetensors"]
+    assert path.stat().st_mode & 0o044  # others may read it
 
 
 @settings(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from deepchem_ead.chem.files import atomic_path
@@ -34,7 +34,8 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], data: dict) -> N
     metadata = {"data": text, "sha256": _digest(tensors, text)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        # save_file would leave a file that only its owner can read.
+        temporary.write_bytes(save(tensors, metadata=metadata))
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
