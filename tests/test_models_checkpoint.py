@@ -231,3 +231,11 @@ def test_unknown_presets_and_files_are_explained(tmp_path):
         EADModel(tmp_path / "missing.yaml")
     (tmp_path / "mine.yaml").write_text("n_layers: 1\nn_features: 32\n")
     assert EADModel(tmp_path / "mine.yaml").config.n_features == 32
+
+
+@pytest.mark.parametrize(("interval", "warned"), [(29, True), (9, False)])
+def test_the_inexact_frame_warns_when_it_matters(interval, warned, caplog):
+    EADModel(**SMALL, frame="edm", interval=interval)
+    assert ("neglects about 0.25 standard deviations" in caplog.text) == warned
+    EADModel(**SMALL, frame="quotient")
+    assert caplog.text.count("neglects") == warned

@@ -16,6 +16,7 @@ from deepchem.models.torch_models import TorchModel
 from torch import Tensor
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
@@ -95,6 +96,7 @@ class EADModel(TorchModel):
         if rate is not None and not isinstance(rate, (int, float)):
             optimizer = optimizer or default_optimizer(overrides.pop("learning_rate"), 1e-12)
         self.config = EADConfig.load(preset, **overrides)
+        self._warn_about_frame()
         self.encoding = AtomEncoding(self.config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
@@ -115,6 +117,17 @@ class EADModel(TorchModel):
         self._run: TrainingRun | None = None
         self._batch_ids: Sequence = ()
         self.last_loss = float("nan")
+
+    def _warn_about_frame(self) -> None:
+        config = self.config
+        error = EDMFrame.error_estimate(config.interval, config.timesteps)
+        if config.frame == EDMFrame.name and error > 0.1:
+            logger.warning(
+                'frame="edm" neglects about %.2f standard deviations of noise at interval=%d; it is '
+                'meant for reproduction, frame="quotient" is exact',
+                error,
+                config.interval,
+            )
 
     # ------------------------------------------------------------------ training
 
