@@ -123,8 +123,8 @@ class EADModel(TorchModel):
         error = EDMFrame.error_estimate(config.interval, config.timesteps)
         if config.frame == EDMFrame.name and error > 0.1:
             logger.warning(
-                'frame="edm" neglects about %.2f standard deviations of noise at interval=%d; it is '
-                'meant for reproduction, frame="quotient" is exact',
+                'frame="edm" neglects about %.2f standard deviations of noise at interval=%d: it '
+                'is meant for reproduction, frame="quotient" is exact',
                 error,
                 config.interval,
             )
