@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion.layout import AtomLayout
-
-Denoiser = Callable[[Tensor, Tensor, AtomLayout], tuple[Tensor, Tensor]]
+from deepchem_ead.diffusion import AtomLayout, Denoiser
 
 
 def assert_equivariant(

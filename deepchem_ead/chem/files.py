@@ -55,6 +55,44 @@ def file_format(path: str | os.PathLike) -> str:
         ) from None
 
 
+def scan_records(
+    path: str | os.PathLike, on_error: str = "raise"
+) -> tuple[list[Record], list[int], list[BadRecord]]:
+    """Usable records of a molecule file, their numbers (from 1), and what cannot be used.
+
+    Arguments and errors are those of :func:`read_records`, which warns about bad records and
+    refuses a file without any.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}: use 'raise' or 'skip'")
+    kind = file_format(path)
+    if kind not in _READERS:
+        raise ValueError(
+            f"{path}: a SMILES file holds no coordinates; make 3D molecules from it with "
+            "dc.data.CSVLoader and Molecule3DFeaturizer"
+        )
+    good: list[Record] = []
+    numbers: list[int] = []
+    bad: list[BadRecord] = []
+    open_text = gzip.open if str(path).lower().endswith(".gz") else open
+    try:
+        with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
+            for number, record in enumerate(_READERS[kind](stream), start=1):
+                if isinstance(record, Record):
+                    good.append(record)
+                    numbers.append(number)
+                elif on_error == "raise":
+                    raise MoleculeError(
+                        f"{path}, record {record.number}: {record.reason} "
+                        "(on_error='skip' leaves bad records out)"
+                    )
+                else:
+                    bad.append(record)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise MoleculeError(f"{path}: damaged gzip file ({error})") from None
+    return good, numbers, bad
+
+
 def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Record]:
     """Read all molecules of an SDF, MOL or (extended) XYZ file, gzipped or not.
 
@@ -73,31 +111,7 @@ def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Recor
     FileNotFoundError
         If there is no such file.
     """
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error={on_error!r}: use 'raise' or 'skip'")
-    kind = file_format(path)
-    if kind not in _READERS:
-        raise ValueError(
-            f"{path}: a SMILES file holds no coordinates; make 3D molecules from it with "
-            "Molecule3DFeaturizer"
-        )
-    good: list[Record] = []
-    bad: list[BadRecord] = []
-    open_text = gzip.open if str(path).lower().endswith(".gz") else open
-    try:
-        with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
-            for record in _READERS[kind](stream):
-                if isinstance(record, Record):
-                    good.append(record)
-                elif on_error == "raise":
-                    raise MoleculeError(
-                        f"{path}, record {record.number}: {record.reason} "
-                        "(on_error='skip' leaves bad records out)"
-                    )
-                else:
-                    bad.append(record)
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise MoleculeError(f"{path}: damaged gzip file ({error})") from None
+    good, _, bad = scan_records(path, on_error)
     if bad:
         warnings.warn(
             f"{path}: left out {len(bad)} of {len(good) + len(bad)} records: {describe(bad)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,18 +11,13 @@ import numpy as np
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
-from deepchem_ead.chem.files import file_format
+from deepchem_ead.chem.files import scan_records
 from deepchem_ead.chem.rdkit_io import rebuild, smiles_of
-from deepchem_ead.chem.records import BadRecord, Record, describe
-from deepchem_ead.chem.sdf import read_sdf
-from deepchem_ead.chem.xyz import read_xyz
-from deepchem_ead.errors import MoleculeError
+from deepchem_ead.chem.records import Record, describe
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, one_shard
 from deepchem_ead.molnet.table import MoleculeTable
-
-_READERS = {"sdf": read_sdf, "xyz": read_xyz}
 
 
 def load_file_3d(
@@ -133,25 +127,7 @@ def load_file_3d(
 
 def _read(path: str | os.PathLike, on_error: str) -> tuple[list[Record], list[int], int]:
     """Readable records, their numbers from 1, and the number of all records."""
-    kind = file_format(path)
-    if kind not in _READERS:
-        raise ValueError(
-            f"{path}: a SMILES file holds no coordinates; make 3D molecules from it with "
-            "dc.data.CSVLoader and Molecule3DFeaturizer"
-        )
-    open_text = gzip.open if str(path).lower().endswith(".gz") else open
-    good: list[Record] = []
-    numbers: list[int] = []
-    bad: list[BadRecord] = []
-    with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
-        for number, record in enumerate(_READERS[kind](stream), start=1):
-            if isinstance(record, Record):
-                good.append(record)
-                numbers.append(number)
-            elif on_error == "raise":
-                raise MoleculeError(f"{path}, record {number}: {record.reason}")
-            else:
-                bad.append(BadRecord(number, record.reason))
+    good, numbers, bad = scan_records(path, on_error)
     total = len(good) + len(bad)
     if not good:
         reasons = f"; {describe(bad)}" if bad else ""
