@@ -8,17 +8,21 @@ from deepchem_ead.diffusion.kernels import (
     langevin_step,
 )
 from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
+from deepchem_ead.diffusion.level_features import LEVEL_FEATURES, N_LEVEL_FEATURES, SIGMA_COLUMN
 from deepchem_ead.diffusion.levels import sample_levels
 from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
 __all__ = [
     "FRAMES",
+    "LEVEL_FEATURES",
+    "N_LEVEL_FEATURES",
     "AtomLayout",
     "Denoiser",
     "DiffusionProcess",
     "EDMFrame",
     "NoiseSchedule",
+    "SIGMA_COLUMN",
     "QuotientFrame",
     "SizeGroup",
     "dpm_solver_2m_step",

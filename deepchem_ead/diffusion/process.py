@@ -10,9 +10,11 @@ from torch import Tensor
 
 from deepchem_ead.diffusion.frames import Frame
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
-#: ``denoiser(x (A, 3), h (A, F + 1), layout) -> (dx (A, 3), h_out (A, F + 1 or more))``
+#: ``denoiser(x (A, 3), h (A, F + L + K), layout) -> (dx (A, 3), h_out (A, F or more))``: h holds F
+#: features, L columns about the level and K of context.
 Denoiser = Callable[[Tensor, Tensor, AtomLayout], tuple[Tensor, Tensor]]
 
 
@@ -28,10 +30,13 @@ class DiffusionProcess:
     schedule : NoiseSchedule
     frame : Frame
         How translations are dealt with.
+    level_features : str
+        How the denoiser is told an atom's level, see `LEVEL_FEATURES`.
     """
 
     schedule: NoiseSchedule
     frame: Frame
+    level_features: str = "linear"
 
     def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
         """The noise of the process from independent standard normal draws (A, 3 + F)."""
@@ -42,26 +47,39 @@ class DiffusionProcess:
         return clean + self.schedule.tau_at(levels).to(clean.dtype).unsqueeze(1) * noise
 
     def predict_noise(
-        self, denoiser: Denoiser, w: Tensor, levels: Tensor, layout: AtomLayout
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor | None = None,
     ) -> Tensor:
         """The denoiser's estimate of the noise, its positional part projected, (A, 3 + F).
 
-        The denoiser sees variance-preserving features and the level ``t / T`` of each node as one
-        more feature (EDM gives it the same number for all nodes).
+        The denoiser sees variance-preserving features, then what it is told about the level of
+        each node (EDM: ``t / T``, the same number for all nodes), then the molecule's row of
+        ``context`` (B, K), if there is one.
         """
         alpha = self.schedule.alpha_at(levels)
         x = self.frame.network_input(w[:, :3], alpha.to(w.dtype), layout)
-        time = (levels.to(torch.float64) / self.schedule.timesteps).to(w.dtype).unsqueeze(1)
-        h = torch.cat([w[:, 3:] * alpha.to(w.dtype).unsqueeze(1), time], 1)
-        dx, h_out = denoiser(x, h, layout)
+        level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
+        inputs = [w[:, 3:] * alpha.to(w.dtype).unsqueeze(1), level]
+        if context is not None:
+            inputs.append(layout.expand(context))
+        dx, h_out = denoiser(x, torch.cat(inputs, 1), layout)
         eps_x = self.frame.project(dx, self.schedule.tau_at(levels), layout)
         return torch.cat([eps_x, h_out[:, : w.shape[1] - 3]], 1)
 
     def predict_clean(
-        self, denoiser: Denoiser, w: Tensor, levels: Tensor, layout: AtomLayout
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor | None = None,
     ) -> Tensor:
         """The estimate of the clean data, ``x_hat = w - tau eps_hat``, (A, 3 + F)."""
-        eps = self.predict_noise(denoiser, w, levels, layout)
+        eps = self.predict_noise(denoiser, w, levels, layout, context)
         return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
 
     def loss(
@@ -72,6 +90,7 @@ class DiffusionProcess:
         eps: Tensor,
         layout: AtomLayout,
         node_weight: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> Tensor:
         """Denoising loss of each molecule: squared error of the noise per degree of freedom.
 
@@ -87,6 +106,8 @@ class DiffusionProcess:
         layout : AtomLayout
         node_weight : Tensor, (A,), optional
             Weight of each node, 1 by default.
+        context : Tensor, (B, K), optional
+            What the denoiser is told about each molecule.
 
         Returns
         -------
@@ -98,7 +119,7 @@ class DiffusionProcess:
         """
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
-        predicted = self.predict_noise(denoiser, w, levels, layout)
+        predicted = self.predict_noise(denoiser, w, levels, layout, context)
         target_x = self.frame.project(noise[:, :3], self.schedule.tau_at(levels), layout)
         error = (predicted - torch.cat([target_x, noise[:, 3:]], 1)).square().sum(1)
         if node_weight is not None:

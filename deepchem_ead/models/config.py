@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import asdict, dataclass, fields
-from importlib import resources
-from pathlib import Path
-
-import yaml
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.diffusion import FRAMES
-
-#: Fields that give the weights their meaning: two models may exchange weights only if they agree.
-STRUCTURE = (
-    "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
-    "n_layers", "n_features", "timesteps", "schedule_precision", "frame", "gradient_clipping",
-)  # fmt: skip
+from deepchem_ead.denoisers import DENOISERS
+from deepchem_ead.diffusion import FRAMES, LEVEL_FEATURES
+from deepchem_ead.models.settings import Settings
 
 
 @dataclass(frozen=True)
-class EADConfig:
+class EADConfig(Settings):
     """Configuration of an EAD model: data, network, process, training and sampling defaults.
 
     Attributes
@@ -30,15 +23,34 @@ class EADConfig:
     max_atoms : int
         Largest molecule.
     variable_size : bool
-        True: every molecule is padded with dummy atoms to ``max_atoms`` and the model finds the
-        size itself (EAD). False: molecules have their own size, drawn from the training set's
-        histogram when generating (EDM).
+        True: molecules are padded with dummy atoms and the model finds the size itself (EAD).
+        False: molecules have their own size, drawn from the training set's histogram when
+        generating (EDM).
+    dummy_padding : str
+        "full": every molecule is padded to ``max_atoms`` (EAD). "random": to a number of nodes
+        drawn between its own and ``max_atoms``, which costs fewer pairs.
+    p_fixed_size : float
+        Share of training molecules without dummy atoms in a model of variable size. The network
+        is told, and can then be asked for molecules of a given size.
+    conditions : str
+        Names of the properties the model is conditioned on, comma separated (or a sequence of
+        names). Empty: an unconditional model.
+    p_uncond : float
+        Share of training molecules whose properties are all hidden from a conditional model, so
+        that it can generate without conditions and be guided (see `conditions.draw_known`).
     include_charge : bool
         Give the network the atomic number as one more feature, as EDM does on QM9.
     type_scale, charge_scale : float
         Divisors of the one-hot atom types and of the atomic numbers (EDM: 4 and 10).
+    denoiser : str
+        "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
     n_layers, n_features : int
-        Layers and width of the EGNN.
+        Layers and width of the denoiser.
+    n_heads : int
+        Attention heads, of the attention denoiser only.
+    level_features : str
+        How the network is told an atom's level: "linear" (EDM) or "fourier", see
+        `deepchem_ead.diffusion.LEVEL_FEATURES`.
     timesteps : int
         Noise levels T.
     schedule_precision : float
@@ -72,14 +84,28 @@ class EADConfig:
         Seed of initial weights, shuffling and training noise.
     """
 
+    STRUCTURE: ClassVar[tuple[str, ...]] = (
+        "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
+        "dummy_padding", "p_fixed_size", "conditions",
+        "denoiser", "n_layers", "n_features", "n_heads", "level_features",
+        "timesteps", "schedule_precision", "frame", "gradient_clipping",
+    )  # fmt: skip
+
     elements: str = "H,C,N,O,F"
     max_atoms: int = 29
     variable_size: bool = True
+    dummy_padding: str = "full"
+    p_fixed_size: float = 0.0
+    conditions: str = ""
+    p_uncond: float = 0.1
     include_charge: bool = True
     type_scale: float = 4.0
     charge_scale: float = 10.0
+    denoiser: str = "egnn"
     n_layers: int = 9
     n_features: int = 256
+    n_heads: int = 8
+    level_features: str = "linear"
     timesteps: int = 1000
     schedule_precision: float = 1e-5
     interval: int = 29
@@ -98,89 +124,39 @@ class EADConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            kind = {"bool": bool, "int": int, "float": float, "str": str}[str(field.type)]
-            value = getattr(self, field.name)
-            if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, field.name, float(value))
-            elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise ValueError(f"{field.name} must be of type {field.type}, not {value!r}")
+        names = self.conditions
+        if not isinstance(names, str) and isinstance(names, Iterable):
+            names = ",".join(map(str, names))
+        if isinstance(names, str):
+            names = ",".join(name.strip() for name in names.split(","))
+            object.__setattr__(self, "conditions", names)
+        self.check(
+            positive=(
+                "max_atoms", "n_layers", "n_features", "n_heads", "timesteps",
+                "batch_size", "type_scale", "charge_scale", "learning_rate",
+            ),
+            not_negative=("interval", "warmup_steps", "weight_decay", "dummy_weight", "seed"),
+            shares=("p_sync", "p_fixed_size", "p_uncond", "ema_decay"),
+            choices={
+                "frame": tuple(FRAMES),
+                "dummy_padding": ("full", "random"),
+                "denoiser": tuple(DENOISERS),
+                "level_features": tuple(LEVEL_FEATURES),
+                "precision": ("fp32", "bf16", "auto"),
+                "learning_rate_decay": ("none", "cosine"),
+            },
+        )  # fmt: skip
         parse_elements(self.elements)
-        positive = ("max_atoms", "n_layers", "n_features", "timesteps", "batch_size",
-                    "type_scale", "charge_scale", "learning_rate")  # fmt: skip
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
-        for name in ("interval", "warmup_steps", "weight_decay", "dummy_weight", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
-        for name in ("p_sync", "ema_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
-        choices = {
-            "frame": tuple(FRAMES),
-            "precision": ("fp32", "bf16", "auto"),
-            "learning_rate_decay": ("none", "cosine"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}"
-                )
+        conditions = self.condition_names
+        if not all(conditions) or len(set(conditions)) < len(conditions):
+            raise ValueError(f"conditions={self.conditions!r}: name each property once")
 
-    @classmethod
-    def load(cls, preset: str | Path | None = None, **overrides) -> EADConfig:
-        """A configuration from a preset name, a YAML file or the defaults, with changes.
-
-        Raises
-        ------
-        ValueError
-            If the preset or a field is unknown; the message lists what there is.
-        """
-        values = {} if preset is None else _read_yaml(preset)
-        return cls.from_dict({**values, **overrides})
-
-    @classmethod
-    def from_dict(cls, values: dict) -> EADConfig:
-        """A configuration from a plain dictionary; unknown keys are an error."""
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else f" among {', '.join(known)}"
-                raise ValueError(f"there is no option {name!r}{hint}")
-        return cls(**values)
-
-    def to_dict(self) -> dict:
-        """The configuration as a plain dictionary."""
-        return asdict(self)
-
-    def structural_differences(self, other: EADConfig) -> dict[str, tuple]:
-        """Fields that forbid an exchange of weights, with this and the other's value."""
-        pairs = {name: (getattr(self, name), getattr(other, name)) for name in STRUCTURE}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """The properties the model is conditioned on."""
+        return tuple(self.conditions.split(",")) if self.conditions else ()
 
 
 def preset_names() -> list[str]:
     """The presets that come with the package."""
-    folder = resources.files("deepchem_ead.models") / "presets"
-    return sorted(f.name[: -len(".yaml")] for f in folder.iterdir() if f.name.endswith(".yaml"))
-
-
-def _read_yaml(preset: str | Path) -> dict:
-    path = Path(preset)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.exists():
-            raise ValueError(f"there is no configuration file {str(path)!r}")
-        text = path.read_text()
-    elif str(preset) in preset_names():
-        text = (resources.files("deepchem_ead.models") / "presets" / f"{preset}.yaml").read_text()
-    else:
-        raise ValueError(
-            f"there is no preset {str(preset)!r}; there are {', '.join(preset_names())}, "
-            "or give the path of a YAML file"
-        )
-    values = yaml.safe_load(text)
-    if not isinstance(values, dict):
-        raise ValueError(f"{preset}: a configuration is a mapping of options to values")
-    return values
+    return EADConfig.preset_names()

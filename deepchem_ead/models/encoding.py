@@ -66,7 +66,9 @@ class AtomEncoding:
         self._type_of = np.full(120, -1)
         self._type_of[self.elements] = np.arange(len(self.elements))
 
-    def encode(self, X: np.ndarray, ids: Sequence | None = None) -> EncodedMolecules:
+    def encode(
+        self, X: np.ndarray, ids: Sequence | None = None, n_nodes: np.ndarray | None = None
+    ) -> EncodedMolecules:
         """Encode padded molecules.
 
         Parameters
@@ -75,6 +77,9 @@ class AtomEncoding:
             x, y, z in Angstrom and the atomic number (0 for padding).
         ids : sequence of str, optional
             Names for error messages; rows are numbered otherwise.
+        n_nodes : ndarray, (B,), optional
+            Atoms and dummy atoms of each molecule, in a model that has dummy atoms: ``max_atoms``
+            for all of them by default.
 
         Raises
         ------
@@ -82,17 +87,11 @@ class AtomEncoding:
             For an empty molecule, coordinates that are not finite, an element the model does not
             know or a molecule that is too large.
         """
-        X = np.asarray(X, dtype=np.float32)
-        if X.ndim != 3 or X.shape[2] != 4:
-            raise MoleculeError(
-                f"X must have the shape (molecules, atoms, 4), not {X.shape}; "
-                "featurize with Molecule3DFeaturizer"
-            )
-        numbers = X[:, :, 3].astype(np.int64)
+        X, numbers, counts = self._checked(X, ids)
         present = numbers > 0
-        counts = present.sum(1)
-        self._check(X, numbers, present, counts, ids)
-        nodes = np.full_like(counts, self.max_atoms) if self.has_dummies else counts
+        nodes = counts
+        if self.has_dummies:
+            nodes = np.full_like(counts, self.max_atoms) if n_nodes is None else n_nodes
         order = np.argsort(nodes, kind="stable")
 
         width = max(int(nodes.max(initial=1)), X.shape[1])
@@ -111,6 +110,23 @@ class AtomEncoding:
         clean = torch.cat([torch.from_numpy(centered[used]), self._table[flat_types]], 1)
         is_dummy = flat_types == len(self.elements) if self.has_dummies else None
         return EncodedMolecules(clean, AtomLayout.from_counts(nodes[order]), is_dummy, order)
+
+    def count_atoms(self, X: np.ndarray, ids: Sequence | None = None) -> np.ndarray:
+        """Atoms of each molecule, (B,), after the checks of `encode`."""
+        return self._checked(X, ids)[2]
+
+    def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """X in single precision, atomic numbers (B, width) and numbers of atoms (B,)."""
+        X = np.asarray(X, dtype=np.float32)
+        if X.ndim != 3 or X.shape[2] != 4:
+            raise MoleculeError(
+                f"X must have the shape (molecules, atoms, 4), not {X.shape}; "
+                "featurize with Molecule3DFeaturizer"
+            )
+        numbers = X[:, :, 3].astype(np.int64)
+        counts = (numbers > 0).sum(1)
+        self._check(X, numbers, numbers > 0, counts, ids)
+        return X, numbers, counts
 
     def _check(self, X, numbers, present, counts, ids) -> None:
         def refuse(bad: np.ndarray, reason) -> None:

@@ -6,8 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from deepchem_ead.denoisers import EGNN
-from deepchem_ead.diffusion import FRAMES, DiffusionProcess, NoiseSchedule
+from deepchem_ead.denoisers import build_denoiser
+from deepchem_ead.diffusion import (
+    FRAMES,
+    N_LEVEL_FEATURES,
+    SIGMA_COLUMN,
+    DiffusionProcess,
+    NoiseSchedule,
+)
 from deepchem_ead.models.clipping import GradientClipper
 from deepchem_ead.models.config import EADConfig
 
@@ -31,12 +37,20 @@ class EADNetwork(nn.Module):
         self.process = DiffusionProcess(
             NoiseSchedule.polynomial_2(config.timesteps, config.schedule_precision),
             FRAMES[config.frame](),
+            config.level_features,
         )
-        self.denoiser = EGNN(
-            n_features + 1,  # and the noise level
-            n_features + 1,
-            config.n_layers,
-            config.n_features,
+        #: The context has a column that says "no dummy atoms here".
+        self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
+        self.denoiser = build_denoiser(
+            config.denoiser,
+            n_features + N_LEVEL_FEATURES[config.level_features] + self.flags_fixed_size,
+            n_features + 1,  # EDM's networks have one output more than they use
+            n_layers=config.n_layers,
+            n_features=config.n_features,
+            n_heads=config.n_heads,
+            sigma_column=n_features + SIGMA_COLUMN[config.level_features]
+            if config.level_features in SIGMA_COLUMN
+            else None,
             precision=config.precision,
         )
         self.average = AveragedModel(
@@ -51,6 +65,18 @@ class EADNetwork(nn.Module):
         """The denoiser with averaged weights."""
         return self.average.module
 
+    def context(self, fixed_size: Tensor | None) -> Tensor | None:
+        """What the denoiser is told about each molecule, (B, K), or None if nothing.
+
+        Parameters
+        ----------
+        fixed_size : Tensor, (B,) bool
+            Molecules in which every node is an atom. Only for models that are told.
+        """
+        if not self.flags_fixed_size:
+            return None
+        return fixed_size.to(torch.float32).unsqueeze(1)
+
     def forward(self, batch: dict) -> Tensor:
         """Denoising loss of each molecule, (B, 1), in the order of the input rows.
 
@@ -60,7 +86,8 @@ class EADNetwork(nn.Module):
         ----------
         batch : dict
             ``clean`` (A, 3 + F), ``levels`` (A,), ``eps`` (A, 3 + F), ``layout``, ``node_weight``
-            (A,) or None, and ``rank`` (B,): the layout's molecule of each input row.
+            (A,) or None, ``fixed_size`` (B,) or None (see `context`), and ``rank`` (B,): the
+            layout's molecule of each input row.
         """
         denoiser = self.denoiser if self.training else self.sampling_denoiser
         loss = self.process.loss(
@@ -70,6 +97,7 @@ class EADNetwork(nn.Module):
             batch["eps"],
             batch["layout"],
             batch["node_weight"],
+            self.context(batch["fixed_size"]),
         )
         return loss[batch["rank"]].unsqueeze(1)
 

@@ -1,4 +1,4 @@
-"""Levels and noise of a batch, reproducible in training and in evaluation."""
+"""Dummy atoms, levels and noise of a batch, reproducible in training and in evaluation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,29 @@ from torch import Tensor
 from deepchem_ead.diffusion import sample_levels
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import EncodedMolecules
+
+
+def training_nodes(
+    counts: np.ndarray, config: EADConfig, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of each molecule (B,) and which molecules have no dummy atoms and are flagged so (B,).
+
+    They depend on seed and step only. Only for models of variable size.
+    """
+    # The last word keeps these draws apart from others of the same seed and step.
+    return _draw_nodes(counts, config, np.random.default_rng([config.seed, step, 1]))
+
+
+def evaluation_nodes(
+    counts: np.ndarray, config: EADConfig, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `training_nodes`, but each molecule's draw depends on seed and row in the dataset only."""
+    drawn = [
+        _draw_nodes(counts[k : k + 1], config, np.random.default_rng([config.seed, row, 1]))
+        for k, row in enumerate(rows.tolist())
+    ]
+    nodes, fixed = zip(*drawn, strict=True)
+    return np.concatenate(nodes), np.concatenate(fixed)
 
 
 def training_noise(
@@ -42,6 +65,15 @@ def evaluation_noise(
         levels.append(_draw_levels([end - start], dummy, config, generator))
         eps.append(torch.randn((end - start, width), generator=generator))
     return torch.cat(levels), torch.cat(eps)
+
+
+def _draw_nodes(
+    counts: np.ndarray, config: EADConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    fixed = rng.random(len(counts)) < config.p_fixed_size
+    full = np.full_like(counts, config.max_atoms)
+    padded = full if config.dummy_padding == "full" else rng.integers(counts, full, endpoint=True)
+    return np.where(fixed, counts, padded), fixed
 
 
 def _generator(*key: int) -> torch.Generator:

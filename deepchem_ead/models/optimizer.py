@@ -73,3 +73,19 @@ def rate_factor(decay: str, warmup_steps: int, step: int, progress: float) -> fl
     if decay == "none":
         return warmup
     return warmup * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+
+
+def take_rate_schedule(options: dict, optimizer: Optimizer | None) -> Optimizer | None:
+    """Turn a DeepChem schedule given as ``learning_rate`` into an optimizer that follows it.
+
+    Parameters
+    ----------
+    options : dict
+        Options of a model; changed in place. A number stays where it is: it is a setting.
+    optimizer : dc.models.optimizers.Optimizer, optional
+        Wins over the schedule.
+    """
+    rate = options.get("learning_rate")
+    if rate is None or isinstance(rate, (int, float)):
+        return optimizer
+    return optimizer or default_optimizer(options.pop("learning_rate"), 1e-12)

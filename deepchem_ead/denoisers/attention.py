@@ -1,0 +1,190 @@
+"""A denoiser of the attention family: wide maps per atom, narrow features per pair."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
+from deepchem_ead.diffusion.layout import AtomLayout
+
+#: Width of the pair features.
+N_PAIR_FEATURES = 32
+
+#: Width of what the noise level and the context are turned into.
+N_CONDITION = 64
+
+#: Pairs of vector channels whose inner products the features see.
+N_PRODUCTS = 16
+
+
+class AttentionDenoiser(nn.Module):
+    r"""E(3)-equivariant denoiser with distance-biased attention.
+
+    Each of the ``n_layers`` blocks computes, with n_i the normalised features of atom i, modulated
+    by its noise level and context, and r(d) Gaussians of log(1 + d)::
+
+        p_ij   = silu(A n_i + B n_j + C r(|x_i - x_j|) + D r(|x0_i - x0_j|))     narrow
+        a_ij^h = softmax_j(q_i^h . k_j^h + L^h p_ij)                             over j != i
+        o_i    = sum_j a_ij^h (v_j^h, p_ij)                                      invariant
+        V_i^h  = sum_j a_ij^h (G^h p_ij) (x_i - x_j) / (|x_i - x_j| + 1)         a vector a head
+        h_i   <- h_i + O(o_i, norms and inner products of V_i and x_i - mean x)
+        h_i   <- h_i + mlp(h_i)
+        x_i   <- x_i - s_i e_i,    e_i = sum_h w_i^h V_i^h + w_i (x_i - mean x)
+
+    and returns the sum of the e_i, the predicted noise. ``s_i`` is the atom's sigma, read from
+    column ``sigma_column`` of the input features, so that x stays the network's estimate of the
+    clean molecule, whose distances mean something; without a column it is 1.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Invariant features of an atom, read and returned.
+    n_layers, n_features : int
+        Blocks and hidden width.
+    n_heads : int
+        Attention heads; divides ``n_features``.
+    sigma_column : int, optional
+        Column of the input features that holds sigma.
+    precision : {"auto", "fp32", "bf16"}
+        "auto" is "fp32". "bf16" multiplies the matrices of atoms in bfloat16; everything about
+        pairs and coordinates stays in single precision.
+
+    References
+    ----------
+    The elements are common property: attention biased by pair features and vectors from weighted
+    relative positions (for example SemlaFlow, arXiv:2406.07266, and JODO, arXiv:2305.12347),
+    adaptive layer norm (DiT, arXiv:2212.09748).
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_layers: int,
+        n_features: int,
+        n_heads: int = 12,
+        sigma_column: int | None = None,
+        precision: str = "auto",
+    ) -> None:
+        super().__init__()
+        if precision not in ("auto", "fp32", "bf16"):
+            raise ValueError(f'precision is {precision!r}; choose "auto", "fp32" or "bf16"')
+        if n_features % n_heads:
+            raise ValueError(f"{n_heads} heads do not divide {n_features} features")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.sigma_column = sigma_column
+        self.precision = precision
+        self.embedding = nn.Linear(in_features, n_features)
+        self.condition = nn.Sequential(
+            nn.Linear(in_features, 2 * N_CONDITION),
+            nn.SiLU(),
+            nn.Linear(2 * N_CONDITION, N_CONDITION),
+            nn.SiLU(),
+        )
+        self.blocks = nn.ModuleList(AttentionBlock(n_features, n_heads) for _ in range(n_layers))
+        self.norm_out = AdaptiveNorm(n_features)
+        self.embedding_out = nn.Linear(n_features, out_features)
+
+    @property
+    def active_backend(self) -> str:
+        """Which implementation computes the pairs."""
+        return f"torch {'bf16' if self.precision == 'bf16' else 'fp32'}"
+
+    def forward(self, x: Tensor, h: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
+        """Predicted noise of positions and features.
+
+        Parameters
+        ----------
+        x : Tensor, (A, 3)
+            Network coordinates.
+        h : Tensor, (A, in_features)
+            Invariant features, including the noise level and any context.
+        layout : AtomLayout
+            Which atoms form a molecule.
+
+        Returns
+        -------
+        dx : Tensor, (A, 3)
+            Rotates and reflects with x, ignores shifts.
+        h_out : Tensor, (A, out_features)
+            Invariant.
+        """
+        n_nodes = layout.n_nodes
+        if x.shape != (n_nodes, 3) or h.shape != (n_nodes, self.in_features):
+            raise ValueError(
+                f"x {tuple(x.shape)} and h {tuple(h.shape)} do not fit {n_nodes} atoms with "
+                f"{self.in_features} features: expected ({n_nodes}, 3) and "
+                f"({n_nodes}, {self.in_features})"
+            )
+        step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            condition = self.condition(h)
+            features = self.embedding(h)
+            x = x0 = layout.center(x)
+            dx = torch.zeros_like(x)
+            for block in self.blocks:
+                features, move = block(features, condition, x, x0, layout)
+                dx = dx + move
+                x = x - step * move
+            h_out = self.embedding_out(self.norm_out(features, condition))
+        return dx, h_out.to(h.dtype)
+
+
+class AdaptiveNorm(nn.Module):
+    """Layer norm whose scale and shift depend on a condition, ``(1 + s(c)) norm(h) + b(c)``."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(n_features, elementwise_affine=False)
+        self.modulation = nn.Linear(N_CONDITION, 2 * n_features)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.modulation(condition).chunk(2, 1)
+        return torch.addcmul(shift, self.norm(h), 1 + scale)
+
+
+class AttentionBlock(nn.Module):
+    """One attention pass, one perceptron per atom, and one move of the coordinates."""
+
+    def __init__(self, n_features: int, n_heads: int) -> None:
+        super().__init__()
+        f, p = n_features, N_PAIR_FEATURES
+        self.n_heads = n_heads
+        self.splits = [f, f, f, p, p]
+        n_vectors = n_heads + 1  # a vector a head, and the atom's own position
+        self.norm = AdaptiveNorm(f)
+        self.project = nn.Linear(f, sum(self.splits))
+        self.pair = PairWeights(p, n_heads)
+        self.vectors_left = nn.Parameter(torch.randn(N_PRODUCTS, n_vectors) / n_vectors**0.5)
+        self.vectors_right = nn.Parameter(torch.randn(N_PRODUCTS, n_vectors) / n_vectors**0.5)
+        self.out = nn.Linear(f + n_heads * p + n_vectors + N_PRODUCTS, f)
+        self.norm_mlp = AdaptiveNorm(f)
+        self.mlp = nn.Sequential(nn.Linear(f, 3 * f), nn.SiLU(), nn.Linear(3 * f, f))
+        self.move = nn.Linear(f, n_vectors)
+        # A new network predicts (almost) no noise.
+        nn.init.normal_(self.move.weight, std=1e-3)
+        nn.init.zeros_(self.move.bias)
+
+    def forward(
+        self, h: Tensor, condition: Tensor, x: Tensor, x0: Tensor, layout: AtomLayout
+    ) -> tuple[Tensor, Tensor]:
+        q, k, v, own, other = self.project(self.norm(h, condition)).split(self.splits, 1)
+        with torch.autocast(x.device.type, enabled=False):
+            values, pairs, vectors = pair_attention(
+                *(t.to(x.dtype) for t in (q, k, v, own, other)),
+                x, x0, layout, self.pair, self.n_heads,
+            )  # fmt: skip
+            vectors = torch.cat([vectors, layout.center(x).unsqueeze(1)], 1)
+            norms = (vectors.square().sum(2) + 1e-8).sqrt()
+            left, right = self.vectors_left @ vectors, self.vectors_right @ vectors
+            products = (left * right).sum(2)
+            # Inner products grow with the square of the distances.
+            products = products / (1 + products.abs()).sqrt()
+        h = h + self.out(torch.cat([values, pairs, norms, products], 1))
+        h = h + self.mlp(self.norm_mlp(h, condition))
+        weights = self.move(h).to(x.dtype)
+        return h, (weights.unsqueeze(2) * vectors).sum(1)
