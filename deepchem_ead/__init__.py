@@ -36,7 +36,8 @@ from deepchem_ead.chem.molecules import MoleculeBatch  # noqa: E402
 from deepchem_ead.errors import CheckpointError, MoleculeError  # noqa: E402
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer  # noqa: E402
 from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules  # noqa: E402
-from deepchem_ead.models import EADModel  # noqa: E402
+from deepchem_ead.models import EADModel, EGNNPropertyModel  # noqa: E402
+from deepchem_ead.models.design import design  # noqa: E402
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d  # noqa: E402
 
 __version__ = "0.1.0"
@@ -44,11 +45,13 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckpointError",
     "EADModel",
+    "EGNNPropertyModel",
     "GenerativeMetric",
     "Molecule3DFeaturizer",
     "MoleculeBatch",
     "MoleculeError",
     "chem",
+    "design",
     "diffusion",
     "evaluate_molecules",
     "feat",
@@ -64,7 +67,7 @@ __all__ = [
 
 register(
     {
-        "models": [EADModel],
+        "models": [EADModel, EGNNPropertyModel],
         "feat": [Molecule3DFeaturizer],
         "molnet": [load_qm9_3d, load_file_3d],
         "metrics": [GenerativeMetric],

@@ -1,15 +1,11 @@
-"""The command line: train, generate, evaluate, info and demo."""
+"""The command line: train, generate, evaluate, info, demo, and what `cli_properties` adds."""
 
 from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +14,24 @@ import yaml
 
 from deepchem_ead import EADModel, MoleculeBatch, tasks
 from deepchem_ead.chem.files import complete_records, file_format
+from deepchem_ead.cli_properties import design, predict, train_predictor
+from deepchem_ead.cli_support import (
+    Precision,
+    Protocol,
+    RepeatRuleName,
+    ScheduleName,
+    StepperName,
+    Vocabulary,
+    choice,
+    one_line,
+    parse_assignments,
+    parse_option,
+    stop_on_interrupt,
+)
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.config import preset_names
-from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
+from deepchem_ead.tasks_conditional import evaluate_conditional_models
 
 app = typer.Typer(
     help="Generate 3D molecules by equivariant asynchronous diffusion (EAD).",
@@ -31,35 +41,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class Protocol(StrEnum):
-    edm = "edm"
-    strict = "strict"
-
-
-class Vocabulary(StrEnum):
-    qm9 = "qm9"
-    geom = "geom"
-
-
-class Precision(StrEnum):
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-#: Remedies that the library's messages name, and what they are called here.
-_OPTIONS = {"on_error='skip'": "--skip-bad", 'vocabulary="geom"': "--vocabulary geom"}
-
-ScheduleName = StrEnum("ScheduleName", [name for name in SCHEDULES if name != "replay"])
-RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
-StepperName = StrEnum("StepperName", list(STEPPERS))
-
-
-def _choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionInfo:
-    """An option whose choices stand in its help text; as a metavar they would not fit."""
-    return typer.Option(*flags, metavar="NAME", help=f"{text}: {', '.join(names)}.")
 
 
 @app.command()
@@ -79,9 +60,30 @@ def train(
         ),
     ] = Path("runs/ead"),
     preset: Annotated[
-        str,
-        typer.Option(metavar="NAME", help=f"{', '.join(preset_names())}, or a YAML file."),
-    ] = "qm9-small",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"{', '.join(preset_names())}, or a YAML file. By default qm9-small, or that of "
+            "--from.",
+        ),
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="Properties that can be asked for afterwards: of QM9, or the tags (keys) of your "
+            "file. Missing ones may be missing.",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Start from a trained model (folder, or a name that 'info' lists) instead of "
+            "random weights.",
+        ),
+    ] = None,
     epochs: Annotated[
         int, typer.Option(min=1, metavar="N", help="Passes over the data, of the whole run.")
     ] = 100,
@@ -121,11 +123,16 @@ def train(
     Ctrl-C stops after the current step and keeps everything; the same command goes on from there.
     Elements and sizes that the preset does not know are added by themselves.
     """
-    overrides = dict(_parse_option(text) for text in option or [])
+    overrides = dict(parse_option(text) for text in option or [])
     if precision is not None:
         overrides["precision"] = precision.value
-    dataset = tasks.training_data(data)
-    model = tasks.new_model(preset, overrides, dataset, model_dir=out)
+    if conditions is not None:
+        overrides["conditions"] = conditions
+    if preset is None and start is None:
+        preset = "qm9-small"
+    names = tasks.read_config(preset, overrides, start).condition_names
+    dataset = tasks.training_data(data, names)
+    model = tasks.new_model(preset, overrides, dataset, model_dir=out, start=start)
     if restart:
         tasks.forget_run(model)
     elif tasks.restore(model):
@@ -141,7 +148,7 @@ def train(
         f"{len(dataset):,} molecules, {tasks.n_parameters(model):,} parameters, "
         f"{model.model.denoiser.active_backend}"
     )
-    with _stop_on_interrupt(model):
+    with stop_on_interrupt(model):
         finished = tasks.train(model, dataset, out, epochs, minutes, checkpoint_interval)
     step = model.get_global_step()
     if finished:
@@ -152,6 +159,9 @@ def train(
             "the model so far:"
         )
     typer.echo(f"  deepchem-ead generate --model {out / 'model'}")
+
+
+app.command()(train_predictor)
 
 
 @app.command()
@@ -174,16 +184,16 @@ def generate(
         int, typer.Option("--n", "-n", min=0, metavar="N", help="Number of molecules.")
     ] = 100,
     schedule: Annotated[
-        ScheduleName, _choice(ScheduleName, "Which atoms lose their noise when")
+        ScheduleName, choice(ScheduleName, "Which atoms lose their noise when")
     ] = ScheduleName.adaptive,
     repeat_rule: Annotated[
         RepeatRuleName | None,
-        _choice(
+        choice(
             RepeatRuleName, "What happens to an atom that waits for others (default: the model's)"
         ),
     ] = None,
     stepper: Annotated[
-        StepperName, _choice(StepperName, "How one step removes noise")
+        StepperName, choice(StepperName, "How one step removes noise")
     ] = StepperName.ancestral,
     steps: Annotated[
         int | None,
@@ -194,12 +204,32 @@ def generate(
             "faster and worse.",
         ),
     ] = None,
-    n_atoms: Annotated[
-        int | None,
+    condition: Annotated[
+        list[str] | None,
         typer.Option(
-            min=1,
+            "--condition",
+            "-c",
+            metavar="NAME=VALUE",
+            help="Property to ask for, of a model trained with it, e.g. gap=5.4eV; without a unit "
+            "in that of the training data (QM9: Hartree, Debye, Bohr^3). Can be repeated.",
+        ),
+    ] = None,
+    guidance_scale: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="W",
+            help="Go beyond what the model says about the conditions; takes twice the time if "
+            "above 0.",
+        ),
+    ] = 0.0,
+    n_atoms: Annotated[
+        str | None,
+        typer.Option(
             metavar="N",
-            help="Atoms of every molecule, hydrogens included; the model chooses by default.",
+            help="Atoms of every molecule, hydrogens included; or where to draw them from: "
+            "histogram (of the training data), from-conditions (suiting these). By default the "
+            "model chooses.",
         ),
     ] = None,
     seed: Annotated[
@@ -214,7 +244,7 @@ def generate(
             min=1, metavar="N", help="Molecules computed and written at a time; as fits by default."
         ),
     ] = None,
-    precision: Annotated[Precision | None, _choice(Precision, "Arithmetic of the network")] = None,
+    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -227,7 +257,8 @@ def generate(
     """Generate molecules into a file, batch by batch.
 
     Finished batches stay in the file when the command is interrupted; --resume adds the rest.
-    A SMILES file (.smi) holds the valid molecules only, each with its number from 0.
+    A SMILES file (.smi) holds the valid molecules only, each with its number from 0. What was asked
+    for stands in the tags NAME_requested and NAME_unit of each molecule.
     """
     options = {} if precision is None else {"precision": precision.value}
     network = EADModel.from_pretrained(model, **options)
@@ -237,7 +268,9 @@ def generate(
             out,
             n,
             resume=resume,
-            n_atoms=n_atoms,
+            n_atoms=tasks.read_size(n_atoms),
+            conditions=parse_assignments("--condition", condition),
+            guidance_scale=guidance_scale,
             schedule=schedule.value,
             repeat_rule=None if repeat_rule is None else repeat_rule.value,
             stepper=stepper.value,
@@ -254,11 +287,16 @@ def generate(
     typer.echo(f"{count:,} molecules in {out}")
 
 
+app.command()(predict)
+app.command()(design)
+
+
 @app.command()
 def evaluate(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="SDF or XYZ file, from this or any program.")
-    ],
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="SDF or XYZ file, from this or any program."),
+    ] = None,
     protocol: Annotated[
         Protocol,
         typer.Option(
@@ -288,12 +326,100 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON (fractions) instead of a table (percent).")
     ] = False,
+    conditional: Annotated[
+        bool,
+        typer.Option(
+            "--conditional",
+            help="Instead of a file: ask a conditional model for property values and judge what "
+            "comes. The options below are for this.",
+        ),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="Conditional model: folder or name, see 'info'."
+        ),
+    ] = None,
+    oracle: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Property model that judges: folder or name."),
+    ] = None,
+    second_oracle: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Another one, to see whether the first is fooled."),
+    ] = None,
+    requests: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            metavar="NAME",
+            help="Property to ask for, e.g. gap; gap,mu asks for both at once. Can be repeated; "
+            "by default each that both models know.",
+        ),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DATA",
+            help="Where requests come from: the second half of qm9 or qm9-sample, as in EDM, or "
+            "a file with the generator's training molecules and their properties.",
+        ),
+    ] = "qm9",
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=1, metavar="N", help="Molecules for each request.")
+    ] = 10_000,
+    guidance_scale: Annotated[
+        float, typer.Option(min=0.0, metavar="W", help="Of classifier-free guidance.")
+    ] = 0.0,
+    free_size: Annotated[
+        bool,
+        typer.Option(
+            "--free-size",
+            help="Let the model choose the number of atoms instead of drawing it with the request.",
+        ),
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Denoising steps; all by default.")
+    ] = None,
+    stepper: Annotated[
+        StepperName, choice(StepperName, "How one step removes noise")
+    ] = StepperName.ancestral,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of requests and molecules.")] = 0,
+    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
 ) -> None:
     """Stability, validity, uniqueness and novelty of the molecules in a file.
 
     Bonds are found from the interatomic distances, so every molecule must have 3D coordinates and
     all its hydrogens; bonds in the file are not used.
+
+    With --conditional, --model and --oracle: how far generated molecules are from the property
+    values they were generated for, beside published results.
     """
+    if conditional:
+        if file is not None or model is None or oracle is None:
+            raise ValueError("--conditional takes --model and --oracle, and no FILE")
+        result = evaluate_conditional_models(
+            model,
+            oracle,
+            second_oracle,
+            data,
+            requests or [],
+            {} if precision is None else {"precision": precision.value},
+            n=n,
+            guidance_scale=guidance_scale,
+            n_atoms=None if free_size else "drawn",
+            vocabulary=vocabulary.value,
+            seed=seed,
+            steps=steps,
+            stepper=stepper.value,
+        )
+        if as_json:
+            typer.echo(json.dumps(result.to_dict(), indent=2, allow_nan=False))
+        else:
+            typer.echo(result.table(name=Path(model).name))
+        return
+    if file is None:
+        raise ValueError("give a FILE with molecules, or --conditional with --model and --oracle")
     molecules = MoleculeBatch.read(file, on_error="skip" if skip_bad else "raise")
     report = evaluate_molecules(
         molecules,
@@ -341,43 +467,8 @@ def demo(
     run_demo(out, minutes, n, precision.value)
 
 
-def _parse_option(text: str) -> tuple[str, object]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise ValueError(f"--set {text}: must be of the form NAME=VALUE")
-    try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {text}: {value!r} is not a value") from error
-
-
-@contextmanager
-def _stop_on_interrupt(model: EADModel) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) end training after the step; a second one ends at once."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.getsignal(number) for number in signals}
-
-    def stop(number, frame) -> None:
-        model.stop_training()
-        signal.signal(number, previous[number])
-
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in signals:
-            signal.signal(number, previous[number])
-
-
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
-    typer.echo(f"warning: {_one_line(message)}", err=True)
-
-
-def _one_line(message: object) -> str:
-    if isinstance(message, OSError) and message.strerror and message.filename:
-        message = f"{message.filename}: {message.strerror}"
-    return " ".join(str(message).split())
+    typer.echo(f"warning: {one_line(message)}", err=True)
 
 
 def main() -> None:
@@ -388,8 +479,5 @@ def main() -> None:
         try:
             app()
         except (ValueError, CheckpointError, OSError, FloatingPointError) as error:
-            text = _one_line(error)
-            for argument, option in _OPTIONS.items():
-                text = text.replace(argument, option)
-            typer.secho(f"error: {text}", fg=typer.colors.RED, err=True)
+            typer.secho(f"error: {one_line(error)}", fg=typer.colors.RED, err=True)
             sys.exit(1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +15,24 @@ import numpy as np
 
 from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
+from deepchem_ead.chem.records import as_text
+from deepchem_ead.chem.sdf import read_sdf
+from deepchem_ead.chem.xyz import read_xyz
 from deepchem_ead.denoisers import native
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
 from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.models import pretrained
+from deepchem_ead.models.condition_values import parse_quantity
 from deepchem_ead.models.config import EADConfig, preset_names
 from deepchem_ead.models.curve import CurveLog
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.generation import GenerationSettings, generate_batches
+from deepchem_ead.models.guidance import Request
+from deepchem_ead.models.property_config import PropertyConfig
+from deepchem_ead.models.property_model import EGNNPropertyModel
+from deepchem_ead.models.resumable import ResumableModel
+from deepchem_ead.models.warm_start import TrainedWeights
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 from deepchem_ead.molnet.qm9pack import qm9pack_version
 
@@ -29,50 +41,105 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: More lines than any one molecule takes in a file.
+_LINES_OF_A_RECORD = 10_000
 
-def training_data(name: str) -> Dataset:
-    """Training molecules of a built-in dataset ("qm9", "qm9-sample") or all of a file's."""
+
+def training_data(name: str, properties: Sequence[str] = ()) -> Dataset:
+    """Training molecules of a built-in dataset ("qm9", "qm9-sample") or all of a file's.
+
+    Parameters
+    ----------
+    name : str
+    properties : sequence of str
+        Columns of y: QM9's properties, or tags (keys) of the file, where some may be missing.
+        None: whatever the dataset has by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such dataset or file.
+    ValueError
+        If the data has no such property.
+    """
+    wanted = {"tasks": list(properties)} if properties else {}
     if name in ("qm9", "qm9-sample"):
         source = "qm9pack" if name == "qm9" else "sample"
-        _, (train, _, _), _ = load_qm9_3d(source=source)
+        _, (train, _, _), _ = load_qm9_3d(source=source, **wanted)
         return train
     if not Path(name).exists():
         raise FileNotFoundError(
             f"there is no file {name!r}; data is 'qm9', 'qm9-sample' or an SDF or XYZ file"
         )
-    _, (dataset,), _ = load_file_3d(name, splitter=None)
+    _, (dataset,), _ = load_file_3d(name, splitter=None, allow_missing=True, **wanted)
     return dataset
 
 
+def read_config(preset: str | None, overrides: dict, start: str | None = None) -> EADConfig:
+    """Configuration of a new model; without a preset that of the trained model it starts from."""
+    if preset is None and start is not None:
+        source = TrainedWeights.read(start).config
+        return EADConfig.from_dict({**source.to_dict(), **overrides})
+    return EADConfig.load(preset, **overrides)
+
+
 def new_model(
-    preset: str, overrides: dict, dataset: Dataset, model_dir: Path | None = None
+    preset: str | None,
+    overrides: dict,
+    dataset: Dataset,
+    model_dir: Path | None = None,
+    start: str | None = None,
 ) -> EADModel:
     """A model that can hold the dataset: elements and size grow beyond the preset's if need be.
+
+    Parameters
+    ----------
+    preset : str, optional
+    overrides : dict
+    dataset : dc.data.Dataset
+    model_dir : Path, optional
+    start : str, optional
+        Trained model to start from; it cannot learn new elements.
+
+    Raises
+    ------
+    ValueError
+        If ``overrides`` or ``start`` has elements or a size that cannot hold the dataset.
+    """
+    config = read_config(preset, overrides, start)
+    if start is not None:
+        missing = _missing_elements(config, dataset)
+        if missing:
+            raise ValueError(
+                f"{start} knows the elements {config.elements} and not {missing}, which the data "
+                "holds; train without --from, or leave these molecules out"
+            )
+    overrides = fitting(config, overrides, dataset)
+    return EADModel(preset, initial_weights=start, model_dir=model_dir, **overrides)
+
+
+def fitting(config: EADConfig | PropertyConfig, overrides: dict, dataset: Dataset) -> dict:
+    """Changes of a configuration so that it can hold a dataset, where ``overrides`` allow it.
 
     Raises
     ------
     ValueError
         If ``overrides`` has elements or a size that cannot hold the dataset.
     """
-    config = EADConfig.load(preset, **overrides)
     numbers, largest = _elements_and_size(dataset)
     known = parse_elements(config.elements)
-    new = [z for z in numbers if z not in known]
-    if new and "elements" in overrides:
-        missing = ", ".join(map(symbol_of, new))
+    missing = _missing_elements(config, dataset)
+    if missing and "elements" in overrides:
         raise ValueError(f"elements={config.elements} leaves out {missing}, which the data holds")
     if largest > config.max_atoms and "max_atoms" in overrides:
         raise ValueError(
             f"max_atoms={config.max_atoms} is too small: the data holds molecules of up to "
             f"{largest} atoms"
         )
-    if new:
-        overrides = overrides | {"elements": ",".join(map(symbol_of, sorted([*known, *new])))}
-        logger.warning(
-            "the data also holds %s: the model gets elements=%s",
-            ", ".join(map(symbol_of, new)),
-            overrides["elements"],
-        )
+    if missing:
+        elements = ",".join(map(symbol_of, sorted({*known, *numbers})))
+        overrides = overrides | {"elements": elements}
+        logger.warning("the data also holds %s: the model gets elements=%s", missing, elements)
     if largest > config.max_atoms:
         overrides = overrides | {"max_atoms": largest}
         logger.warning(
@@ -80,10 +147,15 @@ def new_model(
             largest,
             largest,
         )
-    return EADModel(preset, model_dir=model_dir, **overrides)
+    return overrides
 
 
-def restore(model: EADModel) -> bool:
+def _missing_elements(config: EADConfig | PropertyConfig, dataset: Dataset) -> str:
+    known = parse_elements(config.elements)
+    return ", ".join(symbol_of(z) for z in _elements_and_size(dataset)[0] if z not in known)
+
+
+def restore(model: ResumableModel) -> bool:
     """Continue the run in the model's folder; False if nothing has been trained there.
 
     Raises
@@ -102,13 +174,13 @@ def restore(model: EADModel) -> bool:
     return True
 
 
-def forget_run(model: EADModel) -> None:
+def forget_run(model: ResumableModel) -> None:
     """Remove the checkpoints in the model's folder."""
     for checkpoint in model.get_checkpoints():
         Path(checkpoint).unlink()
 
 
-def nothing_left(model: EADModel, epochs: int, minutes: float | None) -> str | None:
+def nothing_left(model: ResumableModel, epochs: int, minutes: float | None) -> str | None:
     """Why a restored run needs no more training; None if it does."""
     position = model.training_position
     if position.epoch >= epochs:
@@ -129,7 +201,7 @@ def _elements_and_size(dataset: Dataset) -> tuple[list[int], int]:
 
 
 def train(
-    model: EADModel,
+    model: ResumableModel,
     dataset: Dataset,
     folder: Path,
     epochs: int,
@@ -156,15 +228,33 @@ def n_parameters(model: EADModel) -> int:
     return sum(p.numel() for p in model.model.denoiser.parameters())
 
 
+def read_size(text: str | None) -> int | str | None:
+    """``n_atoms`` from the command line: a number, or a word for where to draw it from."""
+    try:
+        return text if text is None else int(text)
+    except ValueError:
+        return text
+
+
 def generate_file(
-    model: EADModel, path: Path, n: int, resume: bool = False, n_atoms: int | None = None, **options
+    model: EADModel,
+    path: Path,
+    n: int,
+    resume: bool = False,
+    n_atoms: int | str | None = None,
+    conditions: Mapping[str, str] | None = None,
+    guidance_scale: float = 0.0,
+    **options,
 ) -> int:
     """Write molecules 0 to n - 1 of a job to a file as they are finished; returns their number.
+
+    What was asked for becomes properties of the molecules, ``NAME_requested`` and ``NAME_unit``.
 
     Raises
     ------
     ValueError
-        If the file exists and ``resume`` is False, or holds more than n molecules.
+        If the file exists and ``resume`` is False, holds more than n molecules, or molecules for
+        other conditions.
     """
     if path.exists() and path.stat().st_size and not resume:
         raise ValueError(f"{path} exists; remove it, choose another name, or pass --resume")
@@ -178,11 +268,50 @@ def generate_file(
     first = complete_records(path, kind)[0] if resume and path.exists() else 0
     if first > n:
         raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
-    parts = generate_batches(model, n - first, settings, n_atoms, first=first)
+    request = Request(model, n - first, conditions, guidance_scale)
+    asked = requested_tags(conditions or {})
+    if first:
+        _refuse_other_conditions(path, kind, asked)
+    parts = generate_batches(model, n - first, settings, n_atoms, first=first, request=request)
     with open_writer(path, append=resume) as writer:
         for part in parts:
-            writer.write(part.molecules)
+            size = len(part.molecules)
+            properties = {name: np.full(size, value) for name, value in asked.items()}
+            writer.write(replace(part.molecules, properties=properties))
     return n
+
+
+def requested_tags(conditions: Mapping[str, object]) -> dict[str, float | str]:
+    """What generated molecules were asked for, in the unit it was written in, as properties."""
+    tags: dict[str, float | str] = {}
+    for name, wanted in conditions.items():
+        quantity = parse_quantity(name, wanted)
+        tags[f"{name}_requested"] = quantity.written
+        if quantity.unit:
+            tags[f"{name}_unit"] = quantity.unit
+    return tags
+
+
+def _refuse_other_conditions(path: Path, kind: str, asked: dict[str, float | str]) -> None:
+    reader = {"sdf": read_sdf, "xyz": read_xyz}[kind]
+    with open(path, encoding="utf-8") as stream:
+        record = next(reader(islice(stream, _LINES_OF_A_RECORD)))
+    there = {k: v for k, v in record.tags.items() if k.endswith(("_requested", "_unit"))}
+    wanted = {name: as_text(value) for name, value in asked.items()}
+    if there != wanted:
+        raise ValueError(
+            f"{path} holds molecules that were asked for {_listed(there)}, not {_listed(wanted)}: "
+            "give the same conditions, or choose another name"
+        )
+
+
+def _listed(tags: dict[str, str]) -> str:
+    found = []
+    for tag, value in tags.items():
+        name, word = tag.rsplit("_", 1)
+        if word == "requested":
+            found.append(f"{name}={value} {tags.get(f'{name}_unit', '')}".rstrip())
+    return ", ".join(found) or "nothing"
 
 
 def metrics_table(report: MetricsReport, name: str, vocabulary: str, protocol: str) -> str:
@@ -200,12 +329,14 @@ def describe_installation() -> str:
         "versions": f"{versions}, Python {platform.python_version()}",
         "kernel": native.status(),
         "presets": ", ".join(preset_names()),
-        "trained models": ", ".join(pretrained.names()) or "none",
+        "trained models": ", ".join(pretrained.names("EADModel")) or "none",
+        "predictor presets": ", ".join(EGNNPropertyModel.preset_names()),
+        "trained predictors": ", ".join(pretrained.names("EGNNPropertyModel")) or "none",
         "QM9": f"qm9pack {qm9}, 130,831 molecules"
         if qm9
         else "a sample of 2,000 molecules; `pip install qm9pack==1.0.3` for all 130,831",
     }
-    return "\n".join(f"{name:<14}  {value}" for name, value in rows.items())
+    return "\n".join(f"{name:<18}  {value}" for name, value in rows.items())
 
 
 def _version(package: str) -> str:

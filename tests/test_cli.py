@@ -304,7 +304,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_damage_of_all_is_one_line(
     [
         (["nowhere.sdf"], ["no file 'nowhere.sdf'", "'qm9-sample'"]),
         (["qm8"], ["no file 'qm8'"]),
-        (["DATA", "--preset", "qm9-smal"], ["no preset 'qm9-smal'", "paper-qm9, qm9-small"]),
+        (["DATA", "--preset", "qm9-smal"], ["no preset 'qm9-smal'", "paper-qm9, qm9, "]),
         (["DATA", "--preset", "none.yaml"], ["no configuration file 'none.yaml'"]),
         (["DATA", "--set", "n_layer=2"], ["no option 'n_layer'", "did you mean 'n_layers'?"]),
         (["DATA", "--set", "n_layers"], ["--set n_layers", "NAME=VALUE"]),
@@ -544,7 +544,7 @@ def test_demo_takes_its_options(deepchem_ead, tmp_path, monkeypatch):
 
 
 def test_interrupting_before_training_is_no_traceback(deepchem_ead, monkeypatch):
-    def interrupted(name):
+    def interrupted(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tasks, "training_data", interrupted)

@@ -121,3 +121,45 @@ def test_denoiser_sees_edms_input_at_equal_levels():
 
 def test_error_estimate_of_the_edm_frame():
     assert EDMFrame.error_estimate(29, 1000, 3.0) == pytest.approx(0.246, abs=1e-3)
+
+
+def test_each_node_is_told_its_molecules_context():
+    process = make_process(100)
+    layout = AtomLayout.from_counts([2, 3, 1])
+    generator = torch.Generator().manual_seed(2)
+    w = torch.randn(6, 5, generator=generator)
+    context = torch.randn(3, 4, generator=generator)
+    levels = torch.arange(6) * 10
+    seen = []
+
+    def denoiser(x, h, inner):
+        seen.append(h)
+        return x, h
+
+    plain = process.predict_noise(denoiser, w, levels, layout)
+    told = process.predict_noise(denoiser, w, levels, layout, context)
+    assert [h.shape[1] for h in seen] == [3, 7]  # two features and the level; the context after it
+    assert torch.equal(seen[1][:, :3], seen[0])
+    assert torch.equal(seen[1][:, 3:], context[[0, 0, 1, 1, 1, 2]])
+    # what a denoiser returns beyond the features is not noise
+    assert plain.shape == told.shape == w.shape and torch.equal(plain, told)
+
+
+def test_context_reaches_estimate_and_loss():
+    process = make_process(100)
+    layout = AtomLayout.from_counts([3, 2])
+    generator = torch.Generator().manual_seed(2)
+    clean, eps = torch.randn(2, 5, 4, generator=generator, dtype=torch.float64)
+    levels = torch.full((5,), 50)
+    tau = process.schedule.tau[50]
+
+    def says_context(x, h, inner):
+        return torch.zeros_like(x), h[:, -1:]
+
+    for value in (0.0, 2.0):
+        context = torch.full((2, 1), value, dtype=torch.float64)
+        x_hat = process.predict_clean(says_context, clean, levels, layout, context)
+        assert torch.allclose(x_hat[:, 3], clean[:, 3] - tau * value)
+        loss = process.loss(says_context, clean, levels, eps, layout, context=context)
+        error = layout.center(eps[:, :3]).square().sum(1) + (value - eps[:, 3]).square()
+        assert torch.allclose(loss, layout.sum(error) / (4 * layout.counts))

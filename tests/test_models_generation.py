@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
-from deepchem_ead import EADModel
+from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout, sample_levels
+from deepchem_ead.models import generation
+from deepchem_ead.models.sizes import node_counts
 from deepchem_ead.sampling import (
     AdaptiveSchedule,
+    RandomCoinSchedule,
     ReplaySchedule,
     StaircaseSchedule,
     SynchronousSchedule,
@@ -50,9 +55,118 @@ def test_molecules_do_not_depend_on_the_batch_size(model, schedule):
         assert_same_molecules(together, model.generate(7, batch_size=batch_size, **options))
 
 
+#: Molecules of it finish at different times, so that others enter a batch that goes on.
+RAGGED = RandomCoinSchedule(probability=0.8, sync_fraction=0.1, interval=300)
+
+
+def test_molecules_do_not_depend_on_who_enters_the_batch_when(model):
+    options = dict(schedule=RAGGED, seed=7, steps=20, progress=False, record_levels=True)
+    together = model.generate(14, batch_size=14, **options)
+    seen = []
+    refilled = model.generate(14, batch_size=6, **options, callback=seen.append)
+    assert_same_molecules(together, refilled)
+    for one, other in zip(together.info["levels"], refilled.info["levels"], strict=True):
+        assert np.array_equal(one, other)
+    assert together.info["evaluations"] == refilled.info["evaluations"]
+    assert [len(trace) for trace in together.info["levels"]] == together.info["evaluations"]
+    # groups took turns: a later one began before an earlier one had ended
+    first = [tuple(sorted(step["molecules"])) for step in seen]
+    assert any(a > b for a, b in zip(first[:-1], first[1:], strict=True))
+    assert sum(set(first), ()) and sorted(sum(set(first), ())) == list(range(14))
+    for step in seen:
+        assert step["layout"].counts.tolist() == together.counts[step["molecules"]].tolist()
+
+
+def evaluated_layouts(model, monkeypatch):
+    """All layouts the denoiser is called with from now on."""
+    layouts, forward = [], model.model.sampling_denoiser.forward
+
+    def noted(x, h, layout):
+        layouts.append(layout)
+        return forward(x, h, layout)
+
+    monkeypatch.setattr(model.model.sampling_denoiser, "forward", noted)
+    return layouts
+
+
+def test_batches_are_bounded_and_stay_full(model, monkeypatch):
+    budget, sizes = 500, [9, 25, 4, 7, 12, 29, 3, 8, 8, 20, 5, 11]
+    monkeypatch.setattr(generation, "PAIRS_PER_BATCH", budget)
+    layouts = evaluated_layouts(model, monkeypatch)
+    molecules = model.generate(
+        len(sizes), n_atoms=sizes, steps=12, schedule=RAGGED, seed=0, progress=False
+    )
+    assert molecules.counts.tolist() == sizes
+    pairs = [int(layout.counts.square().sum()) for layout in layouts]
+    # 25 and 29 atoms are too many for any batch and are computed alone
+    for layout, n_pairs in zip(layouts, pairs, strict=True):
+        assert n_pairs <= budget or layout.n_molecules == 1
+        assert (layout.counts.diff() >= 0).all()
+    evaluations = np.array(molecules.info["evaluations"])
+    needed = int((evaluations * np.square(sizes)).sum())
+    assert needed <= sum(pairs) <= needed / 0.75
+
+
+def test_parts_come_in_order_while_others_wait(model):
+    settings = generation.GenerationSettings.resolve(
+        model.config, RAGGED, steps=12, seed=4, batch_size=3
+    )
+    seen = []
+    parts = generation.generate_batches(
+        model, 11, settings, progress=False, callback=lambda step: seen.extend(step["molecules"])
+    )
+    first = next(parts)
+    assert max(seen) < 10
+    rest = list(parts)
+    whole = model.generate(11, RAGGED, steps=12, seed=4, progress=False)
+    together = MoleculeBatch.concatenate([part.molecules for part in (first, *rest)])
+    assert_same_molecules(together, whole)
+
+
+def test_progress_counts_molecules(model, monkeypatch):
+    class Bar(contextlib.nullcontext):
+        updates = []
+
+        def __init__(self, total, **options):
+            assert total == 7
+            super().__init__(self)
+
+        def update(self, n):
+            self.updates.append(n)
+
+    monkeypatch.setattr(generation, "tqdm", Bar)
+    model.generate(7, RAGGED, steps=12, seed=4, batch_size=3)
+    assert min(Bar.updates) >= 0 and len(Bar.updates) > 12
+    assert sum(Bar.updates) == pytest.approx(7)
+
+
 def test_the_first_molecules_of_a_longer_job_are_the_same(model):
     options = dict(seed=3, steps=20, progress=False)
     assert_same_molecules(model.generate(2, **options), model.generate(5, **options)[:2])
+
+
+def test_random_padding_draws_nodes_as_in_training(qm9_sample, tmp_path):
+    model = EADModel(
+        **SMALL, variable_size=True, dummy_padding="random", p_fixed_size=0.5,
+        model_dir=str(tmp_path),
+    )  # fmt: skip
+    model.fit(qm9_sample.select(range(64)), nb_epoch=1, checkpoint_interval=0)
+    indices = np.arange(4000)
+    drawn, _ = node_counts(model, None, np.empty((4000, 0)), indices, 0)
+    expected = np.zeros(30)
+    for size, n in enumerate(model.model.size_counts.tolist()):
+        expected[size:] += n / 64 / (30 - size)
+    share = np.bincount(drawn, minlength=30) / len(indices)
+    assert np.abs(share - expected).max() < 4 * np.sqrt(0.25 / len(indices))
+
+    flags = []
+    hook = model.model.sampling_denoiser.register_forward_pre_hook(
+        lambda module, inputs: flags.append(inputs[1][:, -1].unique().tolist())
+    )
+    model.generate(3, steps=2, seed=0, progress=False)
+    model.generate(3, n_atoms=6, steps=2, seed=0, progress=False)
+    hook.remove()
+    assert flags[0] == [0.0] and flags[-1] == [1.0]
 
 
 def test_seeds_differ_and_are_reported(model):

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from rdkit import Chem
 
 from deepchem_ead.chem.bond_tables import VOCABULARIES
 from deepchem_ead.errors import MoleculeError
@@ -16,8 +15,16 @@ MAX_ATOMIC_NUMBER = 118
 #: Element lists of the two data sets of the field, in the type order of EDM (arXiv:2203.17003).
 PRESETS = {name: ",".join(symbols) for name, symbols in VOCABULARIES.items()}
 
-_TABLE = Chem.GetPeriodicTable()
-_SYMBOLS = ("",) + tuple(_TABLE.GetElementSymbol(z) for z in range(1, MAX_ATOMIC_NUMBER + 1))
+# Written out, so that a configuration can be read where RDKit is not installed.
+_SYMBOLS = (
+    "",
+    *"""
+    H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se
+    Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb
+    Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm
+    Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
+    """.split(),
+)
 _NUMBERS = {symbol: z for z, symbol in enumerate(_SYMBOLS) if z}
 
 

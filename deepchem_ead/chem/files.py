@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -120,23 +118,6 @@ def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Recor
     if not good and not bad:
         raise MoleculeError(f"{path} holds no molecules")
     return good
-
-
-@contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends without an error.
-
-    If the block fails, the temporary file is removed and an old file at ``path`` stays as it was.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class MoleculeWriter:

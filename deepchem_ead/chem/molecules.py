@@ -12,6 +12,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem import files, ragged
+from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.rdkit_io import arrays_from_mol, rebuild, smiles_of
 from deepchem_ead.chem.records import columns
 from deepchem_ead.errors import MoleculeError
@@ -413,7 +414,7 @@ class MoleculeBatch:
         self._write(path, "smi")
 
     def _write(self, path: str | os.PathLike, kind: str) -> None:
-        with files.atomic_path(path) as temporary:
+        with atomic_path(path) as temporary:
             with files.open_writer(temporary, kind=kind) as writer:
                 writer.write(self)
 

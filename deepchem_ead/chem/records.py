@@ -100,6 +100,11 @@ def as_text(value: object) -> str:
     return str(value)
 
 
+def rounded(value: object) -> object:
+    """A number with the six digits that a prediction may have; anything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, (float, np.floating)) else value
+
+
 def describe(bad: Iterable[BadRecord], limit: int = 20) -> str:
     """List bad records for a warning, at most ``limit`` of them."""
     bad = list(bad)

@@ -150,6 +150,51 @@ def format_sdf(
     return "\n".join(lines) + "\n"
 
 
+def add_tags(lines: Iterable[str], tags: Iterable[dict[str, str]]) -> Iterator[str]:
+    """SDF text whose records, otherwise unchanged, got more tags.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Lines of an SDF or MOL file.
+    tags : iterable of dict
+        For each record in order, readable or not; a tag that the record has already is replaced.
+
+    Yields
+    ------
+    str
+        Lines with line ends.
+    """
+    wanted = iter(tags)
+    block: list[str] = []
+    for line in lines:
+        line = line.rstrip("\r\n")
+        if line.rstrip() == RECORD_END:
+            yield from _tagged(block, next(wanted))
+            block = []
+        else:
+            block.append(line)
+    if any(line.strip() for line in block):
+        yield from _tagged(block, next(wanted))
+
+
+def _tagged(block: list[str], tags: dict[str, str]) -> Iterator[str]:
+    names = {_tag_name(tag) for tag in tags}
+    in_table, dropping = True, False
+    for line in block:
+        if not in_table and line.startswith(">") and "<" in line:
+            dropping = line[line.index("<") + 1 : line.rindex(">")] in names
+        if not dropping:
+            yield line + "\n"
+        dropping = dropping and bool(line.strip())
+        in_table = in_table and not line.startswith("M  END")
+    if tags and block and block[-1].strip() and not block[-1].startswith("M  END"):
+        yield "\n"  # the last data item was not closed
+    for tag, value in tags.items():
+        yield f">  <{_tag_name(tag)}>\n{value}\n\n"
+    yield RECORD_END + "\n"
+
+
 def _tag_name(tag: str) -> str:
     return " ".join(tag.replace("<", "(").replace(">", ")").split())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from deepchem_ead.denoisers.attention_backend import AttentionBackend, attention_network
+from deepchem_ead.denoisers.egnn import by_rows
 from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
 from deepchem_ead.diffusion.layout import AtomLayout
 
@@ -18,7 +20,7 @@ N_CONDITION = 64
 N_PRODUCTS = 16
 
 
-class AttentionDenoiser(nn.Module):
+class AttentionDenoiser(AttentionBackend, nn.Module):
     r"""E(3)-equivariant denoiser with distance-biased attention.
 
     Each of the ``n_layers`` blocks computes, with n_i the normalised features of atom i, modulated
@@ -49,6 +51,8 @@ class AttentionDenoiser(nn.Module):
     precision : {"auto", "fp32", "bf16"}
         "auto" is "fp32". "bf16" multiplies the matrices of atoms in bfloat16; everything about
         pairs and coordinates stays in single precision.
+    backend : {"auto", "torch", "native"}
+        "auto" takes the compiled kernel where it can run and PyTorch elsewhere; "native" insists.
 
     References
     ----------
@@ -66,16 +70,15 @@ class AttentionDenoiser(nn.Module):
         n_heads: int = 12,
         sigma_column: int | None = None,
         precision: str = "auto",
+        backend: str = "auto",
     ) -> None:
         super().__init__()
-        if precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f'precision is {precision!r}; choose "auto", "fp32" or "bf16"')
+        self._choose_kernel(n_features, n_heads, backend, precision)
         if n_features % n_heads:
             raise ValueError(f"{n_heads} heads do not divide {n_features} features")
         self.in_features = in_features
         self.out_features = out_features
         self.sigma_column = sigma_column
-        self.precision = precision
         self.embedding = nn.Linear(in_features, n_features)
         self.condition = nn.Sequential(
             nn.Linear(in_features, 2 * N_CONDITION),
@@ -86,11 +89,6 @@ class AttentionDenoiser(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(n_features, n_heads) for _ in range(n_layers))
         self.norm_out = AdaptiveNorm(n_features)
         self.embedding_out = nn.Linear(n_features, out_features)
-
-    @property
-    def active_backend(self) -> str:
-        """Which implementation computes the pairs."""
-        return f"torch {'bf16' if self.precision == 'bf16' else 'fp32'}"
 
     def forward(self, x: Tensor, h: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
         """Predicted noise of positions and features.
@@ -118,18 +116,24 @@ class AttentionDenoiser(nn.Module):
                 f"{self.in_features} features: expected ({n_nodes}, 3) and "
                 f"({n_nodes}, {self.in_features})"
             )
+        kernel = self._kernel(x)
+        if kernel is not None:
+            return attention_network.evaluate(self, x, h, layout, kernel)
         step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            condition = self.condition(h)
-            features = self.embedding(h)
+            condition = by_rows(self.condition, h)
+            features = by_rows(self.embedding, h)
             x = x0 = layout.center(x)
             dx = torch.zeros_like(x)
             for block in self.blocks:
                 features, move = block(features, condition, x, x0, layout)
                 dx = dx + move
                 x = x - step * move
-            h_out = self.embedding_out(self.norm_out(features, condition))
+            h_out = by_rows(self._read_out, features, condition)
         return dx, h_out.to(h.dtype)
+
+    def _read_out(self, features: Tensor, condition: Tensor) -> Tensor:
+        return self.embedding_out(self.norm_out(features, condition))
 
 
 class AdaptiveNorm(nn.Module):
@@ -172,19 +176,28 @@ class AttentionBlock(nn.Module):
     def forward(
         self, h: Tensor, condition: Tensor, x: Tensor, x0: Tensor, layout: AtomLayout
     ) -> tuple[Tensor, Tensor]:
-        q, k, v, own, other = self.project(self.norm(h, condition)).split(self.splits, 1)
+        projected = by_rows(self._project, h, condition).to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             values, pairs, vectors = pair_attention(
-                *(t.to(x.dtype) for t in (q, k, v, own, other)),
-                x, x0, layout, self.pair, self.n_heads,
-            )  # fmt: skip
-            vectors = torch.cat([vectors, layout.center(x).unsqueeze(1)], 1)
+                *projected.split(self.splits, 1), x, x0, layout, self.pair, self.n_heads
+            )
+        sums = torch.cat([values, pairs], 1)
+        vectors = torch.cat([vectors, layout.center(x).unsqueeze(1)], 1).flatten(1)
+        return by_rows(self._update, h, condition, sums, vectors).split([self.splits[0], 3], 1)
+
+    def _project(self, h: Tensor, condition: Tensor) -> Tensor:
+        return self.project(self.norm(h, condition))
+
+    def _update(self, h: Tensor, condition: Tensor, sums: Tensor, vectors: Tensor) -> Tensor:
+        """New features and the move of each atom as columns of one matrix."""
+        vectors = vectors.unflatten(1, (-1, 3))
+        with torch.autocast(h.device.type, enabled=False):
             norms = (vectors.square().sum(2) + 1e-8).sqrt()
             left, right = self.vectors_left @ vectors, self.vectors_right @ vectors
             products = (left * right).sum(2)
             # Inner products grow with the square of the distances.
             products = products / (1 + products.abs()).sqrt()
-        h = h + self.out(torch.cat([values, pairs, norms, products], 1))
+        h = h + self.out(torch.cat([sums, norms, products], 1))
         h = h + self.mlp(self.norm_mlp(h, condition))
-        weights = self.move(h).to(x.dtype)
-        return h, (weights.unsqueeze(2) * vectors).sum(1)
+        weights = self.move(h).to(vectors.dtype)
+        return torch.cat([h, (weights.unsqueeze(2) * vectors).sum(1)], 1)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from deepchem_ead.denoisers import edge_torch
+from deepchem_ead.denoisers.backend import EdgeBackend, native
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.diffusion.layout import AtomLayout
-
-try:
-    from deepchem_ead.denoisers import native
-except ImportError:  # the compiled kernel is an optional part of the package
-    native = None
-
-logger = logging.getLogger(__name__)
 
 # Without gradients, node-level maps are computed in blocks of exactly this many rows (the last one
 # filled up with zeros), so that an atom's result does not depend, to the last bit, on how many
@@ -25,7 +17,7 @@ logger = logging.getLogger(__name__)
 ROWS_PER_BLOCK: int | None = 192
 
 
-class EGNN(nn.Module):
+class EGNN(EdgeBackend, nn.Module):
     r"""E(3)-equivariant denoiser: EDM's network, parameter for parameter.
 
     Each of the ``n_layers`` blocks updates features, then coordinates::
@@ -49,19 +41,19 @@ class EGNN(nn.Module):
         r, bound of one pair's pull in each block, in the unit of the coordinates.
     norm_constant : float
         c above.
-    backend : {"auto", "torch", "native"}
-        Who computes the pairs. "auto" takes the compiled kernel where it can run and PyTorch
-        elsewhere; "native" insists.
+    backend : {"auto", "torch", "native", "triton"}
+        Who computes the pairs. "auto" takes the compiled kernel on the CPU and Triton's on a GPU
+        where they can run and PyTorch elsewhere; "native" and "triton" insist.
     precision : {"auto", "fp32", "bf16"}
         "auto" is "fp32": exact single precision. "bf16" multiplies matrices of the pairs in
-        bfloat16 (native kernel only) and is never chosen unless asked for; the PyTorch path then
+        bfloat16 (in the kernels only) and is never chosen unless asked for; the PyTorch path then
         stays exact and ``active_backend`` says so.
 
     Notes
     -----
     Without gradients an atom's output is a function of its own molecule alone, bit for bit: a
     molecule gives the same numbers alone and in any batch (same machine, same number of threads,
-    same backend). With gradients enabled, results agree to rounding only.
+    same backend). With gradients enabled, and on a GPU, results agree to rounding only.
 
     Examples
     --------
@@ -87,67 +79,15 @@ class EGNN(nn.Module):
         precision: str = "auto",
     ) -> None:
         super().__init__()
-        if backend not in ("auto", "torch", "native"):
-            raise ValueError(f'backend is {backend!r}; choose "auto", "torch" or "native"')
-        if precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f'precision is {precision!r}; choose "auto", "fp32" or "bf16"')
         self.in_features = in_features
         self.out_features = out_features
         self.n_layers = n_layers
-        self.n_features = n_features
         self.coords_range = coords_range
         self.norm_constant = norm_constant
-        self.backend = backend
-        self.precision = precision
+        self._choose_edges(n_features, backend, precision)
         self.embedding = nn.Linear(in_features, n_features)
         self.blocks = nn.ModuleList(EGNNBlock(n_features) for _ in range(n_layers))
         self.embedding_out = nn.Linear(n_features, out_features)
-        self._announced = False
-
-    @property
-    def active_backend(self) -> str:
-        """Which implementation computes the pairs of float32 tensors on the CPU, and why."""
-        return self._choose_backend()[1]
-
-    def _choose_backend(self) -> tuple[str | None, str]:
-        """Precision of the native kernel, or None for PyTorch, and the reason in words."""
-        wanted = "fp32" if self.precision == "auto" else self.precision
-        exact = "; computes in fp32 although bf16 was asked for" if wanted == "bf16" else ""
-        if self.backend == "torch":
-            return None, f"torch (asked for{exact})"
-        if native is not None and native.available(self.n_features, wanted):
-            return wanted, f"native {wanted}"
-        reason = (
-            "the native kernel is not part of this installation"
-            if native is None
-            else f"no native {wanted} kernel for {self.n_features} features here: {native.status()}"
-        )
-        if self.backend == "native":
-            raise RuntimeError(f'backend="native": {reason}; use backend="auto" or "torch"')
-        return None, f"torch ({reason}{exact})"
-
-    def _edge_functions(self, x: Tensor) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
-        if x.dtype != torch.float32 or x.device.type != "cpu":
-            if self.backend == "native":
-                raise RuntimeError(
-                    f'backend="native" computes float32 on the CPU, not {x.dtype} on {x.device}; '
-                    'use backend="auto"'
-                )
-            return edge_torch.messages, edge_torch.coordinate_updates
-        precision, reason = self._choose_backend()
-        if not self._announced:
-            logger.info("EGNN edge functions: %s", reason)
-            self._announced = True
-        if precision is None:
-            return edge_torch.messages, edge_torch.coordinate_updates
-
-        def messages(*args):
-            return native.messages(*args, precision=precision)
-
-        def coordinate_updates(*args):
-            return native.coordinate_updates(*args, precision=precision)
-
-        return messages, coordinate_updates
 
     def forward(self, x: Tensor, h: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
         """Displacement and features predicted for each atom.
@@ -180,6 +120,9 @@ class EGNN(nn.Module):
                 f"{self.in_features} features: expected ({n_nodes}, 3) and "
                 f"({n_nodes}, {self.in_features})"
             )
+        precision = self._native_precision(x)
+        if precision is not None and not torch.is_grad_enabled():
+            return native.evaluate(self, x, h, layout, precision)
         messages, coordinate_updates = self._edge_functions(x)
         x0 = x
         h = by_rows(self.embedding, h)

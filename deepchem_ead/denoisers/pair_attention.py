@@ -7,7 +7,9 @@ sorted by size this wastes little, and every operation is one dense product.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,9 @@ N_RADIAL = 32
 #: Distance up to which the radial features reach, in the unit of the coordinates.
 RADIAL_RANGE = 15.0
 
-MOLECULES_PER_CHUNK = 16
+#: On the CPU, where a chunk should stay in the cache, and on a GPU, where it should fill it. On the
+#: CPU without gradients it is one: a molecule's result must not depend on others to the last bit.
+MOLECULES_PER_CHUNK = (16, 128)
 
 
 class PairWeights(nn.Module):
@@ -92,26 +96,54 @@ def pair_attention(
     All are zero for an atom that is alone.
     """
     results = []
-    for nodes, index, mask in _chunks(layout):
-        parts = [t[nodes][index] for t in (q, k, v, own, other, x, x0)]
-        dense = _dense_attention(*parts, mask, weights, n_heads)
-        results.append([t[mask] for t in dense])
+    for chunk in _chunks(layout, _molecules_per_chunk(q.device)):
+        parts = [chunk.pad(t) for t in (q, k, v, own, other, x, x0)]
+        dense = _dense_attention(*parts, chunk.mask, weights, n_heads)
+        results.append([t.flatten(0, 1).index_select(0, chunk.places) for t in dense])
     values, pairs, vectors = (torch.cat(t) for t in zip(*results, strict=True))
     return values, pairs.flatten(1), vectors
 
 
-def _chunks(layout: AtomLayout) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Flat nodes of a chunk, their padded (c, n) index within it, and which entries are nodes."""
-    for counts, starts in zip(
-        layout.counts.split(MOLECULES_PER_CHUNK),
-        layout.starts.split(MOLECULES_PER_CHUNK),
-        strict=True,
-    ):
-        first, last = int(starts[0]), int(starts[-1] + counts[-1])
-        slots = torch.arange(int(counts.max()), device=counts.device)
-        mask = slots < counts.unsqueeze(1)
-        index = (starts - first).unsqueeze(1) + slots
-        yield slice(first, last), torch.where(mask, index, 0), mask
+class _Chunk(NamedTuple):
+    """A few molecules: their flat nodes, and where these are in the padded molecules (c, n)."""
+
+    nodes: slice
+    places: Tensor
+    mask: Tensor
+
+    def pad(self, t: Tensor) -> Tensor:
+        """Flat (A, D) to padded (c, n, D), zero where no node is."""
+        padded = t.new_zeros(self.mask.numel(), t.shape[1])
+        return padded.index_copy(0, self.places, t[self.nodes]).view(*self.mask.shape, -1)
+
+
+def _molecules_per_chunk(device: torch.device) -> int:
+    if device.type != "cpu":
+        return MOLECULES_PER_CHUNK[1]
+    return MOLECULES_PER_CHUNK[0] if torch.is_grad_enabled() else 1
+
+
+def _chunks(layout: AtomLayout, n_molecules: int) -> tuple[_Chunk, ...]:
+    """Built on the host, once per layout object: a GPU is never waited for."""
+    known = _known_chunks.setdefault(layout, {})
+    if n_molecules not in known:
+        known[n_molecules] = tuple(_build_chunks(layout, n_molecules))
+    return known[n_molecules]
+
+
+def _build_chunks(layout: AtomLayout, n_molecules: int) -> Iterator[_Chunk]:
+    device = layout.index.device
+    sizes = torch.tensor([g.size for g in layout.groups for _ in range(g.n_molecules)])
+    first = 0
+    for counts in sizes.split(n_molecules):
+        mask = torch.arange(int(counts.max())) < counts.unsqueeze(1)
+        places = mask.flatten().nonzero().squeeze(1)
+        yield _Chunk(slice(first, first + len(places)), places.to(device), mask.to(device))
+        first += len(places)
+
+
+_known_chunks: weakref.WeakKeyDictionary[AtomLayout, dict[int, tuple[_Chunk, ...]]]
+_known_chunks = weakref.WeakKeyDictionary()
 
 
 def _dense_attention(

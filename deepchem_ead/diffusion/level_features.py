@@ -25,8 +25,8 @@ def fourier(levels: Tensor, schedule: NoiseSchedule) -> Tensor:
     level 0 and 0.014 at level 10), so the logarithm is given as well, scaled to about [-1, 1].
     """
     t = linear(levels, schedule)
-    log_tau = schedule.tau_at(levels).log().unsqueeze(1) / math.log(float(schedule.tau[-1]))
-    angles = math.pi * t * torch.tensor(_FREQUENCIES, dtype=torch.float64, device=t.device)
+    log_tau = schedule.tau_at(levels).log().unsqueeze(1) / schedule.tau[-1].log()
+    angles = torch.cat([math.pi * frequency * t for frequency in _FREQUENCIES], 1)
     sigma = (schedule.tau_at(levels) * schedule.alpha_at(levels)).unsqueeze(1)
     return torch.cat([sigma, t, log_tau, angles.sin(), angles.cos()], 1)
 

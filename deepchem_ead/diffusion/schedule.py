@@ -64,6 +64,11 @@ class NoiseSchedule:
         alpha, sigma = alpha2.sqrt(), (1 - alpha2).sqrt()
         return cls(alpha, sigma, torch.log1p(-alpha2) - alpha2.log(), sigma / alpha)
 
+    def to(self, device: torch.device | str) -> NoiseSchedule:
+        """The same schedule with its tables on another device."""
+        tables = (self.alpha, self.sigma, self.gamma, self.tau)
+        return NoiseSchedule(*(table.to(device) for table in tables))
+
     @property
     def timesteps(self) -> int:
         """The highest level T."""

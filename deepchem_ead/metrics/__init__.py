@@ -1,5 +1,8 @@
 """Metrics of generated molecules (numpy, RDKit and, for strict charges, scipy)."""
 
+from deepchem_ead.metrics.conditional import evaluate_conditional
+from deepchem_ead.metrics.conditional_report import ConditionalReport
+from deepchem_ead.metrics.conditional_rows import CONDITIONAL_ROWS, ConditionalRow
 from deepchem_ead.metrics.evaluate import (
     atom_stability,
     connected,
@@ -23,16 +26,20 @@ from deepchem_ead.metrics.reference_rows import (
 from deepchem_ead.metrics.report import MetricsReport, format_table
 
 __all__ = [
+    "CONDITIONAL_ROWS",
     "GEOM_ROWS",
     "QM9_ROW",
     "QM9_ROWS",
     "QM9_STRICT_ROW",
     "REFERENCE_ROWS",
+    "ConditionalReport",
+    "ConditionalRow",
     "GenerativeMetric",
     "MetricsReport",
     "ReferenceRow",
     "atom_stability",
     "connected",
+    "evaluate_conditional",
     "evaluate_molecules",
     "format_table",
     "molecule_stability",

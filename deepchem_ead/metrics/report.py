@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from deepchem_ead.metrics.text_table import aligned
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -122,10 +124,4 @@ def format_table(rows: Iterable[tuple[str, Any]]) -> str:
     """Text table of labelled rows (see :meth:`MetricsReport.table`), fractions shown in percent."""
     head = ["%", *COLUMNS.values()]
     body = [[label, *(_percent(_get(row, key)) for key in COLUMNS)] for label, row in rows]
-    widths = [max(len(line[k]) for line in [head, *body]) for k in range(len(head))]
-    lines = [
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-        for line in [head, *body]
-    ]
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return aligned(head, body)

@@ -30,6 +30,7 @@ N+ (2, 1), (3, 0).
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem
@@ -121,14 +122,41 @@ def _state_allowed(atom: Chem.Atom) -> bool:
     return (aromatic, int(valence)) in states
 
 
-def _build(numbers: np.ndarray, orders: np.ndarray, charges: np.ndarray) -> Chem.RWMol | None:
+def _build(
+    numbers: np.ndarray,
+    orders: np.ndarray,
+    charges: np.ndarray,
+    positions: np.ndarray | None = None,
+) -> Chem.RWMol | None:
     """Sanitised molecule, or None where RDKit refuses it or would add hydrogens."""
-    molecule = molecule_from_orders(numbers, orders)
+    molecule = molecule_from_orders(numbers, orders, positions)
     for index in np.flatnonzero(charges).tolist():
         molecule.GetAtomWithIdx(index).SetFormalCharge(int(charges[index]))
     if not sanitizes(molecule) or any(atom.GetTotalNumHs() for atom in molecule.GetAtoms()):
         return None
     return molecule
+
+
+class _Perceived(NamedTuple):
+    """Bond orders by length, the graph's fragments, and the molecule if there is one."""
+
+    orders: np.ndarray
+    n_fragments: int
+    finite: np.ndarray
+    molecule: Chem.RWMol | None
+
+
+def _perceive(
+    numbers: np.ndarray, positions: np.ndarray, charge: int, vocabulary: str
+) -> _Perceived:
+    finite = np.isfinite(positions).all(axis=1)
+    orders = bond_orders(numbers, positions, vocabulary)
+    lengths = distances(positions)
+    bonded = _connectivity(numbers, lengths, orders)
+    n_fragments = len(Chem.GetMolFrags(molecule_from_orders(numbers, bonded)))
+    lewis = lewis_structure(numbers, bonded, orders, lengths, charge) if finite.all() else None
+    molecule = _build(numbers, *lewis, positions) if lewis is not None else None
+    return _Perceived(orders, n_fragments, finite, molecule)
 
 
 def score(
@@ -159,14 +187,8 @@ def score(
     n_atoms = len(numbers)
     if n_atoms == 0:
         return EMPTY
-    finite = np.isfinite(positions).all(axis=1)
-    orders = bond_orders(numbers, positions, vocabulary)
-    lengths = distances(positions)
-    bonded = _connectivity(numbers, lengths, orders)
-    n_fragments = len(Chem.GetMolFrags(molecule_from_orders(numbers, bonded)))
+    orders, n_fragments, finite, molecule = _perceive(numbers, positions, charge, vocabulary)
     connected = n_fragments == 1 and bool(finite.all())
-    lewis = lewis_structure(numbers, bonded, orders, lengths, charge) if finite.all() else None
-    molecule = _build(numbers, *lewis) if lewis is not None else None
     if molecule is None:
         sums = orders.sum(axis=1, dtype=np.int64).tolist()
         n_stable = sum(
@@ -185,3 +207,23 @@ def whole_smiles(
 ) -> str | None:
     """Canonical SMILES with explicit [H] and charges; None where invalid. See :func:`score`."""
     return score(numbers, positions, charge, vocabulary).smiles
+
+
+def structure(
+    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+) -> Chem.Mol | None:
+    """The molecule that :func:`score` judges: bonds, formal charges, hydrogens and coordinates.
+
+    Parameters are those of :func:`score`.
+
+    Returns
+    -------
+    rdkit.Chem.Mol or None
+        Sanitised; None where invalid.
+    """
+    if len(numbers) == 0:
+        return None
+    molecule = _perceive(numbers, positions, charge, vocabulary).molecule
+    if molecule is None or len(Chem.GetMolFrags(molecule)) > 1:
+        return None
+    return molecule.GetMol() if all(map(_state_allowed, molecule.GetAtoms())) else None

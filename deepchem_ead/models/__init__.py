@@ -1,7 +1,21 @@
-"""EADModel, its configuration, presets and trained weights."""
+"""The DeepChem models: EADModel generates, EGNNPropertyModel predicts; settings and weights."""
 
 from deepchem_ead.models.config import EADConfig, preset_names
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.evaluation import DenoisingLoss
+from deepchem_ead.models.predictors import Predictor, as_predictor
+from deepchem_ead.models.property_config import PropertyConfig
+from deepchem_ead.models.property_ensemble import PropertyEnsemble
+from deepchem_ead.models.property_model import EGNNPropertyModel
 
-__all__ = ["DenoisingLoss", "EADConfig", "EADModel", "preset_names"]
+__all__ = [
+    "DenoisingLoss",
+    "EADConfig",
+    "EADModel",
+    "EGNNPropertyModel",
+    "Predictor",
+    "PropertyConfig",
+    "PropertyEnsemble",
+    "as_predictor",
+    "preset_names",
+]

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from deepchem_ead.chem.files import atomic_path
+from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.errors import CheckpointError
 
 

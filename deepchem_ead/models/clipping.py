@@ -41,6 +41,7 @@ class GradientClipper(nn.Module):
         limit = torch.where(self.n_steps < 5, torch.inf, 1.5 * mean + 2 * spread)
         clipped = torch.minimum(norm, limit)
         torch._foreach_mul_(grads, clipped / norm.clamp_min(1e-12))
-        self.norms[self.n_steps % len(self.norms)] = clipped
+        # Indexing with a tensor would make the host wait for the device.
+        self.norms.index_copy_(0, (self.n_steps % len(self.norms)).view(1), clipped.view(1))
         self.n_steps += 1
         return norm

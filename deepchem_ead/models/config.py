@@ -37,7 +37,7 @@ class EADConfig(Settings):
         names). Empty: an unconditional model.
     p_uncond : float
         Share of training molecules whose properties are all hidden from a conditional model, so
-        that it can generate without conditions and be guided (see `conditions.draw_known`).
+        that it can generate without conditions and be guided (see `noising.training_conditions`).
     include_charge : bool
         Give the network the atomic number as one more feature, as EDM does on QM9.
     type_scale, charge_scale : float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,24 +17,30 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
-from deepchem_ead.models.checkpoint import (
-    check_shapes,
-    prefixed,
-    without_prefix,
-)
+from deepchem_ead.models.checkpoint import prefixed
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.models.generation import GenerationSettings, generate_batches
+from deepchem_ead.models.guidance import Request
 from deepchem_ead.models.network import EADNetwork
 from deepchem_ead.models.noising import (
     evaluation_nodes,
     evaluation_noise,
+    training_conditions,
     training_nodes,
     training_noise,
 )
 from deepchem_ead.models.optimizer import take_rate_schedule
+from deepchem_ead.models.property_labels import (
+    check_training_labels,
+    select_labels,
+    task_columns,
+)
 from deepchem_ead.models.resumable import ResumableModel
+from deepchem_ead.models.warm_start import TrainedWeights
+from deepchem_ead.molnet.labels import MAX_LABEL
+from deepchem_ead.sampling import PropertyGuidance
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +55,15 @@ class EADModel(ResumableModel):
     Parameters
     ----------
     preset : str or Path, optional
-        "paper-qm9", "qm9-small", "paper-geom", or a YAML file with fields of `EADConfig`.
+        "paper-qm9", "qm9-small", "qm9-conditional", "paper-geom", or a YAML file with fields of
+        `EADConfig`.
+    initial_weights : str or Path, optional
+        Start from a trained model instead of random weights: a folder or name as in
+        ``from_pretrained``, or a checkpoint file. Without a preset its configuration is the
+        default. The new model may have more conditions, a flag for fixed sizes and another
+        ``max_atoms``; all weights for what the old one was not told begin as zeros, so that
+        training starts from exactly what the old one computes. This is how an unconditional model
+        becomes a conditional one, or is tuned to data of your own.
     model_dir : str, optional
         Folder of checkpoints; a temporary one by default.
     device : torch.device or str, optional
@@ -59,7 +73,16 @@ class EADModel(ResumableModel):
     log_frequency, tensorboard, wandb_logger : optional
         As in `TorchModel`.
     **overrides
-        Any field of `EADConfig`, for example ``n_layers=4, batch_size=32``.
+        Any field of `EADConfig`, for example ``n_layers=4, batch_size=32``, or
+        ``conditions=["gap", "mu"]`` for a model that generates molecules with asked-for properties.
+
+    Notes
+    -----
+    A conditional model reads the properties from y, in their own units: do not transform y. A
+    dataset that names its tasks must have the conditions among them, one that does not must have
+    one column for each, in their order. A label that is NaN or has the weight 0 is unknown; the
+    molecule is still trained on. Mean, mean absolute deviation and range of each property are kept
+    with the weights.
 
     Examples
     --------
@@ -80,6 +103,7 @@ class EADModel(ResumableModel):
         self,
         preset: str | Path | None = None,
         *,
+        initial_weights: str | Path | None = None,
         model_dir: str | None = None,
         device: torch.device | str | None = None,
         optimizer=None,
@@ -89,12 +113,18 @@ class EADModel(ResumableModel):
         **overrides,
     ) -> None:
         optimizer = take_rate_schedule(overrides, optimizer)
+        initial = None if initial_weights is None else TrainedWeights.read(initial_weights)
+        if initial is not None and preset is None:
+            overrides = {**initial.config.to_dict(), **overrides}
         self.config = EADConfig.load(preset, **overrides)
         self._warn_about_frame()
         self.encoding = AtomEncoding(self.config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             network = EADNetwork(self.config, self.encoding.n_features)
+        if initial is not None:
+            initial.load_into(network, self.config)
+        self._columns: list[int] = []
         super().__init__(
             self.config,
             network,
@@ -128,12 +158,13 @@ class EADModel(ResumableModel):
         deterministic: bool = True,
         pad_batches: bool = False,
     ) -> Iterable[tuple[list, list, list]]:
-        """Batches ``([X], [y], [w])``; for prediction ``([X, row index], [y], [w])``.
+        """Batches ``([X], [y], [w])``; for prediction ``([X, row index, properties], [y], [w])``.
 
         The row index gives each molecule its own random numbers, so that predictions do not
         depend on the batch size. Batches are never padded.
         """
         if mode == "fit":
+            self._columns = self._condition_columns(dataset)
             batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
             for epoch in range(epochs):
                 for batch in batches.epoch(epoch):
@@ -141,60 +172,96 @@ class EADModel(ResumableModel):
                     yield [batch.X], [batch.y], [batch.w]
             return
         first = 0
+        columns = self._condition_columns(dataset, allow_unlabelled=True)
         for X, y, w, ids in dataset.iterbatches(self.batch_size, deterministic=True):
             self._batch_ids = ids
-            yield [X, np.arange(first, first + len(X))], [y], [w]
+            properties = self._properties(y, w, columns)
+            yield [X, np.arange(first, first + len(X)), properties], [y], [w]
             first += len(X)
+
+    def _condition_columns(self, dataset: Dataset, allow_unlabelled: bool = False) -> list[int]:
+        names = self.config.condition_names
+        if not names or (allow_unlabelled and not np.any(dataset.w)):
+            return []
+        return task_columns(dataset, names)
+
+    def _properties(self, y, w, columns: Sequence[int]) -> np.ndarray:
+        """Properties (B, P) of the molecules, NaN where unknown."""
+        if not columns:
+            return np.full((len(y), len(self.config.condition_names)), np.nan)
+        y, w = select_labels(y, w, columns)
+        return np.where(w > 0, y, np.nan)
 
     def _prepare_batch(self, batch):
         """Encode molecules and draw their levels and noise (see `EADNetwork.forward`)."""
-        inputs, _, weights = batch
+        inputs, labels, weights = batch
         X, ids = inputs[0], self._ids_of(inputs[0])
         training, key = (True, self._global_step) if len(inputs) == 1 else (False, inputs[1])
-        n_nodes = fixed_size = None
+        n_nodes = fixed_size = conditions = None
         if self.config.variable_size:
             counts = self.encoding.count_atoms(X, ids)
             draw_nodes = training_nodes if training else evaluation_nodes
             n_nodes, fixed_size = draw_nodes(counts, self.config, key)
+        if self.config.condition_names:
+            conditions = inputs[2] if not training else self._properties_seen(labels, weights)
         encoded = self.encoding.encode(X, ids, n_nodes)
         draw_noise = training_noise if training else evaluation_noise
         levels, eps = draw_noise(encoded, self.config, key)
         node_weight = None
         if encoded.is_dummy is not None and self.config.dummy_weight != 1:
             node_weight = torch.where(encoded.is_dummy, self.config.dummy_weight, 1.0)
-        rank = np.empty(len(encoded.order), np.int64)
-        rank[encoded.order] = np.arange(len(rank))
+        order = encoded.order
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(rank))
         prepared = {
             "clean": encoded.clean,
             "levels": levels,
             "eps": eps,
             "layout": encoded.layout,
             "node_weight": node_weight,
-            "fixed_size": None
-            if fixed_size is None
-            else torch.from_numpy(fixed_size[encoded.order]),
+            "fixed_size": None if fixed_size is None else torch.from_numpy(fixed_size[order]),
+            "conditions": None if conditions is None else torch.from_numpy(conditions[order]),
             "rank": torch.from_numpy(rank),
         }
         prepared = {k: v if v is None else v.to(self.device) for k, v in prepared.items()}
         if weights is None:
             return prepared, [], []
-        weight = torch.from_numpy(row_weights(weights[0])).to(self.device)
-        return prepared, [], [weight.unsqueeze(1)]
+        weight = row_weights(weights[0])
+        if self.config.condition_names:
+            # Zero means here that no property is known, and the molecule is still one.
+            weight = np.where(weight > 0, weight, np.float32(1))
+        return prepared, [], [torch.from_numpy(weight).to(self.device).unsqueeze(1)]
+
+    def _properties_seen(self, labels, weights) -> np.ndarray:
+        """Properties (B, P) of a training batch, NaN where unknown or hidden."""
+        properties = self._properties(labels[0], weights[0], self._columns)
+        seen = training_conditions(len(properties), self.config, self._global_step)
+        return np.where(seen, properties, np.nan)
 
     def _before_training(self, dataset: Dataset) -> None:
-        self._count_sizes(dataset)
-
-    def _count_sizes(self, dataset: Dataset) -> None:
-        counts = self.model.size_counts
-        if counts.any():
+        self._columns = self._condition_columns(dataset)
+        network = self.model
+        if network.size_counts.any() and network.statistics is None:
             return
-        sizes = torch.zeros_like(counts, device="cpu")
-        for X, _, _, ids in dataset.iterbatches(4096, deterministic=True):
-            n_atoms = torch.from_numpy((X[:, :, 3] > 0).sum(1))
-            if int(n_atoms.max()) >= len(sizes):
-                self.encoding.encode(X, ids)  # raises, naming the molecule
-            sizes += torch.bincount(n_atoms, minlength=len(sizes))
-        counts.copy_(sizes)
+        sizes, properties, ids = [], [], []
+        for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
+            sizes.append(self.encoding.count_atoms(X, names))
+            properties.append(self._properties(y, w, self._columns))
+            ids.extend(names)
+        n_atoms = np.concatenate(sizes)
+        if not network.size_counts.any():
+            counts = np.bincount(n_atoms, minlength=len(network.size_counts))
+            network.size_counts.copy_(torch.from_numpy(counts))
+        if network.statistics is None:
+            return
+        known = np.concatenate(properties)
+        measured = network.statistics.measured
+        # Later data may be constant (single batches), but not infinite.
+        suspect = np.flatnonzero((np.abs(known) > MAX_LABEL).any(0) | (not measured))
+        names = [self.config.condition_names[k] for k in suspect]
+        check_training_labels(known[:, suspect], ~np.isnan(known[:, suspect]), names, ids)
+        if not measured:
+            network.statistics.measure(known, n_atoms)
 
     # ------------------------------------------------------------------ evaluation
 
@@ -225,13 +292,16 @@ class EADModel(ResumableModel):
         self,
         n: int,
         schedule="adaptive",
-        n_atoms: int | Sequence[int] | None = None,
+        n_atoms: int | Sequence[int] | str | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
         steps: int | None = None,
         progress: bool = True,
         callback: Callable[[dict], None] | None = None,
         *,
+        conditions: Mapping[str, object] | None = None,
+        guidance_scale: float = 0.0,
+        guide: PropertyGuidance | None = None,
         stepper="ancestral",
         repeat_rule=None,
         record_levels: bool = False,
@@ -247,42 +317,70 @@ class EADModel(ResumableModel):
         schedule : str or schedule object
             "adaptive", "synchronous", "staircase", "random-coin" or an object of
             `deepchem_ead.sampling`.
-        n_atoms : int or sequence of int, optional
-            Number of atoms of all or of each molecule. By default the model finds it itself, or
-            draws it from the training set's histogram if it has no dummy atoms.
+        n_atoms : int, sequence of int or str, optional
+            Number of atoms of all or of each molecule; "histogram" draws it from that of the
+            training set, "from-conditions" from p(size | properties) there. By default a model
+            that knows dummy atoms finds the size itself; another draws it, "from-conditions" if
+            there are any.
         seed : int, optional
             Drawn at random by default and reported in ``info["seed"]``.
         batch_size : int, optional
-            Molecules computed at once; changes speed only.
+            Molecules computed at once; changes speed only. By default as many as make about
+            100,000 pairs of atoms.
         steps : int, optional
             Steps of the level grid, all ``timesteps`` by default.
         progress : bool
             Show a progress bar.
         callback : callable, optional
-            Called after each step with a dict of step, levels, states and estimates.
+            Called after each step with a dict: ``step``, ``n_steps``, ``levels`` (A,), ``w`` and
+            ``x_hat`` (A, 3 + F), ``layout``, and ``molecules`` (B,), the numbers i of the layout's
+            molecules. Molecules that entered the batch together share their calls; if n is
+            larger than the batch, calls for several such groups take turns.
+        conditions : mapping of str to value or sequence of values, optional
+            Wanted properties, any of those the model was trained with, of all or of each molecule:
+            numbers in the unit of the training labels, or for QM9's properties text with a unit,
+            ``{"gap": "5.4 eV", "mu": 2.5}``. NaN and None leave a property open.
+        guidance_scale : float
+            Classifier-free guidance: how far to go beyond what the conditional model says, away
+            from the unconditional one. 0 is the conditional model; above it every step takes two
+            evaluations of the network.
+        guide : PropertyGuidance, optional
+            A differentiable model of properties that steers towards targets, with or without
+            conditions. The result then depends on the batch size by rounding errors.
         stepper : str or stepper object
             "ancestral" (EDM's posterior), "ddim", or "dpm++2m".
         repeat_rule : str, optional
             What a stalled atom does: "literal", "repaint", "hold", "langevin" or "renoise"; the
             configuration's by default.
         record_levels : bool
-            Keep every atom's level at every step in ``info["levels"]``.
+            Keep every atom's level at every evaluation of its molecule in ``info["levels"]``.
 
         Returns
         -------
         MoleculeBatch
-            Its ``info`` holds seed, settings, seconds and the true number of network evaluations.
+            Its ``info`` holds seed, settings, seconds, the true number of network evaluations of
+            each molecule (``evaluations``) and the largest of them (``n_evaluations``).
+
+        Raises
+        ------
+        ValueError
+            For arguments out of range, properties or units that are not known, guidance to nothing,
+            and where sizes or properties are needed from data that the model has not seen.
         """
         began = time.perf_counter()
         settings = GenerationSettings.resolve(
             self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels
         )
+        request = Request(self, n, conditions, guidance_scale, guide)
         parts = list(
-            generate_batches(self, n, settings, n_atoms, progress=progress, callback=callback)
+            generate_batches(
+                self, n, settings, n_atoms, progress=progress, callback=callback, request=request
+            )
         )
         molecules = MoleculeBatch.concatenate([part.molecules for part in parts])
-        info = settings.describe()
-        info["n_evaluations"] = max((part.n_evaluations for part in parts), default=0)
+        info = settings.describe() | request.describe()
+        info["evaluations"] = [int(k) for part in parts for k in part.n_evaluations]
+        info["n_evaluations"] = max(info["evaluations"], default=0)
         info["seconds"] = time.perf_counter() - began
         if record_levels:
             info["levels"] = [trace for part in parts for trace in part.levels]
@@ -303,6 +401,10 @@ class EADModel(ResumableModel):
         self._ensure_built()
         weights = self.model.sampling_denoiser.state_dict()
         tensors = prefixed("denoiser", weights) | {"size_counts": self.model.size_counts}
+        if self.model.embedding is not None:
+            tensors |= prefixed("embedding", self.model.embedding_average.module.state_dict())
+            statistics = self.model.statistics.state_dict()
+            tensors |= {f"statistics.{name}": tensor for name, tensor in statistics.items()}
         pretrained.save(directory, tensors, self.config, self._global_step, card)
 
     @classmethod
@@ -324,15 +426,11 @@ class EADModel(ResumableModel):
         CheckpointError
             If there is no such model, or its files are damaged.
         """
-        tensors, config = pretrained.load(name)
-        settings = {**config.to_dict(), **options}
-        model = cls(**settings)
-        model._check_config(config.to_dict(), name)
-        weights = without_prefix("denoiser", tensors)
-        check_shapes(weights, model.model.denoiser.state_dict(), str(name))
-        model.model.denoiser.load_state_dict(weights)
-        model.model.average.module.load_state_dict(weights)
-        model.model.size_counts.copy_(tensors["size_counts"])
+        weights = TrainedWeights.from_pretrained(name)
+        model = cls(**{**weights.config.to_dict(), **options})
+        model._check_config(weights.config.to_dict(), name)
+        weights.load_into(model.model, model.config)
+        weights.load_counts_into(model.model)
         return model
 
 

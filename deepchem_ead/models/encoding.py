@@ -62,7 +62,7 @@ class AtomEncoding:
         if config.include_charge:
             table[: len(self.elements), -1] = self.elements / config.charge_scale
         self._table = torch.from_numpy(table)
-        self._n_types = n_types
+        self.n_types = n_types
         self._type_of = np.full(120, -1)
         self._type_of[self.elements] = np.arange(len(self.elements))
 
@@ -176,7 +176,7 @@ class AtomEncoding:
         positions : list of ndarray, (n, 3) float32
             Centred on the mean of the atoms, Angstrom.
         """
-        candidates = len(self.elements) if sizes_fixed else self._n_types
+        candidates = len(self.elements) if sizes_fixed else self.n_types
         types = states[:, 3 : 3 + candidates].argmax(1).numpy()
         positions = states[:, :3].numpy()
         out_numbers, out_positions = [], []

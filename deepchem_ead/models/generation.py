@@ -1,7 +1,8 @@
-"""From a trained network to molecules, batch by batch."""
+"""From a trained network to molecules, in a batch that is kept full."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,16 +14,20 @@ from tqdm.auto import tqdm
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.guidance import Request
+from deepchem_ead.models.sizes import node_counts
 from deepchem_ead.sampling import (
     SCHEDULES,
+    Cohort,
     MoleculeNoise,
     RepeatRule,
     Schedule,
     Stepper,
+    evaluations_of,
     resolve_repeat_rule,
     resolve_schedule,
     resolve_stepper,
-    sample,
+    run_cohorts,
 )
 
 if TYPE_CHECKING:
@@ -97,10 +102,10 @@ class GenerationSettings:
 
 
 class GeneratedPart(NamedTuple):
-    """Consecutive molecules of a job, and what their run took."""
+    """Consecutive molecules of a job, the network evaluations each took, and their levels."""
 
     molecules: MoleculeBatch
-    n_evaluations: int
+    n_evaluations: np.ndarray
     levels: list[np.ndarray] | None
 
 
@@ -108,12 +113,34 @@ def generate_batches(
     model: EADModel,
     n: int,
     settings: GenerationSettings,
-    n_atoms: int | Sequence[int] | None = None,
+    n_atoms: int | Sequence[int] | str | None = None,
     first: int = 0,
     progress: bool = True,
     callback: Callable[[dict], None] | None = None,
+    request: Request | None = None,
 ) -> Iterator[GeneratedPart]:
-    """Generate molecules ``first`` to ``first + n - 1`` of a job, yielding batches as they finish.
+    """Generate molecules ``first`` to ``first + n - 1`` of a job, yielding them as they finish.
+
+    Finished molecules leave the batch and waiting ones take their place, so that it stays full
+    until none are waiting. Memory is bounded by the batch, whatever n.
+
+    Parameters
+    ----------
+    model : EADModel
+    n : int
+    settings : GenerationSettings
+    n_atoms : int, sequence of int or str, optional
+    first : int
+    progress : bool
+    callback : callable, optional
+        As in `EADModel.generate`.
+    request : Request, optional
+        Conditions and guidance of the n molecules. Default: none.
+
+    Yields
+    ------
+    GeneratedPart
+        In the order of the job.
 
     Raises
     ------
@@ -121,25 +148,18 @@ def generate_batches(
         At once, for arguments out of range, or if sizes are to be drawn and the model has never
         seen data.
     """
-    if n < 0:
-        raise ValueError(f"n must not be negative, not {n}")
+    request = request or Request(model, n)
     indices = np.arange(first, first + n)
-    sizes = _node_counts(model.config, model.model.size_counts, n_atoms, indices, settings.seed)
-    pairs = np.mean(sizes.astype(np.float64) ** 2) if n else 1
-    batch_size = settings.batch_size or max(1, int(PAIRS_PER_BATCH // pairs))
-    # With sizes given or drawn every node is an atom, also in a model that knows dummy atoms.
-    sizes_fixed = n_atoms is not None or not model.config.variable_size
-    job = (indices, sizes, sizes_fixed, batch_size)
-    return _generate_batches(model, settings, *job, progress, callback)
+    nodes, sizes_fixed = node_counts(model, n_atoms, request.values, indices, settings.seed)
+    job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback)
+    return _generate_batches(job, progress)
 
 
-def _generate_batches(
-    model, settings, indices, sizes, sizes_fixed, batch_size, progress, callback
-) -> Iterator[GeneratedPart]:
-    n = len(indices)
-    training = model.model.training
-    model.model.eval()
-    bar = tqdm(
+def _generate_batches(job: _Job, progress: bool) -> Iterator[GeneratedPart]:
+    n, network = len(job.indices), job.model.model
+    training = network.training
+    network.eval()
+    job.bar = tqdm(
         total=n,
         desc="generating",
         disable=not progress or n == 0,
@@ -148,78 +168,96 @@ def _generate_batches(
         "[{elapsed}<{remaining}{postfix}]",
     )
     try:
-        with bar:
-            for start in range(0, n, batch_size):
-                batch = slice(start, start + batch_size)
-                yield _generate_batch(
-                    model, settings, indices[batch], sizes[batch], sizes_fixed, bar, callback
-                )
+        with job.bar:
+            for cohort in run_cohorts(job.process, network.sampling_denoiser, job.enter):
+                yield job.decode(cohort)
     finally:
-        model.model.train(training)
+        network.train(training)
 
 
-def _generate_batch(model, settings, indices, sizes, sizes_fixed, bar, callback) -> GeneratedPart:
-    # Molecules of equal size side by side are computed fastest.
-    order = np.argsort(sizes, kind="stable")
-    layout = AtomLayout.from_counts(sizes[order], device=model.device)
-    done = 0.0
+@dataclass
+class _UnderWay:
+    """A cohort's molecules as rows of the job, in the cohort's order, and their progress shown."""
 
-    def on_step(step: dict) -> None:
-        nonlocal done
-        now = len(sizes) * (step["step"] + 1) / step["n_steps"]
-        bar.update(now - done)
-        done = now
-        if callback is not None:
-            callback(step)
-
-    result = sample(
-        model.model.process,
-        model.model.sampling_denoiser,
-        layout,
-        model.encoding.n_features,
-        settings.schedule,
-        settings.stepper,
-        settings.repeat_rule,
-        MoleculeNoise(settings.seed, indices[order], sizes[order], device=model.device),
-        steps=settings.steps,
-        callback=on_step,
-        record_levels=settings.record_levels,
-    )
-    bar.update(len(sizes) - done)
-    numbers, positions = model.encoding.decode(result.states.cpu(), layout, sizes_fixed)
-    molecules = MoleculeBatch.from_arrays(numbers, positions)
-    levels = None
-    back = np.argsort(order)
-    if result.levels is not None:
-        traces = result.levels.cpu().split(sizes[order].tolist(), dim=1)
-        levels = [traces[k].numpy() for k in back]
-    return GeneratedPart(molecules[back], result.n_evaluations, levels)
+    rows: np.ndarray
+    shown: float = 0.0
 
 
-def _node_counts(
-    config: EADConfig, size_counts: torch.Tensor, n_atoms, indices: np.ndarray, seed: int
-) -> np.ndarray:
-    """Nodes of each molecule: given, all of the model's, or drawn from the histogram."""
-    if n_atoms is not None:
-        sizes = np.asarray(n_atoms, dtype=np.int64)
-        if sizes.ndim > 0 and sizes.shape != indices.shape:
-            raise ValueError(f"n_atoms has {sizes.size} entries for {len(indices)} molecules")
-        sizes = np.broadcast_to(sizes, indices.shape)
-        bad = (sizes < 1) | (sizes > config.max_atoms)
-        if bad.any():
-            raise ValueError(
-                f"n_atoms must lie between 1 and {config.max_atoms} (max_atoms of the model), "
-                f"not {sizes[bad][0]}"
-            )
-        return sizes
-    if config.variable_size:
-        return np.full(len(indices), config.max_atoms)
-    counts = size_counts.cpu().numpy().astype(np.float64)
-    if not counts.any():
-        raise ValueError(
-            "the model has seen no data to draw molecule sizes from; fit it first or pass n_atoms"
+class _Job:
+    """The molecules that wait, those under way, and how finished ones come out."""
+
+    def __init__(
+        self,
+        model: EADModel,
+        settings: GenerationSettings,
+        indices: np.ndarray,
+        nodes: np.ndarray,
+        sizes_fixed: bool,
+        request: Request,
+        callback: Callable[[dict], None] | None,
+    ) -> None:
+        self.model, self.settings, self.indices = model, settings, indices
+        self.bar: tqdm | None = None  # while molecules are generated
+        self._nodes, self._sizes_fixed = nodes, sizes_fixed
+        self._request, self._callback = request, callback
+        self.process = request.process(sizes_fixed)
+        self._pairs = np.cumsum(nodes.astype(np.int64) ** 2)
+        self._next = 0
+        self._under_way: deque[_UnderWay] = deque()
+
+    def enter(self, counts: torch.Tensor) -> Cohort | None:
+        """The next cohort: as many molecules as there is room for beside ``counts`` (k,)."""
+        first = self._next
+        last = min(first + self._room(counts), len(self.indices))
+        if last == first:
+            return None
+        self._next = last
+        # Molecules of equal size side by side are computed fastest.
+        rows = first + np.argsort(self._nodes[first:last], kind="stable")
+        entry = _UnderWay(rows)
+        self._under_way.append(entry)
+        model, settings, nodes = self.model, self.settings, self._nodes[rows]
+        return Cohort(
+            self.process,
+            AtomLayout.from_counts(nodes, device=model.device),
+            model.encoding.n_features,
+            MoleculeNoise(settings.seed, self.indices[rows], nodes, device=model.device),
+            settings.schedule,
+            settings.stepper,
+            settings.repeat_rule,
+            settings.steps,
+            self._request.context(rows, self._sizes_fixed),
+            lambda step: self._report(entry, step),
+            settings.record_levels,
         )
-    thresholds = np.cumsum(counts) / counts.sum()
-    # The third word keeps these draws apart from the molecule's noise.
-    draws = [np.random.default_rng([seed, int(i), 1]).random() for i in indices]
-    return np.searchsorted(thresholds, draws, side="right")
+
+    def _room(self, counts: torch.Tensor) -> int:
+        if self.settings.batch_size is not None:
+            return self.settings.batch_size - len(counts)
+        done = self._pairs[self._next - 1] if self._next > 0 else 0
+        room = PAIRS_PER_BATCH - int(counts.square().sum())
+        fitting = int(np.searchsorted(self._pairs, done + room, side="right")) - self._next
+        # A molecule that is too large for any batch is computed alone.
+        return max(fitting, int(len(counts) == 0))
+
+    def _report(self, entry: _UnderWay, step: dict) -> None:
+        shown = len(entry.rows) * (step["step"] + 1) / step["n_steps"]
+        self.bar.update(shown - entry.shown)
+        entry.shown = shown
+        if self._callback is not None:
+            self._callback(step | {"molecules": self.indices[entry.rows]})
+
+    def decode(self, cohort: Cohort) -> GeneratedPart:
+        """What became of a cohort; to be called in the order in which they entered."""
+        entry = self._under_way.popleft()
+        self.bar.update(len(entry.rows) - entry.shown)
+        rows, back = entry.rows, np.argsort(entry.rows)
+        states = cohort.decode().cpu()
+        numbers, positions = self.model.encoding.decode(states, cohort.layout, self._sizes_fixed)
+        molecules = MoleculeBatch.from_arrays(numbers, positions)[back]
+        n_steps = cohort.n_evaluations.cpu().numpy()[back]
+        levels = None
+        if self.settings.record_levels:
+            traces = cohort.visited_levels().cpu().split(self._nodes[rows].tolist(), dim=1)
+            levels = [traces[k][:steps].numpy() for k, steps in zip(back, n_steps, strict=True)]
+        return GeneratedPart(molecules, n_steps * evaluations_of(self.process), levels)

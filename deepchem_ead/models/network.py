@@ -15,6 +15,7 @@ from deepchem_ead.diffusion import (
     NoiseSchedule,
 )
 from deepchem_ead.models.clipping import GradientClipper
+from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.models.config import EADConfig
 
 
@@ -22,8 +23,8 @@ class EADNetwork(nn.Module):
     """Denoiser with exponential moving average; its forward pass is the loss of each molecule.
 
     Everything a checkpoint must hold besides the optimiser is a parameter or a buffer of this
-    module: weights, averaged weights, the histogram of molecule sizes and the history of gradient
-    norms.
+    module: weights, averaged weights, the histogram of molecule sizes, the statistics of the
+    properties it is conditioned on and the history of gradient norms.
 
     Parameters
     ----------
@@ -41,9 +42,11 @@ class EADNetwork(nn.Module):
         )
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
+        n_conditions = len(config.condition_names)
+        n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
         self.denoiser = build_denoiser(
             config.denoiser,
-            n_features + N_LEVEL_FEATURES[config.level_features] + self.flags_fixed_size,
+            n_features + N_LEVEL_FEATURES[config.level_features] + n_context,
             n_features + 1,  # EDM's networks have one output more than they use
             n_layers=config.n_layers,
             n_features=config.n_features,
@@ -53,29 +56,53 @@ class EADNetwork(nn.Module):
             else None,
             precision=config.precision,
         )
-        self.average = AveragedModel(
-            self.denoiser, multi_avg_fn=_WarmAverage(config.ema_decay)
-        ).requires_grad_(False)
+        self.average = self._averaged(self.denoiser, config.ema_decay)
+        self.embedding = self.embedding_average = self.statistics = None
+        if n_conditions:
+            self.embedding = ConditionEmbedding(n_conditions)
+            self.embedding_average = self._averaged(self.embedding, config.ema_decay)
+            self.statistics = ConditionStatistics(config.condition_names, config.max_atoms)
         self.clipper = GradientClipper() if config.gradient_clipping else None
         # Entry n counts the training molecules of n atoms.
         self.register_buffer("size_counts", torch.zeros(config.max_atoms + 1, dtype=torch.int64))
+
+    @staticmethod
+    def _averaged(module: nn.Module, decay: float) -> AveragedModel:
+        return AveragedModel(module, multi_avg_fn=_WarmAverage(decay)).requires_grad_(False)
 
     @property
     def sampling_denoiser(self) -> nn.Module:
         """The denoiser with averaged weights."""
         return self.average.module
 
-    def context(self, fixed_size: Tensor | None) -> Tensor | None:
+    def context(
+        self,
+        fixed_size: Tensor | None = None,
+        conditions: Tensor | None = None,
+        averaged: bool = True,
+    ) -> Tensor | None:
         """What the denoiser is told about each molecule, (B, K), or None if nothing.
+
+        First, in models that are told, a column that is 1 where every node is an atom; then the
+        embedded properties.
 
         Parameters
         ----------
         fixed_size : Tensor, (B,) bool
             Molecules in which every node is an atom. Only for models that are told.
+        conditions : Tensor, (B, P) float64
+            Properties in the unit of the training labels, NaN where unknown. Only for models with
+            conditions.
+        averaged : bool
+            Embed properties with the averaged weights, which go with `sampling_denoiser`.
         """
-        if not self.flags_fixed_size:
-            return None
-        return fixed_size.to(torch.float32).unsqueeze(1)
+        columns = []
+        if self.flags_fixed_size:
+            columns.append(fixed_size.to(torch.float32).unsqueeze(1))
+        if self.embedding is not None:
+            embedding = self.embedding_average.module if averaged else self.embedding
+            columns.append(embedding(self.statistics.normalise(conditions)))
+        return torch.cat(columns, 1) if columns else None
 
     def forward(self, batch: dict) -> Tensor:
         """Denoising loss of each molecule, (B, 1), in the order of the input rows.
@@ -86,8 +113,8 @@ class EADNetwork(nn.Module):
         ----------
         batch : dict
             ``clean`` (A, 3 + F), ``levels`` (A,), ``eps`` (A, 3 + F), ``layout``, ``node_weight``
-            (A,) or None, ``fixed_size`` (B,) or None (see `context`), and ``rank`` (B,): the
-            layout's molecule of each input row.
+            (A,) or None, ``fixed_size`` (B,) and ``conditions`` (B, P) or None (see `context`),
+            and ``rank`` (B,): the layout's molecule of each input row.
         """
         denoiser = self.denoiser if self.training else self.sampling_denoiser
         loss = self.process.loss(
@@ -97,18 +124,20 @@ class EADNetwork(nn.Module):
             batch["eps"],
             batch["layout"],
             batch["node_weight"],
-            self.context(batch["fixed_size"]),
+            self.context(batch["fixed_size"], batch["conditions"], averaged=not self.training),
         )
         return loss[batch["rank"]].unsqueeze(1)
 
     def before_optimizer_step(self) -> None:
         """Clip the gradients."""
         if self.clipper is not None:
-            self.clipper(p for p in self.denoiser.parameters() if p.grad is not None)
+            self.clipper(p for p in self.parameters() if p.grad is not None)
 
     def after_optimizer_step(self) -> None:
         """Update the averaged weights."""
         self.average.update_parameters(self.denoiser)
+        if self.embedding is not None:
+            self.embedding_average.update_parameters(self.embedding)
 
 
 class _WarmAverage:

@@ -1,4 +1,4 @@
-"""Dummy atoms, levels and noise of a batch, reproducible in training and in evaluation."""
+"""What is drawn for a batch: dummy atoms, hidden conditions, levels, noise; reproducibly."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def evaluation_nodes(
     ]
     nodes, fixed = zip(*drawn, strict=True)
     return np.concatenate(nodes), np.concatenate(fixed)
+
+
+def training_conditions(n_molecules: int, config: EADConfig, step: int) -> np.ndarray:
+    """Which properties each molecule is trained with, (B, P) bool; the others are hidden.
+
+    With the probability ``p_uncond`` none. Otherwise the number of properties is uniform between 1
+    and P and they are drawn at random: any subset is seen, the single ones and all of them most
+    often. It depends on seed and step only.
+    """
+    rng = np.random.default_rng([config.seed, step, 2])
+    n_conditions = len(config.condition_names)
+    number = rng.integers(1, n_conditions, n_molecules, endpoint=True)
+    number[rng.random(n_molecules) < config.p_uncond] = 0
+    rank = rng.random((n_molecules, n_conditions)).argsort(1).argsort(1)
+    return rank < number[:, None]
 
 
 def training_noise(

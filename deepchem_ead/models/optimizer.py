@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -21,7 +20,7 @@ class EADOptimizer(Optimizer):
     optimizer : dc.models.optimizers.Optimizer
         The optimizer that does the step.
     rate_factor : callable
-        Factor of the learning rate, asked before every step (see `RateFactor`).
+        Factor of the learning rate, asked before every step (see `models.rate`).
     """
 
     def __init__(
@@ -54,25 +53,6 @@ class EADOptimizer(Optimizer):
 def default_optimizer(learning_rate, weight_decay: float) -> Optimizer:
     """AdamW as EDM uses it."""
     return AdamW(learning_rate=learning_rate, weight_decay=weight_decay, amsgrad=True)
-
-
-def rate_factor(decay: str, warmup_steps: int, step: int, progress: float) -> float:
-    """Linear warm-up, then constant or a cosine to zero.
-
-    Parameters
-    ----------
-    decay : str
-        "none" or "cosine".
-    warmup_steps : int
-    step : int
-        Steps since training began, from 0.
-    progress : float
-        Share of the training that is done, 0 to 1.
-    """
-    warmup = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    if decay == "none":
-        return warmup
-    return warmup * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
 
 
 def take_rate_schedule(options: dict, optimizer: Optimizer | None) -> Optimizer | None:

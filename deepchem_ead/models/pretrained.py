@@ -13,6 +13,7 @@ from torch import Tensor
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models.checkpoint import read_tensors, write_tensors
 from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.settings import Settings
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
@@ -20,15 +21,16 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 def save(
     directory: str | Path,
     tensors: dict[str, Tensor],
-    config: EADConfig,
+    config: Settings,
     global_step: int,
     card: str | None = None,
+    model_type: str = "EADModel",
 ) -> None:
     """Write weights, configuration and model card to a folder."""
     directory = Path(directory)
     write_tensors(directory / WEIGHTS, tensors, {"global_step": global_step})
     record = {
-        "model_type": "EADModel",
+        "model_type": model_type,
         "deepchem_ead_version": _package_version(),
         "global_step": global_step,
         "n_parameters": sum(t.numel() for name, t in tensors.items() if "/" in name),
@@ -40,21 +42,37 @@ def save(
     (directory / CARD).write_text(card or _default_card(record))
 
 
-def load(name: str | Path) -> tuple[dict[str, Tensor], EADConfig]:
+def load(
+    name: str | Path, model_type: str = "EADModel", config_type: type[Settings] = EADConfig
+) -> tuple[dict[str, Tensor], Settings]:
     """Read a folder written by `save`, found by path, package name or Hub name.
+
+    Parameters
+    ----------
+    name : str or Path
+    model_type : str
+        Class of model that is wanted.
+    config_type : type
+        Its class of settings.
 
     Raises
     ------
     CheckpointError
-        If there is no such model or its files are damaged.
+        If there is no such model, it is of another kind, or its files are damaged.
     """
     directory = find(name)
     try:
         record = json.loads((directory / CONFIG).read_text())
-        config = EADConfig.from_dict(record["config"])
+        found = record["model_type"]
+        config = config_type.from_dict(record["config"]) if found == model_type else None
         path, expected = directory / record["weights"], record["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{directory / CONFIG} cannot be read: {error}") from error
+    if config is None:
+        raise CheckpointError(
+            f"{name} holds an {found}, not an {model_type}; load it with "
+            f"deepchem_ead.{found}.from_pretrained"
+        )
     if not path.exists():
         raise CheckpointError(f"there is no file {str(path)!r}")
     if _sha256(path) != expected:
@@ -63,12 +81,16 @@ def load(name: str | Path) -> tuple[dict[str, Tensor], EADConfig]:
     return tensors, config
 
 
-def names() -> list[str]:
-    """Models whose weights come with the package."""
+def names(model_type: str | None = None) -> list[str]:
+    """Models whose weights come with the package; of one class only if ``model_type`` is given."""
     folder = resources.files("deepchem_ead") / "pretrained"
     if not folder.is_dir():
         return []
-    return sorted(f.name for f in folder.iterdir() if (f / CONFIG).is_file())
+    found = sorted(f.name for f in folder.iterdir() if (f / CONFIG).is_file())
+    if model_type is None:
+        return found
+    records = {name: json.loads((folder / name / CONFIG).read_text()) for name in found}
+    return [name for name in found if records[name]["model_type"] == model_type]
 
 
 def find(name: str | Path) -> Path:
@@ -119,8 +141,8 @@ def _package_version() -> str:
 def _default_card(record: dict) -> str:
     options = "\n".join(f"- {key}: {value}" for key, value in record["config"].items())
     return (
-        "# An EAD model\n\n"
+        f"# An {record['model_type']}\n\n"
         f"{record['n_parameters']:,} parameters, {record['global_step']:,} training steps.\n"
-        "Load it with `deepchem_ead.EADModel.from_pretrained(<this folder>)`.\n\n"
+        f"Load it with `deepchem_ead.{record['model_type']}.from_pretrained(<this folder>)`.\n\n"
         f"## Configuration\n\n{options}\n"
     )

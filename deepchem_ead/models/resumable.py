@@ -25,8 +25,9 @@ from deepchem_ead.models.checkpoint import (
     without_prefix,
     write_tensors,
 )
-from deepchem_ead.models.optimizer import EADOptimizer, default_optimizer, rate_factor
+from deepchem_ead.models.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.models.progress import TrainingProgress
+from deepchem_ead.models.rate import rate_factor
 from deepchem_ead.models.run import TrainingPosition, TrainingRun
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,15 @@
 """Sampling: schedules, steppers and repeat rules in one loop."""
 
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
-from deepchem_ead.sampling.loop import SampleResult, sample
+from deepchem_ead.sampling.cohort import Cohort
+from deepchem_ead.sampling.guidance import (
+    ClassifierFreeGuidance,
+    GradientGuidance,
+    GuidedProcess,
+    PropertyGuidance,
+    evaluations_of,
+)
+from deepchem_ead.sampling.loop import SampleResult, run_cohorts, sample
 from deepchem_ead.sampling.noise import MoleculeNoise, NoiseSource
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
 from deepchem_ead.sampling.registry import (
@@ -30,10 +38,15 @@ __all__ = [
     "SCHEDULES",
     "STEPPERS",
     "AdaptiveSchedule",
+    "ClassifierFreeGuidance",
+    "Cohort",
     "DPMSolverStepper",
     "EtaStepper",
+    "GradientGuidance",
+    "GuidedProcess",
     "MoleculeNoise",
     "NoiseSource",
+    "PropertyGuidance",
     "RandomCoinSchedule",
     "RepeatRule",
     "ReplaySchedule",
@@ -45,6 +58,7 @@ __all__ = [
     "Step",
     "Stepper",
     "SynchronousSchedule",
+    "evaluations_of",
     "hold",
     "langevin",
     "level_grid",
@@ -54,5 +68,6 @@ __all__ = [
     "resolve_repeat_rule",
     "resolve_schedule",
     "resolve_stepper",
+    "run_cohorts",
     "sample",
 ]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.sampling.cohort import Cohort
 from deepchem_ead.sampling.noise import NoiseSource
-from deepchem_ead.sampling.registry import (
-    resolve_repeat_rule,
-    resolve_schedule,
-    resolve_stepper,
-)
 from deepchem_ead.sampling.repeat import RepeatRule
-from deepchem_ead.sampling.state import SamplerState, Schedule, Step, level_grid
+from deepchem_ead.sampling.shared_batch import SharedBatch
+from deepchem_ead.sampling.state import Schedule
 from deepchem_ead.sampling.steppers import Stepper
+
+#: Share of a batch that has to be finished before others take its place.
+REFILL_AT = 0.25
 
 
 class SampleResult(NamedTuple):
@@ -31,11 +32,60 @@ class SampleResult(NamedTuple):
         How often the network was called.
     levels : Tensor, (n_evaluations, A), or None
         Levels at each call, on request; int32 unless some are no integers.
+    molecule_evaluations : Tensor, (B,) int64
+        Calls until each molecule was finished, at most ``n_evaluations``.
     """
 
     states: Tensor
     n_evaluations: int
     levels: Tensor | None
+    molecule_evaluations: Tensor
+
+
+@torch.no_grad()
+def run_cohorts(
+    process: DiffusionProcess,
+    denoiser: Denoiser,
+    enter: Callable[[Tensor], Cohort | None],
+    refill_at: float = REFILL_AT,
+) -> Iterator[Cohort]:
+    """Denoise cohorts side by side and yield each when it and all before it are finished.
+
+    Every iteration calls the network once, with the true level of every atom. Finished molecules
+    leave the batch, and new cohorts enter it, whenever the share ``refill_at`` of the batch's pairs
+    of atoms belongs to finished molecules: rarely enough that laying out a batch costs nothing.
+    A molecule's result does not depend on the others if the denoiser's does not.
+
+    Parameters
+    ----------
+    process : DiffusionProcess
+    denoiser : callable
+    enter : callable
+        ``enter(counts)`` returns the next cohort, or None: not now, or no more. ``counts`` (k,)
+        int64 are the nodes of each molecule still in the batch. It is asked first of all, and
+        whenever the batch is laid out anew; when it returns None to an empty batch, all is done.
+    refill_at : float
+        In (0, 1]. At 1 molecules leave when all are finished.
+
+    Yields
+    ------
+    Cohort
+        Finished, in the order in which they entered.
+    """
+    running: deque[Cohort] = deque()
+    batch = None
+    while True:
+        if batch is None or batch.finished_share >= refill_at:
+            left = [cohort.layout.counts[cohort.unfinished] for cohort in running]
+            cohort = enter(torch.cat(left) if left else torch.empty(0, dtype=torch.int64))
+            if cohort is not None:
+                running.append(cohort)
+            if not running:
+                return
+            batch = SharedBatch(running)
+        batch.advance(process, denoiser)
+        while running and running[0].finished:
+            yield running.popleft()
 
 
 @torch.no_grad()
@@ -53,8 +103,9 @@ def sample(
     record_levels: bool = False,
     progress: Any = None,
     initial_state: Tensor | None = None,
+    context: Tensor | None = None,
 ) -> SampleResult:
-    """Generate molecules.
+    """Generate molecules that start and end together.
 
     Every iteration calls the network once, with the true level of every atom, asks the schedule
     where each atom goes, makes the transitions, applies the repeat rule to stalled atoms and puts
@@ -88,6 +139,8 @@ def sample(
     initial_state : Tensor, (A, 3 + F), optional
         State ``w`` to start from at the schedule's first levels. Default: ``noise / alpha``, EDM's
         standard normal latent.
+    context : Tensor, (B, K), optional
+        What the denoiser is told about each molecule besides its atoms.
 
     Returns
     -------
@@ -106,96 +159,21 @@ def sample(
     """
     if noise is None:
         raise ValueError("noise is required: pass MoleculeNoise(seed, indices, layout.counts)")
-    rule = resolve_repeat_rule(repeat_rule)
-    kernel = resolve_stepper(stepper).begin(process.schedule)
-    grid = level_grid(process.schedule.timesteps, steps).to(layout.index.device)
-    run = resolve_schedule(schedule).begin(layout, grid, process.schedule, noise)
 
-    def draw() -> Tensor:
-        return process.draw_noise(noise.normal(3 + n_features), layout)
-
-    levels, last = run.start, None
-    # decoding noise comes first: how long a batch runs depends on all its molecules
-    w, decoding_noise = draw(), draw()
-    if initial_state is None:
-        w = _centred(w / _column(process.schedule.alpha_at(levels), w), layout)
-    else:
-        w = _checked(initial_state, w)
-    visited: list[Tensor] = []
-    n_evaluations = 0
-
-    while True:
-        x_hat = process.predict_clean(denoiser, w, levels, layout)
-        n_evaluations += 1
-        if record_levels:
-            visited.append(levels)
+    def report(step: dict[str, Any]) -> None:
         if callback is not None:
-            callback(
-                {
-                    "step": n_evaluations - 1,
-                    "n_steps": run.max_steps + 1,
-                    "levels": levels,
-                    "w": w,
-                    "x_hat": x_hat,
-                    "layout": layout,
-                }
-            )
+            callback(step)
         if progress is not None:
             progress.update(1)
-        proposal = run.next(SamplerState(levels, w, x_hat, last))
-        if proposal is None:
-            break
 
-        next_levels, repeat = proposal
-        tau_t, tau_s = process.schedule.tau_at(levels), process.schedule.tau_at(next_levels)
-        moved = kernel.step(w, x_hat, tau_t, tau_s, draw())
-        if repeat is not None:
-            repeated = rule(w, x_hat, moved, tau_t, tau_s, draw())
-            moved = torch.where(repeat.unsqueeze(1), repeated, moved)
-            next_levels = torch.where(repeat, levels, next_levels)
-
-        shift = _shift_to_centre(moved, w, levels, layout)
-        kernel.remember(x_hat, tau_t, next_levels < levels, shift)
-        last = Step(levels, w, x_hat, moved, shift)
-        w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
-        levels = next_levels
-
-    positions = x_hat + process.schedule.tau[0].to(w.dtype).to(w.device) * decoding_noise
-    states = torch.cat([layout.center(positions[:, :3]), w[:, 3:]], 1)
-    return SampleResult(states, n_evaluations, _stack_levels(visited) if record_levels else None)
-
-
-def _shift_to_centre(moved: Tensor, w: Tensor, levels: Tensor, layout: AtomLayout) -> Tensor:
-    """Each molecule's centre after a step, (A, 3).
-
-    It is zero where an atom was at level 0 before the step, which must not move. And where nothing
-    moved: a molecule that was held must stay the same to the last bit, otherwise velocities that
-    are zero would be compared by their rounding errors.
-    """
-    changed = (moved[:, :3] != w[:, :3]).any(1).to(levels.dtype)
-    floating = (layout.min(levels) > 0) & (layout.max(changed) > 0)
-    centre = torch.where(floating.unsqueeze(1), layout.mean(moved[:, :3]), 0.0)
-    return layout.expand(centre)
-
-
-def _centred(w: Tensor, layout: AtomLayout) -> Tensor:
-    return torch.cat([layout.center(w[:, :3]), w[:, 3:]], 1)
-
-
-def _checked(initial_state: Tensor, like: Tensor) -> Tensor:
-    if initial_state.shape != like.shape:
-        raise ValueError(
-            f"initial_state must have the shape {tuple(like.shape)}, "
-            f"not {tuple(initial_state.shape)}"
-        )
-    return initial_state.to(like)
-
-
-def _column(coefficient: Tensor, like: Tensor) -> Tensor:
-    return coefficient.to(like.dtype).unsqueeze(1)
-
-
-def _stack_levels(visited: list[Tensor]) -> Tensor:
-    levels = torch.stack(visited)
-    integers = levels.to(torch.int32)
-    return integers if bool((integers == levels).all()) else levels
+    cohort = Cohort(
+        process, layout, n_features, noise, schedule, stepper, repeat_rule, steps, context, report,
+        record_levels, initial_state,
+    )  # fmt: skip
+    waiting = iter([cohort])
+    for _ in run_cohorts(process, denoiser, lambda counts: next(waiting, None), refill_at=1.0):
+        pass
+    evaluations = cohort.n_evaluations
+    return SampleResult(
+        cohort.decode(), int(evaluations.max()), cohort.visited_levels(), evaluations
+    )

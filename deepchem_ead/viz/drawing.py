@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from rdkit import Chem, rdBase
 
+from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.elements import symbol_of
-from deepchem_ead.chem.files import atomic_path
 from deepchem_ead.chem.rdkit_io import rebuild, rebuild_unsanitized, smiles_of
 from deepchem_ead.chem.xyz import format_xyz
 from deepchem_ead.errors import MoleculeError
@@ -41,6 +42,7 @@ class _Cell(NamedTuple):
     title: str
     status: str
     valid: bool
+    colour: tuple[int, int, int] | None = None
 
 
 def draw_grid(
@@ -76,18 +78,53 @@ def draw_grid(
         raise ValueError("there are no molecules to draw: the batch is empty")
     if n < 1 or (columns is not None and columns < 1):
         raise ValueError(f"n={n}, columns={columns}: both must be at least 1")
-    from PIL import Image
-
     batch = batch[:n]
     if columns is None:
         columns = min(len(batch), max(1, round(math.sqrt(1.6 * len(batch)))))
-    columns = min(columns, len(batch))
-    rows = math.ceil(len(batch) / columns)
+    return _draw_cells([_describe(*batch.atoms(i)) for i in range(len(batch))], path, columns)
+
+
+def draw_structures(
+    mols: Sequence[Chem.Mol],
+    captions: Sequence[tuple[str, str]],
+    path: str | os.PathLike,
+    columns: int = 4,
+) -> Path:
+    """Write a PNG with 2D drawings of molecules whose bonds are known.
+
+    Parameters
+    ----------
+    mols : sequence of rdkit.Chem.Mol
+        Sanitised. Hydrogens are not drawn.
+    captions : sequence of (str, str)
+        Two lines of text below each.
+    path : path
+        PNG file, written atomically.
+    columns : int
+        Drawings in a row.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    cells = []
+    for mol, (title, text) in zip(mols, captions, strict=True):
+        with rdBase.BlockLogs():  # a lone hydrogen is kept, and RDKit says so
+            cells.append(_Cell(Chem.RemoveHs(mol), [], title, text, True, _GREY))
+    return _draw_cells(cells, path, columns)
+
+
+def _draw_cells(cells: list[_Cell], path: str | os.PathLike, columns: int) -> Path:
+    from PIL import Image
+
+    columns = min(columns, len(cells))
+    rows = math.ceil(len(cells) / columns)
     width, height = _CELL[0] + _MARGIN, _CELL[1] + _CAPTION + _MARGIN
     picture = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), "white")
-    for i in range(len(batch)):
+    for i, cell in enumerate(cells):
         corner = (_MARGIN + i % columns * width, _MARGIN + i // columns * height)
-        picture.paste(_draw_cell(_describe(*batch.atoms(i))), corner)
+        picture.paste(_draw_cell(cell), corner)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")
     return Path(path)
@@ -156,8 +193,9 @@ def _draw_cell(cell: _Cell) -> Image.Image:
     title_font, status_font = _font(18), _font(16)
     title = _shorten(cell.title, title_font, width - 2 * _MARGIN)
     pen.text((width / 2, height + 22), title, _INK, title_font, anchor="mm")
-    colour = _VALID if cell.valid else _INVALID
-    pen.text((width / 2, height + 50), cell.status, colour, status_font, anchor="mm")
+    colour = cell.colour or (_VALID if cell.valid else _INVALID)
+    status = _shorten(cell.status, status_font, width - 2 * _MARGIN)
+    pen.text((width / 2, height + 50), status, colour, status_font, anchor="mm")
     return image
 
 

@@ -22,14 +22,20 @@ switches it off.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
+from deepchem_ead.denoisers.native import network as whole_network
 from deepchem_ead.denoisers.native.autograd import edge_function
 from deepchem_ead.denoisers.native.build import Kernel, kernel_or_reason
 from deepchem_ead.diffusion.layout import AtomLayout
 
-__all__ = ["available", "coordinate_updates", "messages", "status"]
+if TYPE_CHECKING:
+    from deepchem_ead.denoisers.egnn import EGNN
+
+__all__ = ["available", "coordinate_updates", "evaluate", "messages", "status"]
 
 FEATURE_MULTIPLE = 32
 
@@ -167,3 +173,34 @@ def coordinate_updates(
         u, v, x, x0, layout, weights, coordinates=True, coords_range=coords_range,
         norm_constant=norm_constant, precision=precision, kernel=_kernel(u.shape[-1], precision),
     )  # fmt: skip
+
+
+def evaluate(
+    network: EGNN, x: Tensor, h: Tensor, layout: AtomLayout, precision: str = "fp32"
+) -> tuple[Tensor, Tensor]:
+    """Outputs of a whole EGNN, without gradients.
+
+    A molecule's result is bitwise the same whatever else is in the batch and however many threads
+    run. The weights are read (and brought into the kernel's format) in every call.
+
+    Parameters
+    ----------
+    network : EGNN
+        float32 parameters on the CPU.
+    x, h, layout
+        As in ``EGNN.forward``, which checks their shapes.
+    precision : {"fp32", "bf16"}
+
+    Returns
+    -------
+    dx, h_out : Tensor, (A, 3) and (A, out_features)
+
+    Raises
+    ------
+    ValueError
+        If a tensor or a parameter is not float32 on the CPU.
+    RuntimeError
+        If the kernel is not available.
+    """
+    kernel = _kernel(network.n_features, precision)
+    return whole_network.evaluate(network, x, h, layout, precision, kernel)

@@ -1,6 +1,6 @@
-"""Compiles the edge kernel on first use and loads it.
+"""Compiles the kernels on first use and loads them.
 
-The compiled library is kept in a cache directory under a name made of a hash of the sources, the
+Each compiled library is kept in a cache directory under a name made of a hash of the sources, the
 flags and the compiler, so that it is built once per machine and never used stale.
 """
 
@@ -41,18 +41,22 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Kernel:
-    """A loaded kernel library.
+    """The loaded kernels of the EGNN.
 
     Attributes
     ----------
     library : ctypes.CDLL
+        Edge networks, forward and backward.
+    network : ctypes.CDLL
+        The whole network without gradients.
     instructions : str
-        Instruction set it was compiled for: a key of `INSTRUCTION_SETS`.
+        Instruction set they were compiled for: a key of `INSTRUCTION_SETS`.
     precisions : tuple of str
-        Number formats it offers.
+        Number formats they offer.
     """
 
     library: ctypes.CDLL
+    network: ctypes.CDLL
     instructions: str
 
     @property
@@ -176,7 +180,7 @@ def best_instruction_set() -> str:
 
 
 def load_kernel(instructions: str | None = None) -> Kernel:
-    """Build (or find) and load the edge kernel.
+    """Build (or find) and load the kernels of the EGNN.
 
     Parameters
     ----------
@@ -192,11 +196,13 @@ def load_kernel(instructions: str | None = None) -> Kernel:
     # PyTorch has loaded its libgomp already; -fopenmp resolves to that one, so both share a pool
     # of threads instead of competing for the cores.
     flags = (*FLAGS, "-fopenmp", *INSTRUCTION_SETS[name])
-    library = _load(compile_library("edge_kernel.cpp", flags))
-    kernel = Kernel(library, name)
+    edges, network = (
+        _load(compile_library(f"{source}_kernel.cpp", flags)) for source in ("edge", "network")
+    )
+    kernel = Kernel(edges, network, name)
     for precision in kernel.precisions:
-        for direction in ("forward", "backward"):
-            function = getattr(library, f"{direction}_{precision}")
+        for library, verb in ((edges, "forward"), (edges, "backward"), (network, "evaluate")):
+            function = getattr(library, f"{verb}_{precision}")
             function.argtypes, function.restype = [ctypes.c_void_p], None
     return kernel
 
@@ -209,5 +215,5 @@ def kernel_or_reason() -> tuple[Kernel | None, str]:
     try:
         return load_kernel(), ""
     except BuildError as error:
-        logger.warning("native edge kernel unavailable, PyTorch runs instead: %s", error)
+        logger.warning("native kernel unavailable, PyTorch runs instead: %s", error)
         return None, str(error)

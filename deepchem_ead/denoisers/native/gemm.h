@@ -11,6 +11,7 @@
 
 namespace ead {
 
+// words(terms): LANES words of a row. words(rows, stride): one word of each of LANES columns.
 struct Fp32 {
   using Scalar = float;
   static constexpr int PER_WORD = 1;
@@ -25,7 +26,8 @@ struct Fp32 {
     vstore(p, a);
     vstore(p + LANES, b);
   }
-  static float round(float x) { return x; }
+  static Vec words(const float* terms) { return vload(terms); }
+  static Vec words(const float* rows, long) { return vload(rows); }
 };
 
 #if defined(__AVX512BF16__)
@@ -45,11 +47,13 @@ struct Bf16 {
   static void store2(uint16_t* p, Vec a, Vec b) {
     _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh(b, a));
   }
-  static uint16_t round(float x) {  // to nearest even; a NaN must not carry over into infinity
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    if (x != x) return uint16_t((bits >> 16) | 0x40);
-    return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  static Vec words(const float* terms) {
+    return (Vec)_mm512_cvtne2ps_pbh(vload(terms + LANES), vload(terms));
+  }
+  static Vec words(const float* rows, long stride) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(rows)));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(rows + stride)));
+    return (Vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
   }
 };
 #endif
@@ -83,20 +87,6 @@ inline int block_columns(int first, int features) {
   return std::min(COLUMNS, (features - first) / LANES);
 }
 
-// Lay out B (inner x features, element (k, f) at b[k * stride_k + f * stride_f]) for multiply_block:
-// column block after column block, in each the words of all steps one after the other.
-template <class P>
-void pack(const float* b, long stride_k, long stride_f, int inner, int features, uint32_t* out) {
-  auto* to = reinterpret_cast<typename P::Scalar*>(out);
-  for (int first = 0, n; first < features; first += n) {
-    n = block_columns(first, features) * LANES;
-    for (int k = 0; k < inner; k += P::PER_WORD)
-      for (int f = first; f < first + n; f++)
-        for (int q = 0; q < P::PER_WORD; q++)
-          *to++ = P::round(b[(k + q) * stride_k + f * stride_f]);
-  }
-}
-
 // Call body(std::integral_constant<int, C>, first column) for each column block.
 template <class Body>
 inline void for_column_blocks(int features, Body&& body) {
@@ -110,6 +100,84 @@ inline void for_column_blocks(int features, Body&& body) {
     }
     first += c * LANES;
   }
+}
+
+inline int pad_rows(int rows) { return (rows + ROWS - 1) / ROWS * ROWS; }
+
+// Words in one row of an operand, or in one column of a packed matrix, with `inner` terms to sum.
+template <class P>
+inline int words_of(int inner) { return (inner + P::PER_WORD - 1) / P::PER_WORD; }
+
+// Lay out B = W^T for multiply_block: column block after column block, in each the words of all steps
+// one after the other. W is (columns x inner), its rows `stride` apart; B has `features` columns, those
+// beyond W's are zero, and a last word is filled up with zeros.
+template <class P>
+void pack(const float* w, long stride, int inner, int columns, int features, uint32_t* out) {
+  constexpr int TERMS = LANES * P::PER_WORD;
+  const int words = words_of<P>(inner);
+  for (int first = 0, n; first < features; first += n) {
+    n = block_columns(first, features) * LANES;
+    for (int f = first; f < first + n; f += LANES)
+      for (int k = 0; k < inner; k += TERMS) {
+        Vec block[LANES];
+        for (int r = 0; r < LANES; r++) {
+          alignas(64) float terms[TERMS] = {};
+          const float* row = w + (f + r) * stride + k;
+          const int n_terms = f + r < columns ? std::min(TERMS, inner - k) : 0;
+          if (n_terms < TERMS) std::copy(row, row + n_terms, terms);
+          block[r] = P::words(n_terms < TERMS ? terms : row);
+        }
+        transpose(block);
+        uint32_t* to = out + size_t(k / P::PER_WORD) * n + f - first;
+        for (int s = 0; s < std::min(LANES, words - k / P::PER_WORD); s++)
+          vstore(reinterpret_cast<float*>(to + s * n), block[s]);
+      }
+    out += size_t(words) * n;
+  }
+}
+
+// The same for B = W, (inner x features), both multiples of 2 LANES.
+template <class P>
+void pack_transposed(const float* w, int inner, int features, uint32_t* out) {
+  for (int first = 0, n; first < features; first += n) {
+    n = block_columns(first, features) * LANES;
+    for (int k = 0; k < inner; k += P::PER_WORD)
+      for (int f = first; f < first + n; f += LANES, out += LANES)
+        vstore(reinterpret_cast<float*>(out), P::words(w + size_t(k) * features + f, features));
+  }
+}
+
+// A B (+ bias) block by block: finish(acc, first row, first column) receives each ROWS x C block of
+// vectors. Row r of A lies at a + r * stride, in the format's scalars and zero beyond `inner` in its
+// last word; rows are read up to a multiple of ROWS. B is packed.
+template <class P, class Finish>
+inline void multiply(int rows, int inner, int features, const typename P::Scalar* a, long stride,
+                     const uint32_t* b, const float* bias, Finish&& finish) {
+  const int words = words_of<P>(inner);
+  const auto* a_words = reinterpret_cast<const uint32_t*>(a);
+  const long row_words = stride / P::PER_WORD;
+  for_column_blocks(features, [&](auto columns, int first) {
+    constexpr int C = decltype(columns)::value;
+    for (int r0 = 0; r0 < rows; r0 += ROWS) {
+      Vec acc[ROWS][C];
+#pragma GCC unroll 8
+      for (int c = 0; c < C; c++) {
+        const Vec start = bias ? vload(bias + first + c * LANES) : vset(0.0f);
+#pragma GCC unroll 16
+        for (int r = 0; r < ROWS; r++) acc[r][c] = start;
+      }
+      multiply_block<P>(acc, a_words + r0 * row_words, row_words, 1, b, C * LANES, words);
+      finish(acc, r0, first);
+    }
+    b += size_t(words) * C * LANES;
+  });
+}
+
+// The usual end of `multiply`: store a block into a matrix of floats.
+template <int C>
+inline void store_block(const Vec (&acc)[ROWS][C], float* matrix, long stride, int r0, int first) {
+  for (int r = 0; r < ROWS; r++)
+    for (int c = 0; c < C; c++) vstore(matrix + (r0 + r) * stride + first + c * LANES, acc[r][c]);
 }
 
 }  // namespace ead

@@ -11,7 +11,7 @@
 
 namespace ead {
 
-constexpr float LOG2E = 1.44269504f;
+constexpr float LOG2E = 1.44269504f, LN2 = 0.693147181f;
 
 #if defined(__AVX512F__)
 
@@ -24,24 +24,34 @@ inline Vec vfma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
 inline Vec vmin(Vec a, Vec b) { return _mm512_min_ps(a, b); }
 inline Vec vmax(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Vec vabs(Vec a) { return _mm512_abs_ps(a); }
+inline Vec vsqrt(Vec a) { return _mm512_sqrt_ps(a); }
 inline float vsum(Vec a) { return _mm512_reduce_add_ps(a); }
 inline Vec vless(Vec a, Vec b, Vec yes, Vec no) {  // a < b ? yes : no
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+
+// `no`, but lanes whose number has (above: lacks) this bit take `yes` of the lane without (with) it.
+inline Vec merge(Vec no, Vec yes, int bit, bool above) {
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i bits = _mm512_set1_epi32(bit);
+  const __mmask16 clear = _mm512_testn_epi32_mask(lane, bits);
+  return _mm512_mask_permutexvar_ps(no, above ? clear : ~clear, _mm512_xor_si512(lane, bits), yes);
 }
 
 // 2^t = 2^floor(t) * p(t - floor(t)); vscalefps floors its second operand by itself and saturates,
 // so no clamp and no integer arithmetic. The polynomials are relative minimax fits on [0, 1).
 template <bool EXACT>
 inline Vec exp2_fast(Vec t) {
-  const Vec r = _mm512_reduce_ps(t, 0x09);  // t - floor(t)
   Vec p;
   if constexpr (EXACT) {  // relative error 7.5e-8
+    const Vec r = _mm512_reduce_ps(t, 0x09);  // t - floor(t), and 0 at infinity
     p = vfma(vset(0.00187757666f), r, vset(0.00898934039f));
     p = vfma(p, r, vset(0.0558263175f));
     p = vfma(p, r, vset(0.240153617f));
     p = vfma(p, r, vset(0.693153073f));
     p = vfma(p, r, vset(0.999999925f));
   } else {  // relative error 7.5e-5: a twenty-fifth of a bf16 rounding
+    const Vec r = t - _mm512_roundscale_ps(t, 0x09);  // the same but for infinity, and faster
     p = vfma(vset(0.0780245213f), r, vset(0.226067174f));
     p = vfma(p, r, vset(0.695833525f));
     p = vfma(p, r, vset(0.999925221f));
@@ -66,6 +76,7 @@ inline Vec vfma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
 inline Vec vmin(Vec a, Vec b) { return _mm256_min_ps(a, b); }
 inline Vec vmax(Vec a, Vec b) { return _mm256_max_ps(a, b); }
 inline Vec vabs(Vec a) { return _mm256_andnot_ps(vset(-0.0f), a); }
+inline Vec vsqrt(Vec a) { return _mm256_sqrt_ps(a); }
 inline float vsum(Vec a) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
@@ -73,6 +84,14 @@ inline float vsum(Vec a) {
 }
 inline Vec vless(Vec a, Vec b, Vec yes, Vec no) {
   return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+
+inline Vec merge(Vec no, Vec yes, int bit, bool above) {
+  const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), bits = _mm256_set1_epi32(bit);
+  const __m256i clear = _mm256_cmpeq_epi32(_mm256_and_si256(lane, bits), _mm256_setzero_si256());
+  const Vec moved = _mm256_permutevar8x32_ps(yes, _mm256_xor_si256(lane, bits));
+  const Vec mask = _mm256_castsi256_ps(clear);
+  return above ? _mm256_blendv_ps(no, moved, mask) : _mm256_blendv_ps(moved, no, mask);
 }
 
 template <bool EXACT>
@@ -95,6 +114,19 @@ inline Vec reciprocal(Vec d) { return vset(1.0f) / d; }
 
 #endif
 
+// Row r, lane c becomes row c, lane r: quarters change places, then quarters of the quarters, ...
+inline void transpose(Vec (&x)[LANES]) {
+#pragma GCC unroll 4
+  for (int bit = LANES / 2; bit > 0; bit /= 2)
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++) {
+      if (r & bit) continue;
+      const Vec upper = x[r], lower = x[r + bit];
+      x[r] = merge(upper, lower, bit, false);
+      x[r + bit] = merge(lower, upper, bit, true);
+    }
+}
+
 template <bool EXACT>
 inline Vec sigmoid(Vec x) {
   return reciprocal<EXACT>(vset(1.0f) + exp2_fast<EXACT>(x * vset(-LOG2E)));
@@ -102,6 +134,12 @@ inline Vec sigmoid(Vec x) {
 
 template <bool EXACT>
 inline Vec silu(Vec x) { return x * sigmoid<EXACT>(x); }
+
+// -log2(e) silu(x) for t = -log2(e) x: one product less.
+template <bool EXACT>
+inline Vec scaled_silu(Vec t) {
+  return t * reciprocal<EXACT>(vset(1.0f) + exp2_fast<EXACT>(t));
+}
 
 // y = silu(x) and its derivative
 template <bool EXACT>

@@ -1,0 +1,109 @@
+"""Generate molecules where DeepChem and RDKit are missing, for scoring elsewhere.
+
+    python -m benchmarks.sample_resident --model DIR/model --out FILE.npz [--n 10000]
+        [--batch-size 2500] [--schedule adaptive] [--steps 1000] [--seed 0]
+
+FILE holds X (M, width, 4), x, y, z in Angstrom and the atomic number, as `Molecule3DFeaturizer`
+makes it; molecules without atoms are rows of zeros.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from benchmarks import torch_only
+
+torch_only.prepare()
+
+from deepchem_ead.diffusion import AtomLayout  # noqa: E402
+from deepchem_ead.models import pretrained  # noqa: E402
+from deepchem_ead.models.checkpoint import without_prefix  # noqa: E402
+from deepchem_ead.models.encoding import AtomEncoding  # noqa: E402
+from deepchem_ead.models.network import EADNetwork  # noqa: E402
+from deepchem_ead.sampling import MoleculeNoise, resolve_schedule, sample  # noqa: E402
+
+
+class Generator:
+    """An unconditional model that generates on a device."""
+
+    def __init__(self, folder: str, device: torch.device, precision: str | None = None) -> None:
+        tensors, config = pretrained.load(folder)
+        self.config = config if precision is None else replace(config, precision=precision)
+        self.encoding = AtomEncoding(self.config)
+        network = EADNetwork(self.config, self.encoding.n_features)
+        network.average.module.load_state_dict(without_prefix("denoiser", tensors))
+        self.sizes = tensors["size_counts"].numpy()
+        self.network, self.device = network.to(device).eval(), device
+        self.process = replace(network.process, schedule=network.process.schedule.to(device))
+
+    def generate(self, first: int, n: int, seed: int, schedule: str, steps: int) -> list[tuple]:
+        """Atomic numbers and positions of molecules ``first`` to ``first + n - 1``."""
+        config = self.config
+        if config.variable_size:
+            sizes = np.full(n, config.max_atoms)
+        else:
+            random = np.random.default_rng([seed, first])
+            sizes = np.sort(random.choice(len(self.sizes), n, p=self.sizes / self.sizes.sum()))
+        layout = AtomLayout.from_counts(sizes, device=self.device)
+        rule = resolve_schedule(schedule)
+        if hasattr(rule, "interval"):
+            rule = replace(rule, interval=config.interval)
+        result = sample(
+            self.process,
+            self.network.sampling_denoiser,
+            layout,
+            self.encoding.n_features,
+            rule,
+            repeat_rule=config.repeat_rule,
+            noise=MoleculeNoise(seed, range(first, first + n), sizes, device=self.device),
+            steps=steps,
+            context=self.network.context(torch.zeros(n, dtype=torch.bool, device=self.device)),
+        )
+        decoded = self.encoding.decode(
+            result.states.cpu(), layout.to("cpu"), not config.variable_size
+        )
+        return list(zip(*decoded, strict=True))
+
+
+def padded(molecules: list[tuple]) -> np.ndarray:
+    """Molecules as X (M, width, 4)."""
+    X = np.zeros((len(molecules), max(len(z) for z, _ in molecules), 4), np.float32)
+    for row, (numbers, positions) in zip(X, molecules, strict=True):
+        row[: len(numbers), :3], row[: len(numbers), 3] = positions, numbers
+    return X
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="folder with model.safetensors")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--n", type=int, default=10_000)
+    parser.add_argument("--batch-size", type=int, default=2_500)
+    parser.add_argument("--schedule", default="adaptive")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--precision", choices=["fp32", "bf16"])
+    parser.add_argument("--tf32", action="store_true")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    if arguments.tf32:
+        torch.set_float32_matmul_precision("high")
+    generator = Generator(arguments.model, torch.device(arguments.device), arguments.precision)
+    molecules: list[tuple] = []
+    for first in range(0, arguments.n, arguments.batch_size):
+        began = time.perf_counter()
+        n = min(arguments.batch_size, arguments.n - first)
+        molecules += generator.generate(
+            first, n, arguments.seed, arguments.schedule, arguments.steps
+        )
+        np.savez_compressed(arguments.out, X=padded(molecules))  # what there is survives a stop
+        print(f"{len(molecules):,} molecules, {time.perf_counter() - began:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What the commands share: choices, the reading of NAME=VALUE, and clean stops."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+
+import typer
+import yaml
+
+from deepchem_ead.models.resumable import ResumableModel
+from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
+
+
+class Protocol(StrEnum):
+    edm = "edm"
+    strict = "strict"
+
+
+class Vocabulary(StrEnum):
+    qm9 = "qm9"
+    geom = "geom"
+
+
+class Precision(StrEnum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+ScheduleName = StrEnum("ScheduleName", [name for name in SCHEDULES if name != "replay"])
+RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
+StepperName = StrEnum("StepperName", list(STEPPERS))
+
+#: Remedies that the library's messages name, and what they are called here.
+OPTIONS = {
+    "on_error='skip'": "--skip-bad",
+    'vocabulary="geom"': "--vocabulary geom",
+    "n_atoms=": "--n-atoms ",
+    "protocol='edm'": "--protocol edm",
+    "raise max_sa": "raise --max-sa",
+    "raise the tolerance": "raise --tolerance",
+    "gap='5.4 eV'": "--condition gap=5.4eV",
+}
+
+
+def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionInfo:
+    """An option whose choices stand in its help text; as a metavar they would not fit."""
+    return typer.Option(*flags, metavar="NAME", help=f"{text}: {', '.join(names)}.")
+
+
+def one_line(message: object) -> str:
+    """A message of the library as the command line says it."""
+    if isinstance(message, OSError) and message.strerror and message.filename:
+        message = f"{message.filename}: {message.strerror}"
+    text = " ".join(str(message).split())
+    for argument, option in OPTIONS.items():
+        text = text.replace(argument, option)
+    return text
+
+
+def parse_option(text: str) -> tuple[str, object]:
+    """Name and YAML value of ``--set NAME=VALUE``."""
+    name, value = split_assignment("--set", text)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {text}: {value!r} is not a value") from error
+
+
+def parse_assignments(flag: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """Values by name from a repeated option ``FLAG NAME=VALUE``.
+
+    Raises
+    ------
+    ValueError
+        If there is no "=", or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, value = split_assignment(flag, text)
+        if name in found:
+            raise ValueError(f"{flag} {text}: {name} is given twice")
+        found[name] = value
+    return found
+
+
+def split_assignment(flag: str, text: str) -> tuple[str, str]:
+    """The two sides of NAME=VALUE."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise ValueError(f"{flag} {text}: must be of the form NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+@contextmanager
+def stop_on_interrupt(model: ResumableModel) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) end training after the step; a second one ends at once."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number, frame) -> None:
+        model.stop_training()
+        signal.signal(number, previous[number])
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in signals:
+            signal.signal(number, previous[number])

@@ -1,0 +1,215 @@
+"""The compiled kernel of the attention denoiser, and the arguments of its functions."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.denoisers.native import build
+
+if TYPE_CHECKING:
+    from deepchem_ead.denoisers.attention import AttentionDenoiser
+
+logger = logging.getLogger(__name__)
+
+#: What the kernel is written for: pair_parameters.h and attention_problem.h.
+MAX_HEADS, MAX_WIDTH, WIDTH_MULTIPLE, FEATURE_MULTIPLE, MOVE_COLUMNS = 16, 128, 8, 32, 32
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_PAIR = {
+    "radial": "pair.radial", "radial_input": "pair.radial_input", "logits": "pair.logits",
+    "gates": "pair.gates", "left": "vectors_left", "right": "vectors_right",
+}  # fmt: skip
+_BLOCK = {
+    "norm_w": "norm.modulation.weight", "norm_b": "norm.modulation.bias",
+    "project_w": "project.weight", "project_b": "project.bias", **_PAIR,
+    "out_w": "out.weight", "out_b": "out.bias",
+    "norm_mlp_w": "norm_mlp.modulation.weight", "norm_mlp_b": "norm_mlp.modulation.bias",
+    "mlp_w1": "mlp.0.weight", "mlp_b1": "mlp.0.bias",
+    "mlp_w2": "mlp.2.weight", "mlp_b2": "mlp.2.bias",
+    "move_w": "move.weight", "move_b": "move.bias",
+}  # fmt: skip
+
+
+def _pointers(*names: str) -> list[tuple[str, type]]:
+    return [(name, ctypes.c_void_p) for name in names]
+
+
+def _integers(*names: str) -> list[tuple[str, type]]:
+    return [(name, ctypes.c_int64) for name in names]
+
+
+class PairPointers(ctypes.Structure):
+    """As in pair_parameters.h."""
+
+    NAMES = _PAIR
+    _fields_ = _pointers(*_PAIR)
+
+    @classmethod
+    def of(cls, named: dict[str, Tensor], prefix: str) -> PairPointers:
+        """Weights of the block whose parameters' names begin with `prefix`."""
+        return cls(**{key: named[prefix + name].data_ptr() for key, name in _PAIR.items()})
+
+
+class BlockPointers(ctypes.Structure):
+    """``AttentionBlockPointers`` of attention_problem.h."""
+
+    _fields_ = _pointers(*_BLOCK)
+
+    @classmethod
+    def of(cls, named: dict[str, Tensor], prefix: str) -> BlockPointers:
+        """Weights of the block whose parameters' names begin with `prefix`."""
+        return cls(**{key: named[prefix + name].data_ptr() for key, name in _BLOCK.items()})
+
+
+class Activations(ctypes.Structure):
+    """``AttentionActivations`` of attention_problem.h."""
+
+    _fields_ = _pointers(
+        "condition", "modulations", "h", "h_mlp", "projected", "received", "x", "vectors",
+        "softmax", "hidden", "move_weights",
+    )  # fmt: skip
+
+
+class AttentionProblem(ctypes.Structure):
+    """As in attention_problem.h."""
+
+    _fields_ = [
+        *_integers("n_molecules", "n_atoms", "n_layers", "n_features", "n_heads"),
+        *_integers("in_features", "out_features", "n_threads", "sigma_column"),
+        *_pointers("counts", "x", "h", "embedding_w", "embedding_b"),
+        *_pointers("condition_w1", "condition_b1", "condition_w2", "condition_b2"),
+        *_pointers("norm_out_w", "norm_out_b", "embedding_out_w", "embedding_out_b", "blocks"),
+        ("saved", Activations),
+        *_pointers("dx", "h_out"),
+    ]
+
+
+class PairBackwardProblem(ctypes.Structure):
+    """As in attention_problem.h."""
+
+    _fields_ = [
+        *_integers("n_molecules", "n_features", "n_heads", "n_threads"),
+        *_pointers("counts"),
+        ("weights", PairPointers),
+        *_pointers("projected", "x", "x0", "vectors", "softmax", "dreceived", "move_weights"),
+        *_pointers("dmove", "dprojected", "dx", "dx0", *(f"d{name}" for name in _PAIR)),
+    ]
+
+
+@dataclass(frozen=True)
+class AttentionKernel:
+    """The functions of a loaded library for one number format."""
+
+    library: ctypes.CDLL
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the operands of matrix products and of most activations."""
+        return _DTYPES[self.precision]
+
+    def call(self, function: str, problem: ctypes.Structure) -> None:
+        """Run a function of one structure."""
+        getattr(self.library, f"{function}_{self.precision}")(ctypes.byref(problem))
+
+    def rows(self, function: str, n_rows: int, width: int, *arguments, precision=None) -> None:
+        """Run a function over the rows of matrices; tensors become pointers."""
+        getattr(self.library, f"{function}_{precision or self.precision}")(
+            *(ctypes.c_int64(v) for v in (n_rows, width, torch.get_num_threads())),
+            *(
+                ctypes.c_void_p(a.data_ptr() if isinstance(a, Tensor) else None)
+                if a is None or isinstance(a, Tensor)
+                else ctypes.c_int64(a)
+                for a in arguments
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of columns in the kernel's arrays (``PairShape`` of pair_parameters.h)."""
+
+    atoms: int
+    layers: int
+    features: int
+    heads: int
+    pair: int
+    products: int
+    condition: int
+    padded_heads: int
+
+    @classmethod
+    def of(cls, network: AttentionDenoiser, n_atoms: int, kernel: AttentionKernel) -> Sizes:
+        """Sizes of a network for a batch of `n_atoms`."""
+        block = network.blocks[0]
+        return cls(
+            n_atoms, len(network.blocks), network.n_features, network.n_heads,
+            block.pair.logits.shape[1], len(block.vectors_left),
+            network.norm_out.modulation.in_features,
+            kernel.library.attention_padded_heads(network.n_heads),
+        )  # fmt: skip
+
+    @property
+    def projected(self) -> int:
+        """q, k, v, own, other."""
+        return 3 * self.features + 2 * self.pair
+
+    @property
+    def received_used(self) -> int:
+        """Values, pairs, norms and products."""
+        return self.features + self.heads * self.pair + self.heads + 1 + self.products
+
+    @property
+    def received(self) -> int:
+        """The same, filled up with zeros."""
+        return -(-self.received_used // 32) * 32
+
+
+def load_attention(precision: str, instructions: str | None = None) -> AttentionKernel:
+    """Build (or find) and load the kernel, by default for the best instruction set there is.
+
+    Raises
+    ------
+    BuildError
+        If that is impossible on this machine.
+    """
+    name = instructions or build.best_instruction_set()
+    if precision == "bf16" and name != "avx512-bf16":
+        raise build.BuildError(f"bf16 needs AVX512-BF16, the processor has {name}")
+    flags = (*build.FLAGS, "-fopenmp", *build.INSTRUCTION_SETS[name])
+    return AttentionKernel(
+        build._load(build.compile_library("attention_kernel.cpp", flags)), precision
+    )
+
+
+@lru_cache(maxsize=2)
+def attention_or_reason(precision: str) -> tuple[AttentionKernel | None, str]:
+    """The kernel of this process, or None and why there is none (logged once)."""
+    if os.environ.get("DEEPCHEM_EAD_NATIVE", "1") == "0":
+        return None, "disabled by DEEPCHEM_EAD_NATIVE=0"
+    try:
+        return load_attention(precision), ""
+    except build.BuildError as error:
+        logger.warning("native attention kernel unavailable, PyTorch runs instead: %s", error)
+        return None, str(error)
+
+
+def why_not(n_features: int, n_heads: int, precision: str) -> str:
+    """Why the kernel cannot work with these sizes on this machine; empty if it can."""
+    width = n_features // n_heads
+    if n_features % FEATURE_MULTIPLE or width % WIDTH_MULTIPLE:
+        return (
+            f"{n_features} features in {n_heads} heads of {width}; takes multiples of "
+            f"{FEATURE_MULTIPLE} in heads of multiples of {WIDTH_MULTIPLE}"
+        )
+    if n_heads > MAX_HEADS or width > MAX_WIDTH:
+        return f"{n_heads} heads of {width}; takes at most {MAX_HEADS} of at most {MAX_WIDTH}"
+    return attention_or_reason(precision)[1]

@@ -1,0 +1,138 @@
+"""The attention denoiser by the native kernel: one differentiable function of the whole network."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from deepchem_ead.denoisers.native.attention_backward import backward
+from deepchem_ead.denoisers.native.attention_kernel import (
+    MOVE_COLUMNS,
+    Activations,
+    AttentionKernel,
+    AttentionProblem,
+    BlockPointers,
+    Sizes,
+)
+from deepchem_ead.diffusion.layout import AtomLayout
+
+if TYPE_CHECKING:
+    from deepchem_ead.denoisers.attention import AttentionDenoiser
+
+
+def evaluate(
+    network: AttentionDenoiser,
+    x: Tensor,
+    h: Tensor,
+    layout: AtomLayout,
+    kernel: AttentionKernel,
+) -> tuple[Tensor, Tensor]:
+    """Outputs of an attention denoiser, as its ``forward`` describes them.
+
+    A molecule's result is bitwise the same whatever else is in the batch, however many threads run,
+    with and without gradients. Differentiable once, with respect to x, h and all parameters; the
+    gradients are reproducible. The weights are read afresh in every call.
+
+    Raises
+    ------
+    ValueError
+        If a tensor or a parameter is not float32 on the CPU.
+    """
+    parameters = [p for _, p in network.named_parameters()]
+    for tensor in (x, h, *parameters):
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(
+                f"an input or a parameter is {tensor.dtype} on {tensor.device}; the native kernel "
+                f"takes float32 on the CPU (use the PyTorch backend for anything else)"
+            )
+    # Inside forward() the gradient mode is always off, so this has to be asked here.
+    saving = torch.is_grad_enabled() and any(t.requires_grad for t in (x, h, *parameters))
+    arguments = (network, layout.counts.contiguous(), kernel, saving)
+    return _Network.apply(*arguments, x.contiguous(), h.contiguous(), *parameters)
+
+
+class _Network(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, network, counts, kernel, saving, x, h, *parameters):
+        sizes = Sizes.of(network, len(x), kernel)
+        kept = _keep(sizes, kernel) if saving else {}
+        dx, h_out = torch.empty_like(x), h.new_empty(len(x), network.out_features)
+        # Copies of tensors that are not contiguous live in this dictionary during the call.
+        named = {
+            name: p.detach().contiguous()
+            for (name, _), p in zip(network.named_parameters(), parameters, strict=True)
+        }
+        blocks = (BlockPointers * sizes.layers)(
+            *(BlockPointers.of(named, f"blocks.{k}.") for k in range(sizes.layers))
+        )
+        pointers = {
+            "counts": counts, "x": x, "h": h, "dx": dx, "h_out": h_out,
+            "embedding_w": named["embedding.weight"], "embedding_b": named["embedding.bias"],
+            "condition_w1": named["condition.0.weight"], "condition_b1": named["condition.0.bias"],
+            "condition_w2": named["condition.2.weight"], "condition_b2": named["condition.2.bias"],
+            "norm_out_w": named["norm_out.modulation.weight"],
+            "norm_out_b": named["norm_out.modulation.bias"],
+            "embedding_out_w": named["embedding_out.weight"],
+            "embedding_out_b": named["embedding_out.bias"],
+        }  # fmt: skip
+        sigma_column = network.sigma_column
+        problem = AttentionProblem(
+            n_molecules=len(counts),
+            n_atoms=sizes.atoms,
+            n_layers=sizes.layers,
+            n_features=sizes.features,
+            n_heads=sizes.heads,
+            in_features=network.in_features,
+            out_features=network.out_features,
+            n_threads=torch.get_num_threads(),
+            sigma_column=-1 if sigma_column is None else sigma_column,
+            blocks=ctypes.addressof(blocks),
+            saved=Activations(**{name: t.data_ptr() for name, t in kept.items()}),
+            **{name: t.data_ptr() for name, t in pointers.items()},
+        )
+        kernel.call("attention_forward", problem)
+        if saving:
+            ctx.network, ctx.kernel, ctx.sizes, ctx.names = network, kernel, sizes, list(kept)
+            ctx.save_for_backward(counts, x, h, *kept.values(), *parameters)
+        return dx, h_out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, ddx, dh_out):
+        counts, x, h, *rest = ctx.saved_tensors
+        kept = dict(zip(ctx.names, rest, strict=False))
+        names = [name for name, _ in ctx.network.named_parameters()]
+        parameters = dict(zip(names, rest[len(kept) :], strict=True))
+        dx, dh, gradients = backward(
+            ctx.network, ctx.kernel, ctx.sizes, counts, h, kept, parameters,
+            ddx.contiguous(), dh_out.contiguous(),
+            wants_x=ctx.needs_input_grad[4], wants_h=ctx.needs_input_grad[5],
+             wants_parameters=any(ctx.needs_input_grad[6:]),
+        )  # fmt: skip
+        return None, None, None, None, dx, dh, *(gradients.get(name) for name in names)
+
+
+def _keep(sizes: Sizes, kernel: AttentionKernel) -> dict[str, Tensor]:
+    """Memory for ``AttentionActivations`` of attention_problem.h."""
+    a, n, f = sizes.atoms, sizes.layers, sizes.features
+
+    def rounded(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=kernel.dtype)
+
+    return {
+        "condition": rounded(a, sizes.condition),
+        "modulations": rounded(a, (2 * n + 1) * 2 * f),
+        "h": torch.empty(n + 1, a, f),
+        "h_mlp": torch.empty(n, a, f),
+        "projected": rounded(n, a, sizes.projected),
+        "received": rounded(n, a, sizes.received),
+        "x": torch.empty(n, a, 3),
+        "vectors": torch.empty(n, a, 3, sizes.padded_heads),
+        "softmax": torch.empty(n, a, 2, sizes.padded_heads),
+        "hidden": rounded(n, a, 3 * f),
+        "move_weights": torch.empty(n, a, MOVE_COLUMNS),
+    }

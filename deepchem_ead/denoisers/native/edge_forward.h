@@ -1,0 +1,195 @@
+// The edge network of the EGNN, forward, tile by tile.
+//
+//   a_ij = u_i + v_j + d2_ij c_d + d2_0,ij c_0       m_ij = silu(W2 silu(a_ij) + b2)
+//   messages:            out_i = sum_j sigmoid(w_out.m_ij + b_out) m_ij
+//   coordinate updates:  out_i = sum_j range tanh(w_out.m_ij) (x_i - x_j) / (sqrt(d2 + 1e-8) + norm)
+//
+// A tile's activations never leave the cache.
+#pragma once
+#include <cmath>
+
+#include "edges.h"
+
+namespace ead {
+
+// Weights and node values of one edge network. Arrays of atoms are indexed by the plan's atoms.
+struct EdgeNetwork {
+  int features;
+  const float *u, *v;                   // (A, F)
+  const float *c_d, *c_0, *b2, *w_out;  // (F,)
+  float b_out;
+  const uint32_t* w2;  // packed
+
+  template <bool EXACT>
+  static Vec activation(Vec x) { return silu<EXACT>(x); }
+  static Vec gate(Vec logit) { return sigmoid<true>(logit); }
+};
+
+// The same with u, v, c_d, c_0 and b2 multiplied by -log2(e) and w_out divided by it, so that
+// activations, which are multiplied by it too, take one product less.
+struct ScaledEdgeNetwork : EdgeNetwork {
+  template <bool EXACT>
+  static Vec activation(Vec t) { return scaled_silu<EXACT>(t); }
+  static Vec gate(Vec logit) { return vset(-LN2) * sigmoid<true>(logit); }
+};
+
+// What the backward pass wants to find again; null where there is none.
+template <class P>
+struct Saved {
+  typename P::Scalar* z = nullptr;  // (E, F) W2 silu(a) + b2
+  float* logits = nullptr;          // (E,) w_out.m + b_out
+};
+
+// Rows [first, last) of matrix (rows x features) = 0.
+template <class T>
+void clear_rows(T* matrix, int features, int first, int last) {
+  if (last > first)
+    std::memset(matrix + size_t(first) * features, 0, sizeof(T) * features * (last - first));
+}
+
+// hidden (rows x F) = silu(a_ij). Features outside, edges inside: what belongs to atom i and to the
+// weights stays in registers.
+template <class P, class Network>
+void hidden_layer(const Network& net, const Tile& tile, typename P::Scalar* hidden) {
+  const int features = net.features;
+  for (int f = 0; f < features; f += 2 * LANES) {
+    const Vec c_d[2] = {vload(net.c_d + f), vload(net.c_d + f + LANES)};
+    const Vec c_0[2] = {vload(net.c_0 + f), vload(net.c_0 + f + LANES)};
+    for (int s = 0; s < tile.n_segments; s++) {
+      const Segment seg = tile.segments[s];
+      const float* u = net.u + int64_t(seg.atom) * features + f;
+      const Vec u_i[2] = {vload(u), vload(u + LANES)};
+      for (int r = seg.first; r < seg.last; r++) {
+        const float* v = net.v + int64_t(tile.j[r]) * features + f;
+        const Vec d2 = vset(tile.now.d2[r]), d2_0 = vset(tile.input.d2[r]);
+        const Vec a = vfma(d2_0, c_0[0], vfma(d2, c_d[0], u_i[0] + vload(v)));
+        const Vec b = vfma(d2_0, c_0[1], vfma(d2, c_d[1], u_i[1] + vload(v + LANES)));
+        P::store2(hidden + size_t(r) * features + f,
+                  Network::template activation<P::EXACT>(a),
+                  Network::template activation<P::EXACT>(b));
+      }
+    }
+  }
+  clear_rows(hidden, features, tile.rows, pad_rows(tile.rows));
+}
+
+// z = W2 hidden + b2, m = silu(z), logits = w_out.m + b_out. z and m are stored where not null.
+template <class P, bool STORE_Z, bool STORE_M, class Network>
+void output_layer(const Network& net, int rows, const typename P::Scalar* hidden,
+                  typename P::Scalar* z, float* m, float* logits) {
+  const int features = net.features;
+  alignas(64) float dots[TILE][LANES];
+  multiply<P>(rows, features, features, hidden, features, net.w2, net.b2,
+              [&](auto& acc, int r0, int first) {
+    constexpr int C = sizeof(acc[0]) / sizeof(Vec);
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; r++) {
+      const size_t at = size_t(r0 + r) * features + first;
+      Vec dot = first ? vload(dots[r0 + r]) : vset(0.0f);
+#pragma GCC unroll 8
+      for (int c = 0; c < C; c++) {
+        const Vec y = Network::template activation<P::EXACT>(acc[r][c]);
+        if (STORE_M) vstore(m + at + c * LANES, y);
+        dot = vfma(y, vload(net.w_out + first + c * LANES), dot);
+      }
+      if (STORE_Z && r0 + r < rows)
+#pragma GCC unroll 4
+        for (int c = 0; c < C; c += 2) P::store2(z + at + c * LANES, acc[r][c], acc[r][c + 1]);
+      vstore(dots[r0 + r], dot);
+    }
+  });
+  for (int r = 0; r < rows; r++) logits[r] = vsum(vload(dots[r])) + net.b_out;
+}
+
+// results[r] = function(values[r]) for a tile of scalars
+template <class Function>
+void map_tile(const float* values, float* results, Function function) {
+  for (int r = 0; r < TILE; r += LANES) vstore(results + r, function(vload(values + r)));
+}
+
+inline void add_messages(int features, const Tile& tile, const float* m, const float* gate,
+                         float* sums, long stride) {
+  for (int s = 0; s < tile.n_segments; s++) {
+    const Segment seg = tile.segments[s];
+    float* out = sums + seg.atom * stride;
+    for (int f = 0; f < features; f += 2 * LANES) {
+      Vec a = vload(out + f), b = vload(out + f + LANES);
+      for (int r = seg.first; r < seg.last; r++) {
+        const float* row = m + size_t(r) * features + f;
+        a = vfma(vset(gate[r]), vload(row), a);
+        b = vfma(vset(gate[r]), vload(row + LANES), b);
+      }
+      vstore(out + f, a);
+      vstore(out + f + LANES, b);
+    }
+  }
+}
+
+inline void add_updates(const Tile& tile, const float* tanh_logits, float coords_range,
+                        float norm_constant, float* sums) {
+  alignas(64) float weight[TILE];
+  for (int r = 0; r < TILE; r += LANES) {
+    const Vec norm = vsqrt(vload(tile.now.d2 + r) + vset(1e-8f)) + vset(norm_constant);
+    vstore(weight + r, vset(coords_range) * vload(tanh_logits + r) / norm);
+  }
+  for (int s = 0; s < tile.n_segments; s++) {
+    const Segment seg = tile.segments[s];
+    float* out = sums + 3 * int64_t(seg.atom);
+    for (int k = 0; k < 3; k++)
+      for (int r = seg.first; r < seg.last; r++) out[k] += weight[r] * tile.now.diff[k][r];
+  }
+}
+
+// Work space of one thread for one tile.
+template <class P>
+struct TileMemory {
+  typename P::Scalar* hidden;
+  float* m;
+
+  static TileMemory of_thread(int features) {
+    static thread_local Workspace memory;
+    const size_t cells = size_t(TILE) * features;
+    memory.reserve(cells * (sizeof(typename P::Scalar) + sizeof(float)) + 4096);
+    return {memory.take<typename P::Scalar>(cells), memory.take<float>(cells)};
+  }
+};
+
+// sums of atoms [begin, end) = their messages; rows (A, F) are `stride` apart.
+template <class P, bool SAVE, class Network>
+void sum_messages(const Network& net, const Plan& plan, const Coordinates& x,
+                  const Coordinates& x0, int32_t begin, int32_t end, float* sums, long stride,
+                  Saved<P> saved = {}) {
+  const auto memory = TileMemory<P>::of_thread(net.features);
+  alignas(64) float logits[TILE] = {}, gate[TILE];
+  for (int32_t i = begin; i < end; i++) clear_rows(sums + i * stride, net.features, 0, 1);
+  Tile tile(plan, begin, end);
+  while (tile.next(plan, x, x0)) {
+    hidden_layer<P>(net, tile, memory.hidden);
+    auto* z = SAVE ? saved.z + tile.first_edge * net.features : nullptr;
+    output_layer<P, SAVE, true>(net, tile.rows, memory.hidden, z, memory.m, logits);
+    map_tile(logits, gate, Network::gate);
+    add_messages(net.features, tile, memory.m, gate, sums, stride);
+    if (SAVE) std::memcpy(saved.logits + tile.first_edge, logits, sizeof(float) * tile.rows);
+  }
+}
+
+// sums (A, 3) of atoms [begin, end) = their coordinate updates.
+template <class P, bool SAVE, class Network>
+void sum_updates(const Network& net, const Plan& plan, const Coordinates& x,
+                 const Coordinates& x0, float coords_range, float norm_constant, int32_t begin,
+                 int32_t end, float* sums, Saved<P> saved = {}) {
+  const auto memory = TileMemory<P>::of_thread(net.features);
+  alignas(64) float logits[TILE] = {}, weight[TILE];
+  clear_rows(sums, 3, begin, end);
+  Tile tile(plan, begin, end);
+  while (tile.next(plan, x, x0)) {
+    hidden_layer<P>(net, tile, memory.hidden);
+    auto* z = SAVE ? saved.z + tile.first_edge * net.features : nullptr;
+    output_layer<P, SAVE, false>(net, tile.rows, memory.hidden, z, nullptr, logits);
+    map_tile(logits, weight, tanh_exact);
+    add_updates(tile, weight, coords_range, norm_constant, sums);
+    if (SAVE) std::memcpy(saved.logits + tile.first_edge, logits, sizeof(float) * tile.rows);
+  }
+}
+
+}  // namespace ead

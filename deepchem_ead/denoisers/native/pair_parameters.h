@@ -1,0 +1,83 @@
+// Sizes and weights of the attention denoiser's pair operation.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "lanes.h"
+#include "radial.h"
+
+namespace ead {
+
+constexpr int PAIR = 32;      // N_PAIR_FEATURES
+constexpr int PRODUCTS = 16;  // N_PRODUCTS
+constexpr int MAX_HEADS = 16, MAX_WIDTH = 128;
+
+// Registers hold one number for each head and one for the atom's own position, at most this many.
+constexpr int MAX_REGISTERS = (MAX_HEADS + 1 + LANES - 1) / LANES;
+
+struct PairShape {
+  int features, heads;
+  int width() const { return features / heads; }
+  int vectors() const { return heads + 1; }
+  int registers() const { return (vectors() + LANES - 1) / LANES; }
+  // Columns of an atom's projection: q, k, v as (width, heads), own, other.
+  int projected() const { return 3 * features + 2 * PAIR; }
+  // Columns of what it receives: values (width, heads), pairs (heads, PAIR), norms, products, zeros.
+  int norms() const { return features + heads * PAIR; }
+  int received() const { return round_up(norms() + vectors() + PRODUCTS, 32); }
+};
+
+// What Python passes in, as PyTorch stores it.
+struct PairPointers {
+  const float *radial, *radial_input;  // C, D (PAIR, RADIAL)
+  const float *logits, *gates;         // L, G (H, PAIR)
+  const float *left, *right;           // (PRODUCTS, H + 1)
+};
+
+// NH: registers of heads; HEADS: heads and own position, padded to whole registers.
+template <int NH>
+struct PairParameters {
+  static constexpr int HEADS = NH * LANES;
+  alignas(64) float radial[2][RADIAL * PAIR];       // [now, input][Gaussian][pair feature]
+  alignas(64) float reads[PAIR * 3 * HEADS];        // [pair feature][logit, gate, free][head]
+  alignas(64) float rows[2][HEADS * PAIR];          // L, G
+  alignas(64) float products[2][PRODUCTS * HEADS];  // left, right [product][vector]
+  alignas(64) float columns[2][HEADS * PRODUCTS];   // left, right [vector][product]
+
+  PairParameters(const PairPointers& p, int heads) {
+    std::memset(this, 0, sizeof(*this));
+    for (int f = 0; f < PAIR; f++) {
+      for (int k = 0; k < RADIAL; k++) {
+        radial[0][k * PAIR + f] = p.radial[f * RADIAL + k];
+        radial[1][k * PAIR + f] = p.radial_input[f * RADIAL + k];
+      }
+      for (int h = 0; h < heads; h++) {
+        reads[(f * 3 + 0) * HEADS + h] = rows[0][h * PAIR + f] = p.logits[h * PAIR + f];
+        reads[(f * 3 + 1) * HEADS + h] = rows[1][h * PAIR + f] = p.gates[h * PAIR + f];
+      }
+    }
+    for (int c = 0; c < PRODUCTS; c++)
+      for (int v = 0; v <= heads; v++)
+        for (int side = 0; side < 2; side++)
+          products[side][c * HEADS + v] = columns[side][v * PRODUCTS + c] =
+              (side ? p.right : p.left)[c * (heads + 1) + v];
+  }
+};
+
+// Gradients of the same weights, summed over some molecules.
+template <int NH>
+struct PairGradients {
+  static constexpr int HEADS = NH * LANES;
+  alignas(64) float radial[2][RADIAL * PAIR];
+  alignas(64) float rows[2][HEADS * PAIR];
+  alignas(64) float products[2][PRODUCTS * HEADS];
+
+  void clear() { std::memset(this, 0, sizeof(*this)); }
+  void add(const PairGradients& other) {
+    auto* to = reinterpret_cast<float*>(this);
+    const auto* from = reinterpret_cast<const float*>(&other);
+    for (size_t k = 0; k < sizeof(*this) / sizeof(float); k++) to[k] += from[k];
+  }
+};
+
+}  // namespace ead

@@ -1,0 +1,92 @@
+"""Everything that defines a property model, in one validated record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.models.settings import Settings
+
+
+@dataclass(frozen=True)
+class PropertyConfig(Settings):
+    """Configuration of an `EGNNPropertyModel`: tasks, data, network and training.
+
+    Attributes
+    ----------
+    tasks : str
+        Names of the predicted properties, comma separated.
+    elements : str
+        Elements the model knows, comma separated.
+    max_atoms : int
+        Largest molecule.
+    n_layers, n_features : int
+        Message passes and width of the EGNN (EDM's classifier: 7 and 128).
+    composition_baseline : bool
+        Predict what is left after a linear regression of the labels on the numbers of atoms of
+        each element, fitted on the training set and kept with the weights.
+    precision : str
+        "fp32", "bf16" or "auto": arithmetic of the large matrix products in the network.
+    learning_rate : float
+    learning_rate_decay : str
+        "none", or "cosine": from ``learning_rate`` to zero over one call of ``fit``.
+    warmup_steps : int
+        Steps of linear warm-up at the start of ``fit``.
+    weight_decay : float
+        Of AdamW.
+    gradient_clipping : bool
+        Clip the gradient's norm at 1.5 times the mean plus 2 standard deviations of the last 50
+        steps.
+    batch_size : int
+    ema_decay : float
+        Decay of the exponential moving average of the weights, which is what predicts; 0 predicts
+        with the last weights.
+    seed : int
+        Seed of initial weights and shuffling.
+    """
+
+    STRUCTURE: ClassVar[tuple[str, ...]] = (
+        "tasks", "elements", "max_atoms", "n_layers", "n_features", "composition_baseline",
+        "gradient_clipping",
+    )  # fmt: skip
+    PRESETS: ClassVar[str] = "property_presets"
+
+    tasks: str = ""
+    elements: str = "H,C,N,O,F"
+    max_atoms: int = 29
+    n_layers: int = 7
+    n_features: int = 128
+    composition_baseline: bool = True
+    precision: str = "auto"
+    learning_rate: float = 1e-3
+    learning_rate_decay: str = "cosine"
+    warmup_steps: int = 200
+    weight_decay: float = 1e-12
+    gradient_clipping: bool = True
+    batch_size: int = 64
+    ema_decay: float = 0.999
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tasks, str) and isinstance(self.tasks, Iterable):
+            object.__setattr__(self, "tasks", ",".join(map(str, self.tasks)))
+        self.check(
+            positive=("max_atoms", "n_layers", "n_features", "learning_rate", "batch_size"),
+            not_negative=("warmup_steps", "weight_decay", "seed"),
+            shares=("ema_decay",),
+            choices={
+                "precision": ("fp32", "bf16", "auto"),
+                "learning_rate_decay": ("none", "cosine"),
+            },
+        )
+        parse_elements(self.elements)
+        names = self.task_names
+        if not all(names) or len(set(names)) < len(names):
+            raise ValueError(f"tasks={names}: name at least one property, each once")
+
+    @property
+    def task_names(self) -> list[str]:
+        """The tasks as a list."""
+        return [name.strip() for name in self.tasks.split(",")]

@@ -1,0 +1,381 @@
+"""EGNNPropertyModel: molecular properties from 3D structures as a DeepChem model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from deepchem.data import Dataset, NumpyDataset
+from deepchem.models.optimizers import AdamW
+from deepchem.trans import undo_transforms
+from torch import Tensor
+
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.models import pretrained
+from deepchem_ead.models.batches import ShuffledBatches
+from deepchem_ead.models.checkpoint import check_shapes, prefixed, without_prefix
+from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.optimizer import take_rate_schedule
+from deepchem_ead.models.property_config import PropertyConfig
+from deepchem_ead.models.property_labels import (
+    LabelStatistics,
+    check_training_labels,
+    select_labels,
+    task_columns,
+)
+from deepchem_ead.models.property_network import PropertyNetwork, property_loss
+from deepchem_ead.models.resumable import ResumableModel
+
+
+class EGNNPropertyModel(ResumableModel):
+    """Properties of molecules from elements and coordinates, with their uncertainty.
+
+    EDM's property classifier: an EGNN whose coordinates stay fixed, a sum over atoms and a small
+    network on it, trained by L1 on normalised labels. It shares the denoiser's fast edge kernel and
+    reads the same X as `EADModel`. Labels that are NaN or have the weight 0 are left out, each task
+    for itself. Statistics of the labels are fitted in the first call of ``fit`` and stay with the
+    weights.
+
+    Parameters
+    ----------
+    tasks : sequence of str, optional
+        Names of the properties. A dataset that names its tasks must have these among them; one that
+        does not must have one column for each, in this order.
+    preset : str or Path, optional
+        "edm-classifier", "oracle-small", or a YAML file with fields of `PropertyConfig`.
+    model_dir : str, optional
+        Folder of checkpoints; a temporary one by default.
+    device : torch.device or str, optional
+        A GPU if there is one by default.
+    optimizer : dc.models.optimizers.Optimizer, optional
+        AdamW with the configured learning rate by default.
+    log_frequency, tensorboard, wandb_logger : optional
+        As in `TorchModel`.
+    **overrides
+        Any field of `PropertyConfig`, for example ``n_layers=4, batch_size=32``.
+
+    Examples
+    --------
+    >>> import deepchem as dc, deepchem_ead
+    >>> mols = deepchem_ead.MoleculeBatch.from_arrays(
+    ...     [[8, 1, 1], [1, 1]], [[[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]],
+    ...                           [[0, 0, 0], [0.74, 0, 0]]], properties={"mu": [1.85, 0.0]})
+    >>> model = dc.models.EGNNPropertyModel(tasks=["mu"], n_layers=1, n_features=32)
+    >>> _ = model.fit(mols.to_dataset(tasks=["mu"]), nb_epoch=1)
+    >>> model.predict_molecules(mols).shape
+    (2, 1)
+
+    References
+    ----------
+    EDM, Hoogeboom et al., arXiv:2203.17003, sec. 5.2; EGNN, Satorras et al., arXiv:2102.09844.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str] | str | None = None,
+        preset: str | Path | None = None,
+        *,
+        model_dir: str | None = None,
+        device: torch.device | str | None = None,
+        optimizer=None,
+        log_frequency: int = 100,
+        tensorboard: bool = False,
+        wandb_logger=None,
+        **overrides,
+    ) -> None:
+        optimizer = take_rate_schedule(overrides, optimizer)
+        if tasks is not None:
+            overrides["tasks"] = tasks
+        config = PropertyConfig.load(preset, **overrides)
+        self.tasks = config.task_names
+        # Plain one-hot types: powers of the charge beside them, as in EDM's classifier, span the
+        # same functions of the first linear map.
+        self.encoding = AtomEncoding(
+            EADConfig(
+                elements=config.elements, max_atoms=config.max_atoms, variable_size=False,
+                include_charge=False, type_scale=1.0,
+            )
+        )  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = PropertyNetwork(config, self.encoding.n_features)
+        super().__init__(
+            config,
+            network,
+            property_loss,
+            # Without amsgrad, which EDM's denoiser uses: it learns faster here.
+            optimizer or AdamW(config.learning_rate, weight_decay=config.weight_decay),
+            output_types=["prediction", "variance", "loss"],
+            model_dir=model_dir,
+            device=device,
+            log_frequency=log_frequency,
+            tensorboard=tensorboard,
+            wandb_logger=wandb_logger,
+        )
+        self._columns: list[int] = []
+
+    @staticmethod
+    def preset_names() -> list[str]:
+        """The presets that come with the package."""
+        return PropertyConfig.preset_names()
+
+    # ------------------------------------------------------------------ training
+
+    def _before_training(self, dataset: Dataset) -> None:
+        self._columns = task_columns(dataset, self.tasks)
+        labels, weights, compositions, ids = [], [], [], []
+        for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
+            self.encoding.count_atoms(X, names)  # refuses molecules the model cannot read
+            y, w = select_labels(y, w, self._columns)
+            labels.append(y)
+            weights.append(w)
+            compositions.append((X[:, :, 3, None] == self.encoding.elements).sum(1))
+            ids.extend(names)
+        y, w = np.concatenate(labels), np.concatenate(weights)
+        check_training_labels(y, w, self.tasks, ids)
+        if self.model.n_labels.any():
+            return
+        statistics = LabelStatistics.fit(
+            y, w, np.concatenate(compositions), self.config.composition_baseline
+        )
+        for field in fields(statistics):
+            buffer = getattr(self.model, field.name)
+            buffer.copy_(torch.from_numpy(getattr(statistics, field.name)))
+
+    def default_generator(
+        self,
+        dataset: Dataset,
+        epochs: int = 1,
+        mode: str = "fit",
+        deterministic: bool = True,
+        pad_batches: bool = False,
+    ) -> Iterable[tuple[list, list, list]]:
+        """Batches ``([X], [y], [w])``, never padded; to train, shuffled by seed and epoch."""
+        if mode == "fit":
+            self._columns = task_columns(dataset, self.tasks)
+            batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
+            for epoch in range(epochs):
+                for batch in batches.epoch(epoch):
+                    self._batch_ids = batch.ids
+                    yield [batch.X], [batch.y], [batch.w]
+            return
+        for X, y, w, ids in dataset.iterbatches(self.batch_size, deterministic=True):
+            self._batch_ids = ids
+            yield [X], [y], [w]
+
+    def _prepare_batch(self, batch):
+        """Encode molecules and normalise their labels (see `PropertyNetwork.forward`)."""
+        inputs, labels, weights = batch
+        encoded = self.encoding.encode(inputs[0], self._ids_of(inputs[0]))
+        order = encoded.order
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(rank))
+        prepared = {
+            "positions": encoded.clean[:, :3].contiguous(),
+            "types": encoded.clean[:, 3:].contiguous(),
+            "layout": encoded.layout,
+            "rank": torch.from_numpy(rank),
+        }
+        prepared = {k: v.to(self.device) for k, v in prepared.items()}
+        if labels is None:
+            return prepared, [], []
+        y, w = select_labels(labels[0], weights[0], self._columns)
+        sorted_y = torch.from_numpy(y[order]).to(self.device)
+        target = self.model.normalise_labels(sorted_y, prepared["types"], prepared["layout"])
+        target = target[prepared["rank"]].float()
+        return prepared, [target], [torch.from_numpy(w).to(self.device)]
+
+    # ------------------------------------------------------------------ prediction
+
+    def predict_molecules(self, molecules: MoleculeBatch) -> np.ndarray:
+        """Predictions (N, T) for generated or read molecules, in the unit of the training labels.
+
+        Molecules the model cannot read (no atoms, coordinates that are not finite, unknown
+        elements, too many atoms) get NaN.
+        """
+        return self._predict_batch(molecules)[0]
+
+    def predict_molecules_uncertainty(
+        self, molecules: MoleculeBatch
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions and standard deviations, (N, T) each; see `predict_molecules`."""
+        return self._predict_batch(molecules)
+
+    def _predict_batch(self, molecules: MoleculeBatch) -> tuple[np.ndarray, np.ndarray]:
+        out = np.full((2, len(molecules), len(self.tasks)), np.nan)
+        readable = self._readable(molecules)
+        if len(readable):
+            X = molecules[readable].to_padded()
+            out[:, readable] = self.predict_uncertainty(NumpyDataset(X))
+        return out[0], out[1]
+
+    def _readable(self, molecules: MoleculeBatch) -> np.ndarray:
+        """Indices of the molecules that the network can read."""
+        counts = molecules.counts
+        good = np.isin(molecules.atomic_numbers, self.encoding.elements)
+        good &= np.isfinite(molecules.coordinates).all(1)
+        molecule = np.repeat(np.arange(len(counts)), counts)
+        n_good = np.bincount(molecule, weights=good, minlength=len(counts))
+        return np.flatnonzero((counts > 0) & (counts <= self.config.max_atoms) & (n_good == counts))
+
+    def predict_uncertainty(
+        self, dataset: Dataset, masks: int = 1, transformers: Sequence = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions and their standard deviations.
+
+        The standard deviation is that of the Laplace distribution the model learned for the errors
+        it makes on such molecules, times the factor of `calibrate`. It knows nothing about
+        molecules unlike any in the training set; `PropertyEnsemble` adds the disagreement of
+        several models, which does.
+
+        Parameters
+        ----------
+        dataset : dc.data.Dataset
+        masks : int
+            Accepted for DeepChem's signature: there is no dropout, one pass is exact.
+        transformers : list of dc.trans.Transformer
+            As in ``predict``.
+
+        Returns
+        -------
+        mean, std : ndarray, (N, T) float64
+            In the unit of the training labels, or the native one if transformers are given.
+        """
+        generator = self.default_generator(dataset, mode="uncertainty")
+        ((mean, variance),) = self._predict(generator, [], True, None)
+        std = np.sqrt(variance)
+        if not len(transformers):
+            return mean, std
+        native = undo_transforms(mean, list(transformers))
+        return native, np.abs(undo_transforms(mean + std, list(transformers)) - native)
+
+    def calibrate(self, dataset: Dataset) -> np.ndarray:
+        """Scale the predicted standard deviations to the errors made on held-out molecules.
+
+        Parameters
+        ----------
+        dataset : dc.data.Dataset
+            Labelled molecules that were not trained on.
+
+        Returns
+        -------
+        ndarray, (T,)
+            The factors by which the standard deviations were multiplied: mean absolute error over
+            mean predicted absolute error. 1 for a task without a label.
+        """
+        self._ensure_built()
+        columns = task_columns(dataset, self.tasks)
+        y, w = select_labels(dataset.y, dataset.w, columns)
+        mean, std = self.predict_uncertainty(dataset)
+        # The mean absolute error of a Laplace distribution is its standard deviation over sqrt 2.
+        error = (np.abs(y - mean) * w).sum(0)
+        expected = (std / np.sqrt(2) * w).sum(0)
+        factor = np.divide(error, expected, out=np.ones_like(error), where=expected > 0)
+        self.model.calibration.mul_(torch.from_numpy(factor).to(self.model.calibration))
+        return factor
+
+    @property
+    def elements(self) -> str:
+        """The elements the model knows, comma separated."""
+        return self.config.elements
+
+    @property
+    def mad(self) -> np.ndarray:
+        """Mean absolute deviations (T,) of the training labels."""
+        return self.model.mad.cpu().numpy()
+
+    def property_of(
+        self,
+        positions: Tensor,
+        type_probabilities: Tensor,
+        layout: AtomLayout,
+        normalised: bool = False,
+    ) -> Tensor:
+        """Properties (B, T) as a differentiable function of positions and soft atom types.
+
+        See `PropertyNetwork.property_of`; the columns of ``type_probabilities`` are
+        ``config.elements`` in order.
+        """
+        self._ensure_built()
+        return self.model.property_of(positions, type_probabilities, layout, normalised)
+
+    def evaluate(
+        self, dataset: Dataset, metrics, transformers: Sequence = (), *args, **options
+    ) -> dict:
+        """Score predictions against labels by DeepChem metrics, as `dc.models.Model.evaluate` does.
+
+        Labels of tasks that are not the model's are left aside; missing labels (NaN) get the weight
+        0, and weights then count.
+        """
+        columns = task_columns(dataset, self.tasks)
+        y, w = select_labels(dataset.y, dataset.w, columns)
+        missing = bool(np.isnan(np.asarray(dataset.y, np.float64)).any())
+        if missing:
+            options["use_sample_weights"] = True
+        if missing or len(columns) < len(dataset.get_task_names()):
+            if len(transformers) and len(columns) < len(dataset.get_task_names()):
+                raise ValueError(
+                    f"the transformers belong to all tasks of the dataset, the model has only "
+                    f"{', '.join(self.tasks)}; load the dataset with these tasks"
+                )
+            dataset = NumpyDataset(dataset.X, y, w, dataset.ids)
+        return super().evaluate(dataset, metrics, list(transformers), *args, **options)
+
+    # ------------------------------------------------------------------ trained weights
+
+    def save_pretrained(self, directory: str | Path, card: str | None = None) -> None:
+        """Write what prediction needs: averaged weights, label statistics, configuration, checksum.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Receives ``model.safetensors``, ``config.json`` and ``README.md``.
+        card : str, optional
+            Text of the model card; a short one is written by default.
+        """
+        self._ensure_built()
+        tensors = prefixed("egnn", self.model.average.module.state_dict())
+        tensors |= prefixed("labels", self._label_buffers())
+        pretrained.save(
+            directory, tensors, self.config, self._global_step, card, model_type=type(self).__name__
+        )
+
+    def _label_buffers(self) -> dict[str, Tensor]:
+        names = [field.name for field in fields(LabelStatistics)] + ["calibration"]
+        return {name: getattr(self.model, name) for name in names}
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options) -> EGNNPropertyModel:
+        """A model with trained weights.
+
+        Parameters
+        ----------
+        name : str or Path
+            A folder written by ``save_pretrained``, the name of weights that come with the package
+            (`deepchem_ead.models.pretrained.names`), or a Hugging Face Hub repository (needs
+            ``huggingface-hub``).
+        **options
+            Arguments that do not change the meaning of the weights, for example ``model_dir``,
+            ``device`` or ``batch_size``.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such model, it is of another kind, or its files are damaged.
+        """
+        tensors, config = pretrained.load(name, cls.__name__, PropertyConfig)
+        model = cls(**{**config.to_dict(), **options})
+        model._check_config(config.to_dict(), name)
+        weights, labels = without_prefix("egnn", tensors), without_prefix("labels", tensors)
+        check_shapes(weights, model.model.egnn.state_dict(), str(name))
+        check_shapes(labels, model._label_buffers(), str(name))
+        model.model.egnn.load_state_dict(weights)
+        model.model.average.module.load_state_dict(weights)
+        for key, buffer in model._label_buffers().items():
+            buffer.copy_(labels[key])
+        return model

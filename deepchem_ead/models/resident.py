@@ -1,0 +1,433 @@
+"""Training with everything on the device: data, noise, optimiser, averages and the loss."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion import sample_levels
+from deepchem_ead.errors import CheckpointError
+from deepchem_ead.models import pretrained
+from deepchem_ead.models.checkpoint import (
+    check_shapes,
+    flatten_optimizer,
+    prefixed,
+    read_tensors,
+    unflatten_optimizer,
+    without_prefix,
+    write_tensors,
+)
+from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.network import EADNetwork
+from deepchem_ead.models.rate import rate_factor
+from deepchem_ead.models.resident_data import ResidentMolecules
+
+logger = logging.getLogger(__name__)
+
+#: Ordinary steps before a CUDA graph is captured: libraries and kernels set themselves up.
+WARM_UP_STEPS = 3
+
+
+class ResidentTrainer:
+    """Trains the network of an `EADModel` without the host in the loop, for a GPU.
+
+    It is the training of `EADModel.fit` (same network, initial weights, loss, clipping, AdamW,
+    averages, rate and checkpoint files) with other means: the molecules stay on the device, batches
+    all have one shape (see `ResidentMolecules`), noise comes from the device's generator, and the
+    host reads nothing but one mean loss a block of steps. On a GPU the step is captured once as a
+    CUDA graph and replayed. It needs PyTorch, NumPy, PyYAML and safetensors, neither DeepChem nor
+    RDKit.
+
+    Shuffling and noise depend on seed and step only, so on the CPU a run continued from a
+    checkpoint gives bit for bit the weights of one that was not interrupted (a run limited by time
+    aside, whose learning rate follows the clock). On a GPU sums over a molecule's atoms are made in
+    no fixed order, and it agrees to rounding.
+
+    Parameters
+    ----------
+    X : ndarray, (M, width, 4)
+        Molecules as `Molecule3DFeaturizer` makes them.
+    config : EADConfig
+        Without conditions.
+    model_dir : str or Path, optional
+        Folder of checkpoints; none are written without it.
+    device : torch.device or str, optional
+        A GPU if there is one by default.
+    graph : bool
+        Capture a CUDA graph. Where that fails, training goes on without and a warning says why.
+    block_steps : int
+        Steps between two looks at the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deepchem_ead.models import EADConfig
+    >>> from deepchem_ead.models.resident import ResidentTrainer
+    >>> water = [[[0, 0, 0.12, 8], [0, 0.76, -0.48, 1], [0, -0.76, -0.48, 1]]]
+    >>> config = EADConfig(n_layers=1, n_features=32, batch_size=4, variable_size=False)
+    >>> trainer = ResidentTrainer(np.array(water * 8), config, device="cpu")
+    >>> trainer.fit(epochs=2) > 0
+    True
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        config: EADConfig,
+        model_dir: str | Path | None = None,
+        device: torch.device | str | None = None,
+        graph: bool = True,
+        block_steps: int = 50,
+    ) -> None:
+        if config.condition_names:
+            raise ValueError(
+                f"conditions={config.conditions!r}: this trainer has no labels; train conditional "
+                "models with EADModel.fit"
+            )
+        if block_steps < 1:
+            raise ValueError(f"block_steps must be at least 1, not {block_steps}")
+        self.config = config
+        self.model_dir = None if model_dir is None else Path(model_dir)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.block_steps = block_steps
+        encoding = AtomEncoding(config)
+        self.molecules = ResidentMolecules(X, encoding, config, self.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            network = EADNetwork(config, encoding.n_features)
+        sizes = np.bincount(self.molecules.counts, minlength=config.max_atoms + 1)
+        network.size_counts.copy_(torch.from_numpy(sizes))
+        self.network = network.to(self.device).train()
+        # A table on the host would be copied to the device in every step.
+        process = network.process
+        network.process = replace(process, schedule=process.schedule.to(self.device))
+        on_gpu = self.device.type == "cuda"
+        self._rate = torch.tensor(config.learning_rate, device=self.device)
+        self._optimizer = torch.optim.AdamW(
+            [p for p in self.network.parameters() if p.requires_grad],
+            lr=self._rate,
+            weight_decay=config.weight_decay,
+            amsgrad=True,
+            fused=True,
+            capturable=on_gpu,
+        )
+        self._generator = (
+            torch.cuda.default_generators[self.device.index or 0] if on_gpu else torch.Generator()
+        )
+        #: Steps made, and seconds they took.
+        self.global_step, self.elapsed = 0, 0.0
+        plan = self.molecules.plan(0)
+        self._plan_epoch, self._plan = 0, plan
+        self._row = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._rank = torch.arange(len(plan.weight), device=self.device)
+        self._loss: Tensor | None = None
+        self._loss_sum = torch.zeros((), device=self.device)
+        self._capturing = graph and on_gpu
+        self._forget_graph()
+
+    # ------------------------------------------------------------------ running
+
+    def fit(
+        self,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        pause_after: float | None = None,
+        checkpoint_minutes: float = 2.0,
+        report: Callable[[dict], None] | None = None,
+    ) -> float:
+        """Train until the run is over.
+
+        Parameters
+        ----------
+        epochs : int, optional
+            Epochs of the whole run, from its first step.
+        minutes : float, optional
+            Time of the whole run, counted over a restored run's earlier parts. The run ends, and
+            the rate's decay with it, with the first of the two.
+        pause_after : float, optional
+            Minutes after which this call returns although the run is not over; ``restore`` and
+            ``fit`` with the same arguments continue it.
+        checkpoint_minutes : float
+            Time between two checkpoints; one is always written at the end.
+        report : callable, optional
+            Called after each block with a dict of step, epoch, seconds and loss, its mean.
+
+        Returns
+        -------
+        float
+            Mean loss of the last block.
+
+        Raises
+        ------
+        ValueError
+            If neither epochs nor minutes are given.
+        FloatingPointError
+            If the loss is not a finite number. No checkpoint is written.
+        """
+        if epochs is None and minutes is None:
+            raise ValueError("give epochs, minutes or both")
+        steps_per_epoch = self.molecules.steps_per_epoch
+        total_steps = None if epochs is None else epochs * steps_per_epoch
+        began, before, saved = time.perf_counter(), self.elapsed, self.elapsed
+        loss = float("nan")
+        while not self._over(total_steps, minutes):
+            if pause_after is not None and self.elapsed - before >= 60 * pause_after:
+                break
+            epoch, row = divmod(self.global_step, steps_per_epoch)
+            length = min(self.block_steps - row % self.block_steps, steps_per_epoch - row)
+            self._begin_block(epoch, row)
+            for _ in range(length):
+                self._rate.fill_(self.config.learning_rate * self._factor(total_steps, minutes))
+                self._advance()
+                self.global_step += 1
+            loss = float(self._loss_sum) / length  # the only wait for the device
+            self.elapsed = before + time.perf_counter() - began
+            if not np.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} in the {length} steps before {self.global_step}; lower "
+                    "the learning rate and continue from the last checkpoint"
+                )
+            if report is not None:
+                report(
+                    {
+                        "step": self.global_step,
+                        "epoch": self.global_step / steps_per_epoch,
+                        "seconds": self.elapsed,
+                        "loss": loss,
+                    }
+                )
+            if self.elapsed - saved >= 60 * checkpoint_minutes:
+                self.save_checkpoint()
+                saved = self.elapsed
+        self.save_checkpoint(finished=self._over(total_steps, minutes))
+        return loss
+
+    def _over(self, total_steps: int | None, minutes: float | None) -> bool:
+        late = minutes is not None and self.elapsed >= 60 * minutes
+        return late or (total_steps is not None and self.global_step >= total_steps)
+
+    def _factor(self, total_steps: int | None, minutes: float | None) -> float:
+        config = self.config
+        by_steps = 0.0 if total_steps is None else self.global_step / total_steps
+        by_time = 0.0 if minutes is None else self.elapsed / (60 * minutes)
+        return rate_factor(
+            config.learning_rate_decay,
+            config.warmup_steps,
+            self.global_step,
+            max(by_steps, by_time),
+        )
+
+    def _begin_block(self, epoch: int, row: int) -> None:
+        if epoch != self._plan_epoch:
+            # Copied, because a graph knows the tensors by their addresses.
+            for target, source in zip(self._plan, self.molecules.plan(epoch), strict=True):
+                target.copy_(source)
+            self._plan_epoch = epoch
+        self._row.fill_(row)
+        self._loss_sum.zero_()
+        key = np.random.SeedSequence([self.config.seed, self.global_step, 3])
+
+    # ------------------------------------------------------------------ one step
+
+    def _forget_graph(self) -> None:
+        self._graph = None
+        self._steps_to_graph = WARM_UP_STEPS if self._capturing else 0
+
+    def _advance(self) -> None:
+        if self._graph is not None:
+            self._graph.replay()
+        elif self._steps_to_graph == 0:
+            self._gradients()
+            self._update()
+        else:
+            self._warm_up()
+
+    def _gradients(self) -> None:
+        """Loss and gradients of the next batch; changes nothing that lasts."""
+        config, molecules = self.config, self.molecules
+        self._optimizer.zero_grad(set_to_none=True)
+        plan = [self._plan.molecules, self._plan.fixed_size]
+        chosen, fixed_size = (t.index_select(0, self._row)[0] for t in plan)
+        clean, is_dummy = molecules.gather(chosen)
+        node_weight = None
+        if is_dummy is not None and config.dummy_weight != 1:
+            node_weight = torch.where(is_dummy, config.dummy_weight, 1.0)
+        levels = sample_levels(
+            molecules.layout,
+            config.timesteps,
+            config.interval,
+            is_dummy,
+            config.p_sync,
+            self._generator,
+        )
+        eps = torch.randn(clean.shape, generator=self._generator, device=self.device)
+        losses = self.network(
+            {
+                "clean": clean,
+                "levels": levels,
+                "eps": eps,
+                "layout": molecules.layout,
+                "node_weight": node_weight,
+                "fixed_size": fixed_size,
+                "conditions": None,
+                "rank": self._rank,
+            }
+        )
+        loss = (losses[:, 0] * self._plan.weight).sum()
+        loss.backward()
+        self._loss = loss.detach()
+
+    def _update(self) -> None:
+        network = self.network
+        network.before_optimizer_step()
+        self._optimizer.step()
+        update_average(network.average, network.denoiser, self.config.ema_decay)
+        self._loss_sum += self._loss
+        self._row += 1
+
+    def _warm_up(self) -> None:
+        """A step on a stream of its own, as capturing asks for; after the last one, capture."""
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        self._steps_to_graph -= 1
+        reason = None
+        with torch.cuda.stream(stream):
+            if self._steps_to_graph == 0:
+                reason = self._why_not_capture()
+            self._gradients()
+            self._update()
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        if self._steps_to_graph == 0 and reason is None:
+            reason = self._capture()
+        if reason is not None:
+            logger.warning("training without a CUDA graph: %s", reason)
+
+    def _why_not_capture(self) -> str | None:
+        """Something in the step that waits for the device, which a graph cannot hold."""
+        mode = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            self._gradients()
+        except RuntimeError as error:
+            return f"the step waits for the device ({error})"
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+        return None
+
+    def _capture(self) -> str | None:
+        torch.cuda.synchronize(self.device)
+        self._optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self._gradients()
+                self._update()
+        except RuntimeError as error:
+            return f"capturing it failed ({error})"
+        self._graph = graph
+        return None
+
+    # ------------------------------------------------------------------ files
+
+    def save_checkpoint(self, finished: bool = False, keep: int = 2) -> None:
+        """Write a checkpoint that this class and `EADModel.restore` read."""
+        if self.model_dir is None:
+            return
+        tensors, groups = flatten_optimizer(self._optimizer.state_dict())
+        # As the optimiser of EADModel.fit has them.
+        plain = {"lr": float(self._rate), "fused": None, "capturable": False}
+        epoch, batch = divmod(self.global_step, self.molecules.steps_per_epoch)
+        data = {
+            "config": self.config.to_dict(),
+            "global_step": self.global_step,
+            "position": {
+                "epoch": epoch,
+                "batch": batch,
+                "n_batches": self.molecules.steps_per_epoch,
+                "start_step": 0,
+                "elapsed": self.elapsed,
+                "finished": finished,
+            },
+            "optimizer_groups": [{**group, **plain} for group in groups],
+            "rate_schedule": None,
+        }
+        tensors = prefixed("model", self.network.state_dict()) | prefixed("optimizer", tensors)
+        path = self.model_dir / f"checkpoint-{self.global_step:09d}.safetensors"
+        write_tensors(path, tensors, data)
+        for old in self._checkpoints()[keep:]:
+            old.unlink(missing_ok=True)
+
+    def restore(self) -> bool:
+        """Continue from the newest good checkpoint of ``model_dir``; False if there is none.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint belongs to another configuration.
+        """
+        for path in self._checkpoints():
+            try:
+                tensors, data = read_tensors(path)
+            except CheckpointError as error:
+                logger.warning("%s; looking for an older one", error)
+                continue
+            different = self.config.structural_differences(EADConfig.from_dict(data["config"]))
+            if different:
+                raise CheckpointError(f"{path} belongs to another configuration: {different}")
+            weights = without_prefix("model", tensors)
+            check_shapes(weights, self.network.state_dict(), str(path))
+            self.network.load_state_dict(weights)
+            state = unflatten_optimizer(
+                without_prefix("optimizer", tensors), self._optimizer.state_dict()["param_groups"]
+            )
+            self._optimizer.load_state_dict(state)
+            self._optimizer.param_groups[0]["lr"] = self._rate
+            self._forget_graph()  # the optimiser has new tensors
+            self.global_step = data["global_step"]
+            self.elapsed = data["position"]["elapsed"]
+            return True
+        return False
+
+    def _checkpoints(self) -> list[Path]:
+        if self.model_dir is None:
+            return []
+        return sorted(self.model_dir.glob("checkpoint-*.safetensors"))[::-1]
+
+    def save_pretrained(self, directory: str | Path, card: str | None = None) -> None:
+        """Write what generation needs, for `EADModel.from_pretrained`."""
+        weights = self.network.sampling_denoiser.state_dict()
+        tensors = prefixed("denoiser", weights) | {"size_counts": self.network.size_counts}
+        pretrained.save(directory, tensors, self.config, self.global_step, card)
+
+
+@torch.no_grad()
+def update_average(
+    average: torch.optim.swa_utils.AveragedModel, model: torch.nn.Module, decay: float
+) -> None:
+    """What ``average.update_parameters(model)`` does in `EADNetwork`, without the host.
+
+    Parameters
+    ----------
+    average : AveragedModel
+        Of an `EADNetwork`.
+    model : Module
+        The weights that are averaged.
+    decay : float
+        Largest decay of the average, see `EADConfig.ema_decay`.
+    """
+    k = average.n_averaged.to(torch.float32)
+    # The first update copies the weights.
+    share = torch.where(k == 0, 1.0, 1 - ((1 + k) / (10 + k)).clamp(max=decay))
+    averaged, current = list(average.module.parameters()), list(model.parameters())
+    change = torch._foreach_sub(current, averaged)
+    torch._foreach_mul_(change, share)
+    torch._foreach_add_(averaged, change)
+    average.n_averaged += 1

@@ -1,0 +1,202 @@
+"""Molecules that start together, on their way from noise to data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion import AtomLayout, DiffusionProcess
+from deepchem_ead.sampling.noise import NoiseSource
+from deepchem_ead.sampling.registry import (
+    resolve_repeat_rule,
+    resolve_schedule,
+    resolve_stepper,
+)
+from deepchem_ead.sampling.repeat import RepeatRule
+from deepchem_ead.sampling.state import SamplerState, Schedule, Step, level_grid
+from deepchem_ead.sampling.steppers import Stepper
+
+
+class Cohort:
+    """All of a run but the network: states, levels, schedule, stepper, random numbers, one clock.
+
+    `run_cohorts` evaluates the network on the unfinished molecules of one or more cohorts and gives
+    each its estimates. What stands here keeps its shape from the first step to the last, so
+    schedules, steppers and noise sources need not know that others share the network with them.
+
+    Parameters
+    ----------
+    process : DiffusionProcess
+    layout : AtomLayout
+    n_features : int
+        Feature columns F.
+    noise : NoiseSource
+    schedule, stepper, repeat_rule : str or object
+    steps : int or sequence of float, optional
+    context : Tensor, (B, K), optional
+        What the denoiser is told about each molecule besides its atoms.
+    callback : callable, optional
+    record_levels : bool
+    initial_state : Tensor, (A, 3 + F), optional
+        See `sample` for all of these.
+
+    Attributes
+    ----------
+    w : Tensor, (A, 3 + F)
+        State the network is to be evaluated on.
+    levels : Tensor, (A,) float64
+        Levels of that state.
+    x_hat : Tensor, (A, 3 + F)
+        The last estimate of the clean data, zeros before the first.
+    unfinished : Tensor, (B,) bool
+        Molecules that have not been evaluated with all atoms at level 0: they need the network.
+    n_evaluations : Tensor, (B,) int64
+        Evaluations each molecule has needed so far.
+    pairs_left : int
+        Squared numbers of nodes of the unfinished molecules, summed: what they cost the network.
+    finished : bool
+        Nothing is left to do.
+    """
+
+    def __init__(
+        self,
+        process: DiffusionProcess,
+        layout: AtomLayout,
+        n_features: int,
+        noise: NoiseSource,
+        schedule: str | Schedule = "synchronous",
+        stepper: str | Stepper = "ancestral",
+        repeat_rule: str | RepeatRule = "literal",
+        steps: int | Tensor | list | None = None,
+        context: Tensor | None = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
+        record_levels: bool = False,
+        initial_state: Tensor | None = None,
+    ) -> None:
+        self._process, self.layout, self.context = process, layout, context
+        self._noise, self._n_columns = noise, 3 + n_features
+        self._callback = callback
+        self._rule = resolve_repeat_rule(repeat_rule)
+        self._kernel = resolve_stepper(stepper).begin(process.schedule)
+        grid = level_grid(process.schedule.timesteps, steps).to(layout.index.device)
+        self._run = resolve_schedule(schedule).begin(layout, grid, process.schedule, noise)
+        self._last: Step | None = None
+        self._visited: list[Tensor] | None = [] if record_levels else None
+        self._step = 0
+
+        self.levels = self._run.start
+        # decoding noise comes first: how long a cohort runs depends on all its molecules
+        w, self._decoding_noise = self._draw(), self._draw()
+        if initial_state is None:
+            w = _centred(w / _column(process.schedule.alpha_at(self.levels), w), layout)
+        else:
+            w = _checked(initial_state, w)
+        if context is not None and len(context) != layout.n_molecules:
+            raise ValueError(f"context has {len(context)} rows for {layout.n_molecules} molecules")
+        self.w, self.x_hat = w, torch.zeros_like(w)
+        self.unfinished = torch.ones_like(layout.counts, dtype=torch.bool)
+        self.n_evaluations = torch.zeros_like(layout.counts)
+        self.pairs_left = int(layout.counts.square().sum())
+        self.finished = False
+
+    def _draw(self) -> Tensor:
+        return self._process.draw_noise(self._noise.normal(self._n_columns), self.layout)
+
+    def advance(self, x_hat: Tensor) -> None:
+        """Take one step, given the network's estimate (A, 3 + F) for ``w`` and ``levels``.
+
+        Rows of molecules that are finished must be what they were before.
+        """
+        self.x_hat = x_hat
+        self._count_evaluation()
+        if self._visited is not None:
+            self._visited.append(self.levels)
+        if self._callback is not None:
+            self._callback(
+                {
+                    "step": self._step,
+                    "n_steps": self._run.max_steps + 1,
+                    "levels": self.levels,
+                    "w": self.w,
+                    "x_hat": x_hat,
+                    "layout": self.layout,
+                }
+            )
+        self._step += 1
+        proposal = self._run.next(SamplerState(self.levels, self.w, x_hat, self._last))
+        if proposal is None or not bool(self.unfinished.any()):
+            self.finished, self.pairs_left = True, 0
+        else:
+            self._move(*proposal)
+
+    def _count_evaluation(self) -> None:
+        self.n_evaluations += self.unfinished
+        if bool((self.levels == 0).any()):
+            self.unfinished = self.unfinished & (self.layout.max(self.levels) > 0)
+            self.pairs_left = int(self.layout.counts[self.unfinished].square().sum())
+
+    def _move(self, next_levels: Tensor, repeat: Tensor | None) -> None:
+        w, x_hat, levels = self.w, self.x_hat, self.levels
+        tau_t = self._process.schedule.tau_at(levels)
+        tau_s = self._process.schedule.tau_at(next_levels)
+        moved = self._kernel.step(w, x_hat, tau_t, tau_s, self._draw())
+        if repeat is not None:
+            repeated = self._rule(w, x_hat, moved, tau_t, tau_s, self._draw())
+            moved = torch.where(repeat.unsqueeze(1), repeated, moved)
+            next_levels = torch.where(repeat, levels, next_levels)
+
+        shift = _shift_to_centre(moved, w, levels, self.layout)
+        self._kernel.remember(x_hat, tau_t, next_levels < levels, shift)
+        self._last = Step(levels, w, x_hat, moved, shift)
+        self.w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
+        self.levels = next_levels
+
+    def decode(self) -> Tensor:
+        """The finished molecules (A, 3 + F): centred positions (Angstrom) and scaled features."""
+        tau_0 = self._process.schedule.tau[0].to(self.w.dtype).to(self.w.device)
+        positions = self.x_hat + tau_0 * self._decoding_noise
+        return torch.cat([self.layout.center(positions[:, :3]), self.w[:, 3:]], 1)
+
+    def visited_levels(self) -> Tensor | None:
+        """Levels at each evaluation (steps, A), int32 unless some are no integers.
+
+        None if they were not to be recorded.
+        """
+        if self._visited is None:
+            return None
+        levels = torch.stack(self._visited)
+        integers = levels.to(torch.int32)
+        return integers if bool((integers == levels).all()) else levels
+
+
+def _shift_to_centre(moved: Tensor, w: Tensor, levels: Tensor, layout: AtomLayout) -> Tensor:
+    """Each molecule's centre after a step, (A, 3).
+
+    It is zero where an atom was at level 0 before the step, which must not move. And where nothing
+    moved: a molecule that was held must stay the same to the last bit, otherwise velocities that
+    are zero would be compared by their rounding errors.
+    """
+    changed = (moved[:, :3] != w[:, :3]).any(1).to(levels.dtype)
+    floating = (layout.min(levels) > 0) & (layout.max(changed) > 0)
+    centre = torch.where(floating.unsqueeze(1), layout.mean(moved[:, :3]), 0.0)
+    return layout.expand(centre)
+
+
+def _centred(w: Tensor, layout: AtomLayout) -> Tensor:
+    return torch.cat([layout.center(w[:, :3]), w[:, 3:]], 1)
+
+
+def _checked(initial_state: Tensor, like: Tensor) -> Tensor:
+    if initial_state.shape != like.shape:
+        raise ValueError(
+            f"initial_state must have the shape {tuple(like.shape)}, "
+            f"not {tuple(initial_state.shape)}"
+        )
+    return initial_state.to(like)
+
+
+def _column(coefficient: Tensor, like: Tensor) -> Tensor:
+    return coefficient.to(like.dtype).unsqueeze(1)

@@ -1,0 +1,295 @@
+"""Guidance: processes whose estimate of the noise is drawn towards what is asked for.
+
+A guided process takes the place of the `DiffusionProcess` in the sampling loop. What it needs to
+know about each molecule are columns of the ``context`` rows, which travel with their molecules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, NoiseSchedule
+
+#: ``properties(x_hat (A, 3 + F), layout) -> (B, T)``, differentiable and invariant.
+Properties = Callable[[Tensor, AtomLayout], Tensor]
+
+
+class GuidedProcess:
+    """What the sampling loop asks of a process, around another process.
+
+    Parameters
+    ----------
+    process : DiffusionProcess or GuidedProcess
+        The one whose noise estimate is changed.
+
+    Attributes
+    ----------
+    evaluations : int
+        Calls of the denoiser for one estimate.
+    """
+
+    def __init__(self, process: DiffusionProcess | GuidedProcess) -> None:
+        self.process = process
+        self.evaluations = evaluations_of(process)
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        return self.process.schedule
+
+    @property
+    def frame(self):
+        return self.process.frame
+
+    def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
+        """See `DiffusionProcess.draw_noise`."""
+        return self.process.draw_noise(eps, layout)
+
+    def predict_noise(
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor,
+    ) -> Tensor:
+        """The guided estimate of the noise, (A, 3 + F)."""
+        raise NotImplementedError
+
+    def predict_clean(
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor,
+    ) -> Tensor:
+        """``x_hat = w - tau eps_hat`` with the guided noise, (A, 3 + F)."""
+        eps = self.predict_noise(denoiser, w, levels, layout, context)
+        return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
+
+
+def evaluations_of(process: DiffusionProcess | GuidedProcess) -> int:
+    """How often a process calls the denoiser for one estimate."""
+    return getattr(process, "evaluations", 1)
+
+
+class ClassifierFreeGuidance(GuidedProcess):
+    """``eps = eps(c) + s (eps(c) - eps(null))``: away from what the model says unconditionally.
+
+    Linear, so that it makes no difference whether the frame's projection comes before or after.
+    The denoiser is called twice: once with each context, which keeps every molecule's numbers
+    independent of the batch.
+
+    Parameters
+    ----------
+    process : DiffusionProcess
+    scale : float
+        Guidance scale s, at least 0. 0 is the conditional model.
+
+    Notes
+    -----
+    Rows of context are ``(c, null)``, both as wide as the denoiser's context.
+
+    References
+    ----------
+    Ho & Salimans, arXiv:2207.12598, eq. 6; EAD, arXiv:2603.10093, conditional generation.
+    """
+
+    def __init__(self, process: DiffusionProcess | GuidedProcess, scale: float) -> None:
+        super().__init__(process)
+        if not scale >= 0:
+            raise ValueError(f"the guidance scale must not be negative, not {scale}")
+        self.scale = scale
+        self.evaluations = 2 * evaluations_of(process)
+
+    def predict_noise(
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor,
+    ) -> Tensor:
+        """The guided estimate of the noise, (A, 3 + F)."""
+        told, null = context.chunk(2, 1)
+        eps = self.process.predict_noise(denoiser, w, levels, layout, told)
+        eps_null = self.process.predict_noise(denoiser, w, levels, layout, null)
+        return eps + self.scale * (eps - eps_null)
+
+
+class GradientGuidance(GuidedProcess):
+    r"""Draws the estimate of the clean molecule towards target properties, by their gradient.
+
+    Molecules are weighted by ``exp(-sum_k (f_k(x) - y_k)^2 / (2 s_k^2))``. With the gradients
+    ``g_k = df_k / dx_hat`` and ``J = dx_hat / dw`` the guided noise is::
+
+        eps <- eps + tau J^T G^T lambda,   lambda = (diag(s^2) + G C G^T)^-1 (f(x_hat) - y)
+
+    At low noise this is ``eps + tau d/dw sum_k (f_k - y_k)^2 / (2 s_k^2)``. ``C = J tau^2`` is the
+    covariance of the clean data given the noisy state (Tweedie's formula): a target is missed by
+    ``s^2`` and by what the uncertainty of x_hat makes of f. So no step overshoots at high noise,
+    and for Gaussian data and linear properties guidance is exact.
+
+    Gradients go through the denoiser. Without that (J = 1) geometry follows, but hardly the
+    composition: only the network knows which types of atoms go together.
+
+    The change of each atom's noise is clipped, and its positional part projected by the frame.
+    Properties that are invariant keep sampling equivariant.
+
+    Parameters
+    ----------
+    process : DiffusionProcess or GuidedProcess
+    properties : callable
+        ``properties(x_hat (A, 3 + F), layout) -> (B, T)``, NaN where a molecule has none.
+    tolerance : Tensor, (T,)
+        Standard deviations s, positive.
+    max_change : float
+        Largest norm of the change of an atom's noise (whose own is about ``sqrt(3 + F)``), before
+        the projection.
+
+    Notes
+    -----
+    The last T columns of the context are the targets y, NaN for none; the others are the inner
+    process's. With gradients the whole batch is computed at once: a molecule's numbers then agree
+    between batches to rounding, not to the last bit.
+
+    References
+    ----------
+    Dhariwal & Nichol, arXiv:2105.05233, sec. 4 (gradients of a classifier); Chung et al. (DPS),
+    arXiv:2209.14687 (at x_hat); Song et al. (Pseudoinverse-guided diffusion), ICLR 2023 (the
+    uncertainty of x_hat in the denominator).
+    """
+
+    def __init__(
+        self,
+        process: DiffusionProcess | GuidedProcess,
+        properties: Properties,
+        tolerance: Tensor,
+        max_change: float = 2.0,
+    ) -> None:
+        super().__init__(process)
+        self.properties = properties
+        self.tolerance = tolerance.double()
+        self.max_change = max_change
+
+    def predict_noise(
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor,
+    ) -> Tensor:
+        """The guided estimate of the noise, (A, 3 + F)."""
+        n_targets = len(self.tolerance)
+        inner, targets = context[:, :-n_targets], context[:, -n_targets:].double()
+        tau = self.schedule.tau_at(levels).unsqueeze(1)
+        with torch.enable_grad():
+            w = w.detach().requires_grad_()
+            eps = self.process.predict_noise(
+                denoiser, w, levels, layout, inner if inner.shape[1] else None
+            )
+            x_hat = w - tau.to(w.dtype) * eps
+            values = self.properties(x_hat, layout)
+            by_clean, by_state = _gradients(values, x_hat, w)
+        eps, values = eps.detach(), values.detach().double()
+
+        # Everything about properties in units of their tolerances.
+        missed = (values - targets) / self.tolerance
+        known = missed.isfinite()
+        missed = torch.where(known, missed, 0.0)
+        usable = layout.expand(known).T.unsqueeze(2)
+        scale = self.tolerance.view(-1, 1, 1)
+        by_clean = torch.where(usable, by_clean / scale, 0.0)
+        by_state = torch.where(usable, by_state / scale, 0.0)
+        covariance = layout.sum(
+            (tau**2 * by_clean.unsqueeze(1) * by_state).sum(3).movedim(2, 0)
+        )  # (B, T, T)
+        # The Jacobian of a network is symmetric and positive only as far as it has learned to be.
+        spread, axes = torch.linalg.eigh((covariance + covariance.mT) / 2)
+        along = (axes.mT @ missed.unsqueeze(2)).squeeze(2) / (1 + spread.clamp_min(0))
+        pull = (axes @ along.unsqueeze(2)).squeeze(2)  # (B, T)
+
+        change = tau * torch.einsum("tad,at->ad", by_state, layout.expand(pull))
+        length = change.norm(dim=1, keepdim=True)
+        change = change * (self.max_change / length.clamp_min(self.max_change))
+        change_x = self.frame.project(change[:, :3], tau[:, 0], layout)
+        return eps + torch.cat([change_x, change[:, 3:]], 1).to(eps.dtype)
+
+
+def _gradients(values: Tensor, x_hat: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients (T, A, 3 + F) float64 of properties (B, T) by the clean and by the noisy state."""
+    if not values.requires_grad:
+        zero = x_hat.new_zeros((values.shape[1], *x_hat.shape), dtype=torch.float64)
+        return zero, zero
+    # A molecule's property depends on its own atoms only, so the sum gives all gradients.
+    by_clean, by_state = zip(
+        *(torch.autograd.grad(v.sum(), (x_hat, w), retain_graph=True) for v in values.T),
+        strict=True,
+    )
+    return torch.stack(by_clean).double(), torch.stack(by_state).double()
+
+
+@dataclass(frozen=True)
+class PropertyGuidance:
+    """Target properties, and a differentiable model of them, to steer ``EADModel.generate`` with.
+
+    Molecules are weighted by ``exp(-scale sum_k ((f_k - y_k) / MAD_k)^2)``; see `GradientGuidance`.
+
+    Parameters
+    ----------
+    model : object
+        With ``property_of(positions (A, 3), type_probabilities (A, E), layout) -> (B, T)``, such as
+        an `EGNNPropertyModel`, or such a function itself.
+    targets : mapping of str to value or sequence of values
+        Wanted properties, all or some of the model's, as ``conditions`` of ``EADModel.generate``.
+    scale : float
+        Strength: a target is aimed at within ``MAD / sqrt(2 scale)``.
+    max_change : float
+        See `GradientGuidance`.
+    tasks : sequence of str, optional
+        Names of the T columns; ``model.tasks`` by default.
+    mad : sequence of float, optional
+        Mean absolute deviations (T,) of the properties, their natural unit; ``model.mad`` by
+        default.
+    elements : str, optional
+        Elements of the E columns, comma separated; ``model.elements`` by default.
+
+    Raises
+    ------
+    ValueError
+        If the scale is not positive, or a target is none of the model's.
+    """
+
+    model: Any
+    targets: Mapping[str, Any]
+    scale: float = 10.0
+    max_change: float = 2.0
+    tasks: Sequence[str] | None = None
+    mad: Sequence[float] | None = None
+    elements: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"the scale of a guide must be positive, not {self.scale}")
+        for name in ("tasks", "mad", "elements"):
+            if getattr(self, name) is None:
+                if not hasattr(self.model, name):
+                    raise ValueError(f"the guiding model has no {name!r}; pass {name}=...")
+                object.__setattr__(self, name, getattr(self.model, name))
+        unknown = [name for name in self.targets if name not in self.tasks]
+        if unknown or not self.targets:
+            raise ValueError(
+                f"targets={list(self.targets)}: choose among the guiding model's properties, "
+                f"{', '.join(self.tasks)}"
+            )
+
+    @property
+    def property_of(self) -> Callable[[Tensor, Tensor, AtomLayout], Tensor]:
+        """The differentiable function."""
+        return getattr(self.model, "property_of", self.model)

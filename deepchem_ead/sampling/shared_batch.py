@@ -1,0 +1,68 @@
+"""The unfinished molecules of several cohorts as one batch for the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.sampling.cohort import Cohort
+
+
+class SharedBatch:
+    """Evaluates the network once for all cohorts, on the molecules unfinished at construction.
+
+    Molecules are sorted by size across cohorts, since the network is fastest on long runs of equal
+    molecules. A cohort alone, of which nothing is finished, keeps its own order.
+
+    Parameters
+    ----------
+    cohorts : iterable of Cohort
+        Those that are finished are left out.
+    """
+
+    def __init__(self, cohorts: Iterable[Cohort]) -> None:
+        self._cohorts = [cohort for cohort in cohorts if not cohort.finished]
+        self._n_pairs = self._pairs_left()
+        unfinished = torch.cat([cohort.unfinished for cohort in self._cohorts])
+        if len(self._cohorts) == 1 and bool(unfinished.all()):
+            (cohort,) = self._cohorts
+            self._layout, self._context, self._nodes = cohort.layout, cohort.context, None
+            return
+        counts = torch.cat([cohort.layout.counts for cohort in self._cohorts])
+        order = torch.argsort(counts, stable=True)
+        order = order[unfinished[order]]
+        self._layout = AtomLayout.from_counts(counts[order], device=counts.device)
+        # Row of each node among all nodes of the cohorts, one cohort after the other.
+        offset = (counts.cumsum(0) - counts)[order] - self._layout.starts
+        self._nodes = torch.arange(self._layout.n_nodes, device=counts.device)
+        self._nodes += self._layout.expand(offset)
+        contexts = [cohort.context for cohort in self._cohorts]
+        self._context = None if contexts[0] is None else torch.cat(contexts)[order]
+
+    def _pairs_left(self) -> int:
+        return sum(cohort.pairs_left for cohort in self._cohorts)
+
+    @property
+    def finished_share(self) -> float:
+        """How much of the batch's work has become superfluous, 0 to 1."""
+        return 1 - self._pairs_left() / self._n_pairs
+
+    def advance(self, process: DiffusionProcess, denoiser: Denoiser) -> None:
+        """Evaluate the network and let every unfinished cohort take a step."""
+        w = torch.cat([cohort.w for cohort in self._cohorts])
+        levels = torch.cat([cohort.levels for cohort in self._cohorts])
+        if self._nodes is None:
+            x_hat = process.predict_clean(denoiser, w, levels, self._layout, self._context)
+        else:
+            nodes = self._nodes
+            evaluated = process.predict_clean(
+                denoiser, w[nodes], levels[nodes], self._layout, self._context
+            )
+            x_hat = torch.cat([cohort.x_hat for cohort in self._cohorts])
+            x_hat[nodes] = evaluated
+        sizes = [cohort.layout.n_nodes for cohort in self._cohorts]
+        for cohort, rows in zip(self._cohorts, x_hat.split(sizes), strict=True):
+            if not cohort.finished:
+                cohort.advance(rows)

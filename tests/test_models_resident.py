@@ -1,0 +1,322 @@
+"""Training with everything on the device: the same training as `EADModel.fit`, restartable."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.pack_qm9 import pack, unpack
+from deepchem_ead import CheckpointError, EADModel
+from deepchem_ead.models import EADConfig
+from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.resident import ResidentTrainer
+from deepchem_ead.models.resident_data import ResidentMolecules, compose
+
+aten = torch.ops.aten
+CPU = torch.device("cpu")
+SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 32, "batch_size": 32, "max_atoms": 25,
+         "warmup_steps": 0, "learning_rate_decay": "none", "learning_rate": 3e-3}  # fmt: skip
+DUMMIES = [
+    {"variable_size": False},
+    {"variable_size": True},
+    {"variable_size": True, "p_fixed_size": 0.4},
+    {"variable_size": True, "dummy_padding": "random", "p_fixed_size": 0.4},
+]
+
+
+@pytest.fixture(scope="module")
+def X(qm9_sample):
+    return qm9_sample.X[::15][:128]
+
+
+def config(**changes):
+    return EADConfig.load(**{**SMALL, **changes})
+
+
+def trainer(X, folder=None, changes=None, **options):
+    return ResidentTrainer(X, config(**(changes or {})), folder, "cpu", **options)
+
+
+def assert_same_weights(one, other, **tolerance):
+    one, other = one.state_dict(), other.state_dict()
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], **{"rtol": 0, "atol": 0, **tolerance})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=30), st.integers(0, 300))
+def test_slots_follow_the_frequencies(frequencies, more):
+    frequencies = np.array([*frequencies, 1])
+    n_slots = len(frequencies) + more
+    slots = compose(frequencies, n_slots, np.arange(len(frequencies)))
+    assert slots.sum() == n_slots and slots.min() >= 1
+    expected = n_slots * frequencies / frequencies.sum()
+    # Rounded by less than one, but for what the sizes that get a slot too many are given.
+    given_away = np.maximum(1 - expected, 0).sum()
+    assert (np.abs(slots - expected) <= 1 + given_away).all()
+
+
+@pytest.mark.parametrize("changes", DUMMIES)
+def test_epochs_are_weighted_as_random_batches_would_be(X, changes):
+    settings = config(**changes)
+    encoding = AtomEncoding(settings)
+    molecules = ResidentMolecules(X, encoding, settings, CPU)
+    nodes = molecules.layout.counts
+    plans = [molecules.plan(epoch) for epoch in range(3)]
+    assert not torch.equal(plans[0].molecules, plans[1].molecules)
+    assert torch.equal(plans[1].molecules, molecules.plan(1).molecules)
+    for plan in plans:
+        assert plan.molecules.shape == plan.fixed_size.shape == (len(X) // 32, 32)
+        assert float(plan.weight.sum()) == pytest.approx(1)
+        atoms = torch.from_numpy(molecules.counts)[plan.molecules]
+        assert (atoms <= nodes).all()
+        if not settings.variable_size:
+            assert (atoms == nodes).all() and not plan.fixed_size.any()
+            share = np.bincount(molecules.counts) / len(X)
+            for size in set(nodes.tolist()):
+                assert float(plan.weight[nodes == size].sum()) == pytest.approx(share[size])
+        used = plan.weight.expand_as(plan.fixed_size) > 0
+        flagged = plan.fixed_size & used
+        assert (atoms[flagged] == nodes.expand_as(atoms)[flagged]).all()
+        if settings.p_fixed_size:
+            weight = plan.weight.expand_as(plan.fixed_size)
+            share = float(weight[plan.fixed_size].sum() / len(plan.molecules))
+            assert share == pytest.approx(0.4, abs=0.2)
+        else:
+            assert not plan.fixed_size.any()
+
+
+@pytest.mark.parametrize("changes", DUMMIES)
+def test_batches_are_what_the_encoding_makes_of_the_molecules(X, changes):
+    settings = config(**changes)
+    encoding = AtomEncoding(settings)
+    molecules = ResidentMolecules(X, encoding, settings, CPU)
+    rows = np.argsort(encoding.count_atoms(X), kind="stable")  # of X, as they are stored
+    chosen = molecules.plan(2).molecules[0]
+    nodes = molecules.layout.counts.numpy()
+    n_nodes = nodes if settings.variable_size else None
+    expected = encoding.encode(X[rows[chosen]], n_nodes=n_nodes)
+    clean, is_dummy = molecules.gather(chosen)
+    assert torch.equal(clean, expected.clean)
+    if settings.variable_size:
+        assert torch.equal(is_dummy, expected.is_dummy)
+    else:
+        assert is_dummy is None
+
+
+def test_steps_are_those_of_the_model(X, tmp_path):
+    """Same initial weights, loss, clipping, AdamW and averages, given the same batches."""
+    resident = trainer(X, changes={"learning_rate": 1e-3})
+    batches = []
+    resident.network.register_forward_pre_hook(lambda module, inputs: batches.append(inputs[0]))
+    model = EADModel(model_dir=str(tmp_path), **{**SMALL, "learning_rate": 1e-3})
+    model._ensure_built()
+    model._before_training(_dataset(X))
+    assert_same_weights(resident.network, model.model)
+    weight = resident.molecules.plan(0).weight
+    resident.fit(epochs=2)
+    for batch in batches[:4]:
+        model._pytorch_optimizer.zero_grad()
+        (model.model(batch)[:, 0] * weight).sum().backward()
+        model._pytorch_optimizer.step()
+    assert len(batches) == 8
+    early = trainer(X, changes={"learning_rate": 1e-3})
+    early.fit(epochs=1)
+    assert_same_weights(early.network, model.model, rtol=1e-5, atol=2e-6)
+
+
+def test_it_learns_and_its_weights_score_the_same_in_the_model(X, tmp_path):
+    resident = trainer(X, tmp_path / "run", {"ema_decay": 0.9}, block_steps=4)
+    losses = []
+    resident.fit(epochs=30, report=lambda block: losses.append(block["loss"]))
+    assert losses[0] > 0.8 and np.mean(losses[-5:]) < 0.6 * losses[0]
+    resident.save_pretrained(tmp_path / "model")
+    data = _dataset(X)
+    trained = EADModel.from_pretrained(tmp_path / "model")
+    restored = EADModel(model_dir=str(tmp_path / "run"), **{**SMALL, "ema_decay": 0.9})
+    restored.restore()
+    scores = trained.predict(data)
+    assert np.array_equal(scores, restored.predict(data))
+    batch, _, _ = trained._prepare_batch(([X[:40], np.arange(40)], None, None))
+    with torch.no_grad():
+        mine = resident.network.eval()(batch)[:, 0].numpy()
+    np.testing.assert_allclose(scores[:40, 0], mine, rtol=1e-5)
+    assert scores.mean() < 0.8
+    assert restored.get_global_step() == resident.global_step == 120
+    assert restored.training_position.finished
+    sizes = np.bincount((X[:, :, 3] > 0).sum(1), minlength=26)
+    assert restored.model.size_counts.tolist() == sizes.tolist()
+
+
+def test_the_model_continues_a_run_and_the_trainer_one_of_the_model(X, tmp_path):
+    trainer(X, tmp_path).fit(epochs=1)
+    model = EADModel(model_dir=str(tmp_path), **SMALL)
+    model.fit(_dataset(X), nb_epoch=1, restore=True)
+    assert model.get_global_step() == 8
+    again = trainer(X, tmp_path)
+    assert again.restore() and again.global_step == 8
+    assert_same_weights(again.network, model.model)
+    again.fit(epochs=3)
+    assert again.global_step == 12
+
+
+@pytest.mark.parametrize("changes", [{}, {"learning_rate_decay": "cosine", "warmup_steps": 5}])
+def test_a_killed_run_continues_bit_for_bit(X, tmp_path, changes):
+    straight = trainer(X, None, changes, block_steps=3)
+    straight.fit(epochs=3)
+
+    def kill(block):
+        if block["step"] == 8:
+            raise KeyboardInterrupt
+
+    killed = trainer(X, tmp_path, changes, block_steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        killed.fit(epochs=3, checkpoint_minutes=0, report=kill)
+    resumed = trainer(X, tmp_path, changes, block_steps=3)
+    assert resumed.restore() and 0 < resumed.global_step < 8
+    resumed.fit(epochs=3)
+    assert resumed.global_step == straight.global_step == 12
+    assert_same_weights(resumed.network, straight.network)
+
+
+def test_time_ends_a_run_and_a_pause_does_not(X, tmp_path):
+    resident = trainer(X, tmp_path, {"learning_rate_decay": "cosine"}, block_steps=1)
+    resident.fit(minutes=60, pause_after=0.005)
+    assert 0.3 <= resident.elapsed < 60
+    again = trainer(X, tmp_path, {"learning_rate_decay": "cosine"}, block_steps=1)
+    again.restore()
+    assert again.elapsed == resident.elapsed and again.global_step == resident.global_step
+    again.fit(minutes=again.elapsed / 60 + 0.005)
+    assert float(again._rate) < 0.7 * again.config.learning_rate
+    steps = again.global_step
+    again.fit(minutes=again.elapsed / 60)
+    assert again.global_step == steps > resident.global_step
+
+
+@pytest.mark.parametrize("changes", DUMMIES)
+@pytest.mark.parametrize("denoiser", ["egnn", "attention"])
+def test_every_kind_of_model_trains(X, changes, denoiser):
+    changes = {**changes, "denoiser": denoiser, "n_heads": 4, "level_features": "fourier",
+               "dummy_weight": 0.5, "p_sync": 0.2}  # fmt: skip
+    resident = trainer(X[:64], None, changes)
+    before = [p.detach().clone() for p in resident.network.denoiser.parameters()]
+    assert 0.2 < resident.fit(epochs=1) < 2
+    after = resident.network.denoiser.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fails where a GPU's host would wait for it, or copy to it."""
+
+    WAITING = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal,
+               aten.lift_fresh, aten.unique_dim, aten._unique2, aten.repeat_interleave)  # fmt: skip
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function.overloadpacket not in self.WAITING, function
+        if function.overloadpacket in (aten.index, aten.index_put, aten.index_put_):
+            assert all(i is None or i.dtype != torch.bool for i in args[1]), function
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("changes", DUMMIES)
+@pytest.mark.parametrize("denoiser", ["egnn", "attention"])
+def test_the_host_never_waits_in_a_step(X, changes, denoiser):
+    changes = {**changes, "denoiser": denoiser, "n_heads": 4, "level_features": "fourier",
+               "dummy_weight": 0.5, "p_sync": 0.2}  # fmt: skip
+    resident = trainer(X[:64], None, changes)
+    resident.network.denoiser.backend = "torch"
+    resident.fit(epochs=1)  # builds what is built once
+    resident._begin_block(0, 0)
+    with NoWaiting():
+        resident._gradients()
+        resident._update()
+
+
+def test_a_loss_that_is_no_number_stops_before_the_checkpoint(X, tmp_path):
+    resident = trainer(X, tmp_path)
+    with torch.no_grad():
+        next(resident.network.denoiser.parameters()).fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        resident.fit(epochs=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_trained_is_refused(X, tmp_path):
+    with pytest.raises(ValueError, match="conditions='alpha'"):
+        trainer(X, None, {"conditions": "alpha"})
+    with pytest.raises(ValueError, match=r"batch_size=4, but molecules come in \d+ sizes"):
+        trainer(X, None, {"batch_size": 4})
+    with pytest.raises(ValueError, match="no molecules"):
+        trainer(X[:0])
+    with pytest.raises(ValueError, match="epochs, minutes"):
+        trainer(X).fit()
+    trainer(X, tmp_path).save_checkpoint()
+    with pytest.raises(CheckpointError, match="n_features"):
+        trainer(X, tmp_path, {"n_features": 64}).restore()
+    assert not trainer(X, tmp_path / "empty").restore()
+
+
+def test_a_damaged_checkpoint_is_passed_over(X, tmp_path):
+    resident = trainer(X, tmp_path, block_steps=2)
+    resident.fit(epochs=1, checkpoint_minutes=0)
+    newest = sorted(tmp_path.iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert resident.restore() and resident.global_step == 2
+
+
+def test_packed_molecules_come_back(X, tmp_path):
+    pack(tmp_path / "packed.npz", X)
+    again = unpack(tmp_path / "packed.npz")
+    assert np.array_equal(again[..., 3], X[:, : again.shape[1], 3])
+    assert np.abs(again[..., :3] - X[:, : again.shape[1], :3]).max() <= 0.5 / 2048 + 1e-6
+    far = X.copy()
+    far[3, 0, 0] = 20.0
+    with pytest.raises(ValueError, match="molecule 3 reaches"):
+        pack(tmp_path / "far.npz", far)
+
+
+BARE = """
+import sys
+for name in ("deepchem", "rdkit", "pandas", "sklearn"):
+    sys.modules[name] = None
+import runpy
+sys.argv = ["train_resident", *sys.argv[1:]]
+runpy.run_module("benchmarks.train_resident", run_name="__main__")
+"""
+
+
+def test_trains_where_deepchem_and_rdkit_are_missing(X, tmp_path):
+    pack(tmp_path / "data.npz", X)
+    words = ["--data", tmp_path / "data.npz", "--out", tmp_path / "run", "--preset", "qm9-small",
+             "--set", "n_layers=1", "n_features=32", "batch_size=32", "learning_rate=1e-3",
+             "--block-steps", "2", "--device", "cpu"]  # fmt: skip
+    root = Path(__file__).parents[1]
+    for epochs in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", BARE, *map(str, words), "--epochs", epochs],
+            cwd=root,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "continuing from step 4" in done.stdout
+    rows = (tmp_path / "run/curve.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "2", "4", "6", "8"]
+    model = EADModel.from_pretrained(tmp_path / "run/model")
+    assert model.config.learning_rate == 1e-3
+    assert np.isfinite(model.predict(_dataset(X[:8]))).all()
+
+
+def _dataset(X):
+    import deepchem as dc
+
+    return dc.data.NumpyDataset(X, np.zeros((len(X), 1)), np.ones((len(X), 1)))
