@@ -295,7 +295,7 @@ app.command()(design)
 def evaluate(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="SDF or XYZ file, from this or any program."),
+        typer.Argument(metavar="FILE", help="SDF or XYZ file, from this or any program."),
     ] = None,
     protocol: Annotated[
         Protocol,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 import typer
@@ -65,9 +65,13 @@ def parse_option(text: str) -> tuple[str, object]:
     """Name and YAML value of ``--set NAME=VALUE``."""
     name, value = split_assignment("--set", text)
     try:
-        return name, yaml.safe_load(value)
+        found = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ValueError(f"--set {text}: {value!r} is not a value") from error
+    if isinstance(found, str):
+        with suppress(ValueError):
+            return name, float(found)  # YAML reads 1e-4 as text
+    return name, found
 
 
 def parse_assignments(flag: str, texts: Sequence[str] | None) -> dict[str, str]:

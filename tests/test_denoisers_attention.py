@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from attention_data import attention
@@ -55,7 +57,7 @@ def definition(q, k, v, own, other, x, x0, weights: PairWeights, n_heads: int):
         for j in others:
             d = ((x[i] - x[j]).square().sum() + 1e-8).sqrt()
             d0 = ((x0[i] - x0[j]).square().sum() + 1e-8).sqrt()
-            centers = torch.linspace(0, 1, 32, dtype=q.dtype) * torch.log1p(torch.tensor(15.0))
+            centers = torch.linspace(0, 1, 32, dtype=q.dtype) * math.log1p(15)
             r = torch.exp(-0.5 * ((torch.log1p(d) - centers) / centers[1]).square())
             r0 = torch.exp(-0.5 * ((torch.log1p(d0) - centers) / centers[1]).square())
             z = own[i] + other[j] + weights.radial @ r + weights.radial_input @ r0
@@ -87,7 +89,7 @@ def test_pair_operation_follows_its_definition():
         rows = slice(start, start + n)
         expected = definition(*(a[rows] for a in arrays), weights, 3)
         for value, target in zip(found, expected, strict=True):
-            torch.testing.assert_close(value[rows], target, rtol=1e-6, atol=1e-7)
+            torch.testing.assert_close(value[rows], target, rtol=1e-10, atol=1e-10)
 
 
 def test_radial_features_reach_their_range():
@@ -111,9 +113,9 @@ def test_output_is_bitwise_independent_of_the_batch(backend, precision, n_featur
             out = torch.cat(denoiser(x, h, layout), 1)
         return dict(zip(molecules, out.split(layout.counts.tolist()), strict=True))
 
-    everything = list(range(60))
+    everything = list(range(30))
     alone = {i: evaluate([i])[i] for i in everything}
-    for molecules in (everything, everything[::-1], everything[3:40:2], everything[50:53]):
+    for molecules in (everything, everything[::-1], everything[3:20:2], everything[25:28]):
         for i, out in evaluate(molecules).items():
             assert torch.equal(out, alone[i]), f"molecule {i} in a batch of {len(molecules)}"
 
@@ -170,21 +172,19 @@ def test_bf16_stays_close_to_fp32(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_learns_the_noise_of_a_few_molecules(backend, precision):
     generator = torch.Generator().manual_seed(1)
-    _, h, layout = real_batch(range(6))
-    clean = real_batch(range(6))[0]
+    clean, h, layout = real_batch(range(3))
     noise = layout.center(torch.randn(clean.shape, generator=generator))
-    h = torch.cat([torch.randn(len(h), N_IN - 1, generator=generator), h[:, -1:]], 1)
     denoiser = attention(backend=backend, precision=precision)
-    optimizer = torch.optim.Adam(denoiser.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(denoiser.parameters(), lr=5e-3)
     losses = []
-    for _ in range(60):
+    for _ in range(25):
         dx, h_out = denoiser(clean + 0.2 * noise, h, layout)
         loss = (dx - noise).square().mean() + (h_out - h[:, :N_OUT]).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < losses[0] / 10, losses[::10]
+    assert losses[-1] < losses[0] / 4, losses[::5]
 
 
 def test_arguments_are_checked():

@@ -41,10 +41,10 @@ def trained(tmp_path_factory):
 def test_overfits_a_handful_of_molecules():
     few = labelled(["gap", "mu"], slice(0, 16))
     many = dc.data.NumpyDataset(*(np.concatenate([a] * 16) for a in (few.X, few.y, few.w)))
-    model = small_model(["gap", "mu"], learning_rate=3e-3, ema_decay=0.9)
+    model = small_model(["gap", "mu"], n_layers=3, n_features=64, learning_rate=3e-3, ema_decay=0.9)
     model.fit(many, nb_epoch=20, checkpoint_interval=0)
     spread = np.abs(few.y - few.y.mean(0)).mean(0)
-    assert (mean_error(model, few) < 0.25 * spread).all()
+    assert (mean_error(model, few) < 0.4 * spread).all()
 
 
 def test_is_registered_in_deepchem():
@@ -59,8 +59,8 @@ def test_composition_explains_most_of_an_extensive_property():
         model = small_model(["alpha"], composition_baseline=baseline, learning_rate=1e-9)
         model.fit(data, nb_epoch=1, checkpoint_interval=0)
         errors[baseline] = float(mean_error(model, data)[0])
-    assert errors[True] < 0.3 * spread
-    assert errors[False] > 0.8 * spread
+    assert errors[True] < 0.4 * spread
+    assert errors[False] > 0.95 * spread
 
 
 def test_composition_baseline_is_the_least_squares_fit():
@@ -214,6 +214,7 @@ def test_evaluate_is_deepchems(trained):
     mean, per_task = trained.evaluate(data, [MAE], per_task_metrics=True)
     assert mean["mae_score"] == pytest.approx(error.mean())
     assert per_task["mae_score"] == pytest.approx(error)
+    assert mean == pytest.approx(dc.models.Model.evaluate(trained, data, [MAE]))
     y = data.y.copy()
     y[:30, 1] = np.nan
     missing = dc.data.NumpyDataset(data.X, y, data.w, data.ids)
@@ -264,7 +265,7 @@ def test_unreadable_molecules_get_nan(trained):
     )
     found = trained.predict_molecules(MoleculeBatch.concatenate([good[:1], broken, good[1:]]))
     assert np.isnan(found[1:5]).all()
-    assert np.array_equal(found[[0, 5, 6]], trained.predict(data))
+    assert found[[0, 5, 6]] == pytest.approx(trained.predict(data), rel=1e-6)
     assert trained.predict_molecules(broken).shape == (4, 2)
 
 

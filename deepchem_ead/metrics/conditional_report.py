@@ -103,7 +103,8 @@ class RequestResult:
     within : float
         Every property within its tolerance.
     hits : float
-        Valid, novel, within every tolerance, and the first such molecule with its SMILES.
+        Valid, in one piece, novel, within every tolerance, and the first such molecule with its
+        SMILES.
     strict_hits : float
         Those of the hits that the strict protocol accepts, too.
     chance : float
@@ -216,8 +217,9 @@ def _warnings(result: PropertyResult) -> Iterable[str]:
     floor = result.baselines["floor"]
     if floor > result.tolerance:
         yield (
-            f"{result.task}: the oracle's own error on real molecules, {number(floor)} {result.unit}, is "
-            f"above the tolerance of {number(result.tolerance)}: shares within it mean little"
+            f"{result.task}: the oracle's own error on real molecules, {number(floor)} "
+            f"{result.unit}, is above the tolerance of {number(result.tolerance)}: shares within "
+            "it mean little"
         )
     if result.n_outside:
         yield f"{name}: {result.n_outside:,} of {result.n:,} requests lie outside the data"

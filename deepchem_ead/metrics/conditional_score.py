@@ -159,7 +159,8 @@ class Scorer:
             for task in asked
         }
         within = np.all(list(met.values()), axis=0)
-        hit = novel & within
+        # EDM's protocol calls loose atoms valid, too, and their largest piece is mostly novel.
+        hit = novel & within & (edm.n_fragments == 1).to_numpy()
         hit[hit] = ~edm.smiles[hit].duplicated().to_numpy()
 
         properties = []

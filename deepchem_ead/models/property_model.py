@@ -11,6 +11,7 @@ import torch
 from deepchem.data import Dataset, NumpyDataset
 from deepchem.models.optimizers import AdamW
 from deepchem.trans import undo_transforms
+from deepchem.utils.evaluate import _process_metric_input
 from torch import Tensor
 
 from deepchem_ead.chem.molecules import MoleculeBatch
@@ -305,26 +306,57 @@ class EGNNPropertyModel(ResumableModel):
         return self.model.property_of(positions, type_probabilities, layout, normalised)
 
     def evaluate(
-        self, dataset: Dataset, metrics, transformers: Sequence = (), *args, **options
-    ) -> dict:
+        self,
+        dataset: Dataset,
+        metrics,
+        transformers: Sequence = (),
+        per_task_metrics: bool = False,
+        use_sample_weights: bool = False,
+        n_classes: int = 2,
+    ):
         """Score predictions against labels by DeepChem metrics, as `dc.models.Model.evaluate` does.
 
-        Labels of tasks that are not the model's are left aside; missing labels (NaN) get the weight
-        0, and weights then count.
+        Labels of tasks that are not the model's are left aside, and so are missing ones (NaN), each
+        task for itself.
+
+        Parameters
+        ----------
+        dataset : dc.data.Dataset
+        metrics : dc.metrics.Metric, function, or list of them
+        transformers, per_task_metrics, use_sample_weights, n_classes
+            As in `dc.models.Model.evaluate`.
+
+        Returns
+        -------
+        dict, or pair of dicts with ``per_task_metrics``
+            Mean over the tasks of each metric by name; and its list of values.
+
+        Raises
+        ------
+        ValueError
+            If a task is not in the dataset, or the transformers belong to other tasks as well.
         """
         columns = task_columns(dataset, self.tasks)
+        if len(transformers) and len(columns) < len(dataset.get_task_names()):
+            raise ValueError(
+                "the transformers belong to all tasks of the dataset, the model has only "
+                f"{', '.join(self.tasks)}; load the dataset with these tasks"
+            )
         y, w = select_labels(dataset.y, dataset.w, columns)
-        missing = bool(np.isnan(np.asarray(dataset.y, np.float64)).any())
-        if missing:
-            options["use_sample_weights"] = True
-        if missing or len(columns) < len(dataset.get_task_names()):
-            if len(transformers) and len(columns) < len(dataset.get_task_names()):
-                raise ValueError(
-                    f"the transformers belong to all tasks of the dataset, the model has only "
-                    f"{', '.join(self.tasks)}; load the dataset with these tasks"
+        known = ~np.isnan(np.asarray(dataset.y, np.float64).reshape(len(y), -1)[:, columns])
+        y = undo_transforms(y, list(transformers))
+        predictions = self.predict(dataset, list(transformers))
+        mean, per_task = {}, {}
+        for metric in _process_metric_input(metrics):
+            values = [
+                metric.compute_metric(
+                    y[rows, k], predictions[rows, k], w[rows, k], n_tasks=1, n_classes=n_classes,
+                    use_sample_weights=use_sample_weights,
                 )
-            dataset = NumpyDataset(dataset.X, y, w, dataset.ids)
-        return super().evaluate(dataset, metrics, list(transformers), *args, **options)
+                for k, rows in enumerate(known.T)
+            ]  # fmt: skip
+            mean[metric.name], per_task[metric.name] = metric.task_averager(values), values
+        return (mean, per_task) if per_task_metrics else mean
 
     # ------------------------------------------------------------------ trained weights
 

@@ -15,9 +15,6 @@ from deepchem_ead.models.clipping import GradientClipper
 from deepchem_ead.models.network import _WarmAverage
 from deepchem_ead.models.property_config import PropertyConfig
 
-#: The network's unit of length in Angstrom. Squared distances are then mostly between 0 and 10, and
-#: Adam's steps, of one size for all weights, do not throw the far pairs about.
-LENGTH_UNIT = 3.0
 #: Ranges in Angstrom within which the hidden features of a pair of atoms are on at first.
 INITIAL_RANGES = (1.0, 6.0)
 INITIAL_SLOPE = 3.0
@@ -83,7 +80,6 @@ class PropertyEGNN(EdgeBackend, nn.Module):
         layout : AtomLayout
         """
         messages, _ = self._edge_functions(x)
-        x = x / LENGTH_UNIT
         h = by_rows(self.embedding, types)
         for layer in self.layers:
             u, v = layer.project(h)
@@ -113,7 +109,7 @@ def _initialise(layer: MessagePass, n_layers: int) -> None:
     first = layer.edge_mlp[0]
     ranges = torch.empty(f).uniform_(*INITIAL_RANGES)
     # Two columns: current and input coordinates, which are the same here.
-    first.weight[:, 2 * f :] = -0.5 * INITIAL_SLOPE * (LENGTH_UNIT / ranges).square()[:, None]
+    first.weight[:, 2 * f :] = -0.5 * INITIAL_SLOPE / ranges.square()[:, None]
     nn.init.constant_(first.bias, INITIAL_SLOPE)
 
 

@@ -234,6 +234,7 @@ class ResidentTrainer:
         self._row.fill_(row)
         self._loss_sum.zero_()
         key = np.random.SeedSequence([self.config.seed, self.global_step, 3])
+        self._generator.manual_seed(int(key.generate_state(1)[0]))
 
     # ------------------------------------------------------------------ one step
 

@@ -149,6 +149,9 @@ class ResidentMolecules:
 def compose(frequencies: np.ndarray, n_slots: int, sizes: np.ndarray) -> np.ndarray:
     """Share the slots of a batch among sizes by their frequencies, at least one each.
 
+    Slots go, one by one, to the size whose molecules would weigh most: the largest weight is as
+    small as it can be (D'Hondt's method).
+
     Parameters
     ----------
     frequencies : ndarray, (K,)
@@ -174,10 +177,7 @@ def compose(frequencies: np.ndarray, n_slots: int, sizes: np.ndarray) -> np.ndar
             f"({sizes[0]} to {sizes[-1]} nodes) and every batch needs one of each; "
             f"use batch_size={len(frequencies)} or more"
         )
-    expected = n_slots * frequencies / frequencies.sum()
-    slots = np.maximum(np.floor(expected).astype(np.int64), 1)
-    while slots.sum() < n_slots:
-        slots[np.argmax(expected - slots)] += 1
-    while slots.sum() > n_slots:
-        slots[np.argmax(np.where(slots > 1, slots - expected, -np.inf))] -= 1
+    slots = np.ones(len(frequencies), np.int64)
+    for _ in range(n_slots - len(frequencies)):
+        slots[np.argmax(frequencies / slots)] += 1
     return slots

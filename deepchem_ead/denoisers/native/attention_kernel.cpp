@@ -5,7 +5,7 @@
 // what passes between the layers stays in that thread's cache, and threads meet only at the end.
 //
 // Compiled once per instruction set; see build.py. The exported functions end in _fp32 and _bf16.
-#include "attention_network.h"
+#include "attention_forward.h"
 #include "pair_backward.h"
 
 namespace ead {
@@ -16,18 +16,14 @@ namespace {
 constexpr int64_t CHUNK_VALUES = 64 * 256;
 constexpr int64_t CHUNKS_PER_THREAD = 6;
 
-struct Range {
-  int64_t first, last, atom;  // molecules, and the first one's first atom
-};
-
 // Work of a molecule, in arbitrary units: atoms pass maps, pairs the pair operation.
 double cost(int64_t n_atoms) { return double(n_atoms) * double(n_atoms + 100); }
 
-std::vector<Range> divide(const AttentionProblem& p) {
+std::vector<MoleculeRange> divide(const AttentionProblem& p) {
   double total = 0.0, filled = 0.0;
   for (int64_t m = 0; m < p.n_molecules; m++) total += cost(p.counts[m]);
   const double share = total / double(p.n_threads * CHUNKS_PER_THREAD);
-  std::vector<Range> chunks;
+  std::vector<MoleculeRange> chunks;
   int64_t atom = 0, atoms = 0;
   for (int64_t m = 0; m < p.n_molecules; m++) {
     if (chunks.empty() || atoms * p.n_features >= CHUNK_VALUES || filled >= share) {
@@ -48,7 +44,7 @@ void forward(const AttentionProblem& p) {
   static thread_local Workspace weights;
   const PairShape shape = {int(p.n_features), int(p.n_heads)};
   PackedAttention<P, NH> net(p, shape, weights);
-  const std::vector<Range> chunks = divide(p);
+  const std::vector<MoleculeRange> chunks = divide(p);
 #pragma omp parallel num_threads(int(p.n_threads))
   {
 #pragma omp for schedule(dynamic, 1)
@@ -56,8 +52,7 @@ void forward(const AttentionProblem& p) {
 #pragma omp for schedule(dynamic, 1)
     for (size_t c = 0; c < chunks.size(); c++) {
       static thread_local Workspace memory;
-      AttentionChunk<P, NH>(p, net, shape, chunks[c].first, chunks[c].last, chunks[c].atom, memory)
-          .evaluate();
+      AttentionForward<P, NH>(p, net, shape, chunks[c], memory).evaluate();
     }
   }
 }
@@ -258,6 +253,12 @@ extern "C" {
 // Floats that the kernel keeps for each number of a vector of heads.
 int attention_padded_heads(int heads) {
   return ead::PairShape{0, heads}.registers() * ead::LANES;
+}
+// For a check that Python declares the same structures.
+void attention_structure_sizes(int64_t* sizes) {
+  sizes[0] = sizeof(ead::AttentionProblem);
+  sizes[1] = sizeof(ead::AttentionBlockPointers);
+  sizes[2] = sizeof(ead::PairBackwardProblem);
 }
 EAD_EXPORT(fp32, ead::Fp32)
 #if defined(__AVX512BF16__)

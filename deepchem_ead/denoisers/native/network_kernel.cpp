@@ -56,11 +56,8 @@ void evaluate(const NetworkProblem& p) {
   std::vector<Range> chunks, shared;
   divide(p, chunks, shared);
   Workspace& shared_memory = shared_activations;
-#pragma omp parallel num_threads(int(p.n_threads))
-  {
-#pragma omp for schedule(dynamic, 1)
-    for (size_t task = 0; task < net.tasks.size(); task++) net.tasks[task]();
-  }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
+  for (size_t task = 0; task < net.tasks.size(); task++) net.tasks[task]();
   for (const Range& range : shared) {
     Chunk<P> chunk(p, net, range.first, range.last, range.atom, shared_memory);
     const int part = pad_rows(std::max<int>(1, int(chunk.rows() / (4 * p.n_threads))));

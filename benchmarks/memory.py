@@ -1,0 +1,119 @@
+"""Memory of training steps and evaluations, each measured in a process of its own.
+
+    python -m benchmarks.memory [--quick]
+
+prints the peak over a base: the resident memory of a process that has loaded everything, built the
+network and its gradients and taken one step with a single small molecule. First all paths at
+9 x 256 with 64 QM9 molecules, then the native ones from 9 to 181 atoms with the network of the
+``paper-geom`` preset (4 x 256), with the time a molecule takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+
+from benchmarks.engine_paths import (
+    PATHS,
+    Path,
+    operations,
+    random_batch,
+    real_batch,
+    seconds,
+)
+
+SIZES = (9, 18, 29, 50, 100, 181)
+
+
+def _resident_mib() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def measure(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int) -> None:
+    """Print MiB over the base and seconds of one step; ``atoms`` 0 stands for QM9 molecules."""
+    warm_up = Path(name, n_layers, n_features, random_batch(2, 1))
+    warm_up.train()
+    warm_up.evaluate()
+    path = Path(name, n_layers, n_features, random_batch(atoms, n) if atoms else real_batch(0, n))
+    path.egnn = warm_up.egnn
+    base = _resident_mib()
+    elapsed = seconds(path.train if task == "train" else path.evaluate)
+    print(max(_peak_mib() - base, 0.0), elapsed)
+
+
+def peak(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int):
+    """MiB over the base and seconds of one step, in a fresh process.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If the process dies, for example for want of memory.
+    """
+    arguments = [name, task, *map(str, (n_layers, n_features, atoms, n))]
+    command = [sys.executable, "-m", "benchmarks.memory", "--measure", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    mib, elapsed = done.stdout.split()[-2:]
+    return float(mib), float(elapsed)
+
+
+def compare_paths(n_layers: int, n_features: int, n: int) -> None:
+    """Peak memory of every path for QM9 molecules."""
+    print(f"\nmemory over base: {n_layers} layers x {n_features} features, {n} QM9 molecules")
+    print(f"{'path':<12} {'training MiB':>12} {'of the twin':>11} {'evaluation MiB':>14}")
+    twin = None
+    for name in PATHS:
+        try:
+            training = peak(name, "train", n_layers, n_features, 0, n)[0]
+            evaluation = peak(name, "evaluate", n_layers, n_features, 0, n)[0]
+        except subprocess.CalledProcessError as error:
+            print(f"{name:<12} {error.stderr.strip().splitlines()[-1]}")
+            continue
+        twin = twin or training
+        print(f"{name:<12} {training:12.0f} {training / twin:11.1%} {evaluation:14.0f}", flush=True)
+
+
+def compare_sizes(name: str, n_layers: int, n_features: int, n: int, sizes=SIZES) -> None:
+    """Time and memory of molecules from 9 to 181 atoms."""
+    print(f"\n{name}: {n_layers} layers x {n_features} features, {n} molecules of one size")
+    print(
+        f"{'atoms':>5} {'train ms/mol.':>13} {'GFLOP/s':>8} {'MiB':>6} "
+        f"{'evaluate ms/mol.':>16} {'GFLOP/s':>8} {'MiB':>6}"
+    )
+    for atoms in sizes:
+        work = operations(random_batch(atoms, n)[2], n_layers, n_features) / 1e9
+        row = f"{atoms:5d}"
+        for task, times, width in (("train", 3, 13), ("evaluate", 1, 16)):
+            mib, elapsed = peak(name, task, n_layers, n_features, atoms, n)
+            row += f" {1e3 * elapsed / n:{width}.2f} {times * work / elapsed:8.0f} {mib:6.0f}"
+        print(row, flush=True)
+
+
+def tables(quick: bool = False) -> None:
+    """Print all tables of this module."""
+    compare_paths(9, 256, 16 if quick else 64)
+    for name in ("native fp32", "native bf16"):
+        compare_sizes(name, 4, 256, 8 if quick else 64, SIZES[:3] if quick else SIZES)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="few and small molecules")
+    parser.add_argument("--measure", nargs=6, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        name, task, *numbers = arguments.measure
+        measure(name, task, *map(int, numbers))
+    else:
+        tables(arguments.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+// What the forward and the backward pass of a few molecules have in common.
+//
+// What a row or a pair goes through does not depend on what is computed with it: every sum runs in an
+// order of its own. An atom's result is therefore a function of its molecule, bit for bit.
+#pragma once
+#include "lanes.h"
+#include "packed_attention.h"
+
+namespace ead {
+
+// Molecules [first, last), whose first atom is `atom`.
+struct MoleculeRange {
+  int64_t first, last, atom;
+};
+
+// Molecules that pass through the network together, by one thread.
+template <class P, int NH>
+class AttentionChunk {
+ protected:
+  using Scalar = typename P::Scalar;
+  static constexpr int HEADS = NH * LANES;
+
+  AttentionChunk(const AttentionProblem& p, const PairShape& shape, const MoleculeRange& range)
+      : p_(p), shape_(shape), range_(range), features_(shape.features) {
+    for (int64_t m = range.first; m < range.last; m++) atoms_ += int(p.counts[m]);
+    rows_ = pad_rows(atoms_);
+  }
+
+  // body(first atom, atoms) for each molecule, counted from the chunk's first atom
+  template <class Body>
+  void for_molecules(Body&& body) const {
+    int64_t at = 0;
+    for (int64_t m = range_.first; m < range_.last; at += p_.counts[m++]) body(at, int(p_.counts[m]));
+  }
+
+  // Rows of the chunk in layer l of an array (layers, A, width); null if there is no array.
+  template <class T>
+  T* rows_of(void* array, size_t l, int width) const {
+    return array ? static_cast<T*>(array) + (l * p_.n_atoms + range_.atom) * width : nullptr;
+  }
+  // Copy the atoms' rows there.
+  template <class T>
+  void save(void* array, size_t l, const T* rows, int width) const {
+    if (array) std::memcpy(rows_of<T>(array, l, width), rows, sizeof(T) * atoms_ * width);
+  }
+  // Where (A, norms, 2 F) holds the modulation of a norm; rows are `modulations()` apart.
+  Scalar* modulation_of(void* array, size_t norm) const {
+    return static_cast<Scalar*>(array) + range_.atom * modulations() + norm * 2 * features_;
+  }
+  size_t modulations() const { return (2 * p_.n_layers + 1) * 2 * features_; }
+
+  float step_of(int row) const {
+    if (p_.sigma_column < 0) return 1.0f;
+    return p_.h[(range_.atom + row) * p_.in_features + p_.sigma_column];
+  }
+
+  // finish(acc, row, column) for all rows of a linear map of the rows of a.
+  template <class Format = P, class Finish>
+  void apply(const PackedMap& map, const typename Format::Scalar* a, Finish&& finish) const {
+    multiply<Format>(rows_, map.inner, map.features, a, map.inner, map.w, map.b, finish);
+  }
+
+  // Ends of `apply`: store, store as scalars, or add.
+  static auto to_floats(float* matrix, long stride) {
+    return [=](auto& acc, int row, int column) { store_block(acc, matrix, stride, row, column); };
+  }
+  static auto to_scalars(Scalar* matrix, long stride) {
+    return [=](auto& acc, int row, int column) {
+      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
+      for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < C; c += 2)
+          P::store2(matrix + (row + r) * stride + column + c * LANES, acc[r][c], acc[r][c + 1]);
+    };
+  }
+  static auto add_to(float* matrix, long stride) {
+    return [=](auto& acc, int row, int column) {
+      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
+      for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < C; c++) {
+          float* to = matrix + (row + r) * stride + column + c * LANES;
+          vstore(to, vload(to) + acc[r][c]);
+        }
+    };
+  }
+
+  const AttentionProblem& p_;
+  const PairShape shape_;
+  const MoleculeRange range_;
+  const int features_;
+  int atoms_ = 0, rows_;  // rows: atoms, filled up to whole blocks of ROWS
+};
+
+}  // namespace ead

@@ -1,0 +1,166 @@
+// The attention denoiser, forward, for a few molecules at a time.
+#pragma once
+#include "adaptive_norm.h"
+#include "attention_chunk.h"
+#include "pair_forward.h"
+
+namespace ead {
+
+template <class P, int NH>
+class AttentionForward : AttentionChunk<P, NH> {
+  using Base = AttentionChunk<P, NH>;
+  using typename Base::Scalar;
+  using Base::HEADS, Base::p_, Base::shape_, Base::features_, Base::atoms_, Base::rows_, Base::range_;
+
+ public:
+  AttentionForward(const AttentionProblem& p, const PackedAttention<P, NH>& net,
+                   const PairShape& shape, const MoleculeRange& range, Workspace& memory)
+      : Base(p, shape, range), net_(net) {
+    const size_t rows = rows_, f = features_, in = p.in_features;
+    memory.reserve(sizeof(float) * rows * (in + 2 * CONDITION + f + MOVE + 6 + 5 * HEADS + 3) +
+                   sizeof(Scalar) * rows * (CONDITION + 2 * f + f + shape.projected() +
+                                            shape.received() + 6 * f) + 64 * 20);
+    input_ = memory.take<float>(rows * in);
+    condition_hidden_ = memory.take<float>(rows * 2 * CONDITION);
+    h_ = memory.take<float>(rows * f);
+    move_weights_ = memory.take<float>(rows * MOVE);
+    x_ = memory.take<float>(rows * 3);
+    x0_ = memory.take<float>(rows * 3);
+    dx_ = memory.take<float>(rows * 3);
+    vectors_ = memory.take<float>(rows * 3 * HEADS);
+    softmax_ = memory.take<float>(rows * 2 * HEADS);
+    condition_ = memory.take<Scalar>(rows * CONDITION);
+    modulation_ = memory.take<Scalar>(rows * 2 * f);
+    operand_ = memory.take<Scalar>(rows * f);
+    projected_ = memory.take<Scalar>(rows * shape.projected());
+    received_ = memory.take<Scalar>(rows * shape.received());
+    hidden_ = memory.take<Scalar>(rows * 3 * f);
+    activated_ = memory.take<Scalar>(rows * 3 * f);
+  }
+
+  void evaluate() {
+    begin();
+    for (size_t l = 0; l < net_.blocks.size(); l++) {
+      const PackedAttentionBlock<NH>& block = net_.blocks[l];
+      Base::save(p_.saved.h, l, h_, features_);
+      normalise(block.norm, 2 * l);
+      Base::apply(block.project, operand_, Base::to_scalars(projected_, shape_.projected()));
+      Base::save(p_.saved.projected, l, projected_, shape_.projected());
+      Base::save(p_.saved.x, l, x_, 3);
+      receive(block.pair);
+      Base::save(p_.saved.received, l, received_, shape_.received());
+      Base::save(p_.saved.vectors, l, vectors_, 3 * HEADS);
+      Base::save(p_.saved.softmax, l, softmax_, 2 * HEADS);
+      Base::apply(block.out, received_, Base::add_to(h_, features_));
+      Base::save(p_.saved.h_mlp, l, h_, features_);
+      normalise(block.norm_mlp, 2 * l + 1);
+      Base::apply(block.mlp_first, operand_, [&](auto& acc, int row, int column) {
+        if (p_.saved.hidden) Base::to_scalars(hidden_, 3 * features_)(acc, row, column);
+        for (auto& vectors : acc)
+          for (Vec& v : vectors) v = silu<P::EXACT>(v);
+        Base::to_scalars(activated_, 3 * features_)(acc, row, column);
+      });
+      Base::save(p_.saved.hidden, l, hidden_, 3 * features_);
+      Base::apply(block.mlp_second, activated_, Base::add_to(h_, features_));
+      move(block.move);
+      Base::save(p_.saved.move_weights, l, move_weights_, MOVE);
+    }
+    end();
+  }
+
+ private:
+  const PackedAttention<P, NH>& net_;
+  float *input_, *condition_hidden_, *h_, *move_weights_, *x_, *x0_, *dx_, *vectors_, *softmax_;
+  Scalar *condition_, *modulation_, *operand_, *projected_, *received_, *hidden_, *activated_;
+
+  void begin() {
+    const size_t in = p_.in_features;
+    const float* h = p_.h + range_.atom * in;
+    std::fill(std::copy(h, h + atoms_ * in, input_), input_ + rows_ * in, 0.0f);
+    std::fill(received_, received_ + size_t(rows_) * shape_.received(), Scalar());
+    std::fill(dx_, dx_ + 3 * size_t(rows_), 0.0f);
+    const float* x = p_.x + 3 * range_.atom;
+    Base::for_molecules([&](int64_t at, int n) {
+      for (int k = 0; k < 3; k++) {
+        float mean = 0.0f;
+        for (int64_t i = at; i < at + n; i++) mean += x[3 * i + k];
+        mean /= float(n);
+        for (int64_t i = at; i < at + n; i++) x_[3 * i + k] = x0_[3 * i + k] = x[3 * i + k] - mean;
+      }
+    });
+    Base::template apply<Fp32>(net_.embedding, input_, Base::to_floats(h_, features_));
+    const auto activate = [](auto& acc) {
+      for (auto& vectors : acc)
+        for (Vec& v : vectors) v = silu<true>(v);
+    };
+    Base::template apply<Fp32>(net_.condition_first, input_, [&](auto& acc, int row, int column) {
+      activate(acc);
+      store_block(acc, condition_hidden_, 2 * CONDITION, row, column);
+    });
+    Base::template apply<Fp32>(net_.condition_second, condition_hidden_,
+                [&](auto& acc, int row, int column) {
+                  activate(acc);
+                  Base::to_scalars(condition_, CONDITION)(acc, row, column);
+                });
+    Base::save(p_.saved.condition, 0, condition_, CONDITION);
+  }
+
+  // modulation and, from h and it, operand: norm number `which` of the network.
+  template <class To = P>
+  void normalise(const PackedMap& map, size_t which, typename To::Scalar* n) {
+    Base::apply(map, condition_, Base::to_scalars(modulation_, 2 * features_));
+    for (int r = 0; r < rows_; r++)
+      adaptive_norm<P, To>(h_ + size_t(r) * features_, modulation_ + size_t(r) * 2 * features_,
+                           features_, n + size_t(r) * features_);
+    if (!p_.saved.modulations) return;
+    Scalar* to = Base::modulation_of(p_.saved.modulations, which);
+    const size_t width = 2 * features_;
+    for (int r = 0; r < atoms_; r++)
+      std::memcpy(to + r * Base::modulations(), modulation_ + r * width, sizeof(Scalar) * width);
+  }
+  void normalise(const PackedMap& map, size_t which) { normalise(map, which, operand_); }
+
+  void receive(const PairParameters<NH>& weights) {
+    static thread_local Workspace memory;
+    Base::for_molecules([&](int64_t at, int n) {
+      PairForward<P, NH>(shape_, n, memory)
+          .run(projected_ + at * shape_.projected(), x_ + 3 * at, x0_ + 3 * at, weights,
+               received_ + at * shape_.received(), vectors_ + at * 3 * HEADS,
+               softmax_ + at * 2 * HEADS);
+    });
+  }
+
+  void move(const PackedMap& map) {
+    for (size_t f = 0; f < size_t(rows_) * features_; f += 2 * LANES)
+      P::store2(operand_ + f, vload(h_ + f), vload(h_ + f + LANES));
+    Base::apply(map, operand_, Base::to_floats(move_weights_, MOVE));
+    for (int r = 0; r < atoms_; r++) {
+      const float step = Base::step_of(r);
+      for (int k = 0; k < 3; k++) {
+        Vec sum = vset(0.0f);
+        for (int c = 0; c < HEADS; c += LANES)
+          sum = vfma(vload(move_weights_ + r * MOVE + c),
+                     vload(vectors_ + (3 * r + k) * HEADS + c), sum);
+        const float d = vsum(sum);
+        dx_[3 * r + k] += d;
+        x_[3 * r + k] -= step * d;
+      }
+    }
+  }
+
+  void end() {
+    Base::save(p_.saved.h, net_.blocks.size(), h_, features_);
+    normalise<Fp32>(net_.norm_out, 2 * net_.blocks.size(), h_);
+    const int out = int(p_.out_features);
+    Base::template apply<Fp32>(net_.embedding_out, h_, [&](auto& acc, int row, int column) {
+      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
+      for (int r = 0; r < std::min(ROWS, atoms_ - row); r++)
+        for (int c = 0; c < C; c++)
+          store_lanes(p_.h_out + (range_.atom + row + r) * out + column + c * LANES, acc[r][c],
+                      out - column - c * LANES);
+    });
+    std::copy(dx_, dx_ + 3 * atoms_, p_.dx + 3 * range_.atom);
+  }
+};
+
+}  // namespace ead
