@@ -8,6 +8,9 @@ setup: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
+	# PyTorch for CUDA brings the Triton it needs; PyTorch for the CPU brings none.
+	[ "$$(uname -s)" != Linux ] || $(BIN)/python -c "import triton" 2>/dev/null \
+		|| $(BIN)/pip install --quiet triton==3.6.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,qm9]'
 	touch $@
 

@@ -25,6 +25,7 @@ from benchmarks import torch_only
 torch_only.prepare()
 
 from benchmarks.pack_qm9 import unpack  # noqa: E402
+from deepchem_ead.denoisers import pair_attention  # noqa: E402
 from deepchem_ead.models.config import EADConfig  # noqa: E402
 from deepchem_ead.models.curve import COLUMNS, read_curve  # noqa: E402
 from deepchem_ead.models.resident import ResidentTrainer  # noqa: E402
@@ -97,12 +98,17 @@ def main() -> None:
     parser.add_argument("--device")
     parser.add_argument("--no-graph", action="store_true", help="without a CUDA graph")
     parser.add_argument("--tf32", action="store_true", help="tf32 in products of float32 matrices")
+    parser.add_argument(
+        "--compile-pairs", action="store_true", help="torch.compile the attention denoiser's pairs"
+    )
     parser.add_argument("--block-steps", type=int, default=50)
     parser.add_argument("--show-seconds", type=float, default=10.0)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.tf32:
         torch.set_float32_matmul_precision("high")
+    if arguments.compile_pairs:
+        pair_attention._dense_attention = torch.compile(pair_attention._dense_attention)
 
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Equivariant asynchronous diffusion of 3D molecules for DeepChem.
 
 ``import deepchem as dc, deepchem_ead`` adds ``dc.models.EADModel``,
-``dc.feat.Molecule3DFeaturizer``, ``dc.molnet.load_qm9_3d`` and ``dc.metrics.GenerativeMetric``.
+``dc.models.EGNNPropertyModel``, ``dc.feat.Molecule3DFeaturizer``, ``dc.molnet.load_qm9_3d`` and
+``dc.metrics.GenerativeMetric``.
 Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.
 """
 

@@ -11,6 +11,7 @@ import contextlib
 import io
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import deepchem as dc
@@ -20,8 +21,9 @@ from typer.main import get_command
 
 import deepchem_ead
 from deepchem_ead.cli import app
-from deepchem_ead.models.config import preset_names
-from deepchem_ead.molnet.qm9 import QM9_UNITS
+from deepchem_ead.models.config import EADConfig, preset_names
+from deepchem_ead.models.guidance import Request
+from deepchem_ead.molnet.qm9 import QM9_UNITS, task_values
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 
@@ -54,7 +56,7 @@ def small_world(tmp_path, monkeypatch):
     properties = {"gap": table.properties["gap"][-60:]}
     deepchem_ead.MoleculeBatch.from_padded(X, properties=properties).to_sdf("my_molecules.sdf")
 
-    model = deepchem_ead.EADModel
+    model, oracle_type = deepchem_ead.EADModel, deepchem_ead.EGNNPropertyModel
     init, fit, generate = model.__init__, model.fit, model.generate
     load, evaluate = dc.molnet.load_qm9_3d, model.evaluate
 
@@ -62,7 +64,7 @@ def small_world(tmp_path, monkeypatch):
         return load(*args, **kw | {"source": "sample"})
 
     def small_init(self, preset=None, **kw):
-        init(self, preset, **kw | {"n_layers": 1, "n_features": 32})
+        init(self, preset, **kw | {"n_layers": 1, "n_features": 32, "n_heads": 4})
 
     def small_fit(self, dataset, nb_epoch=10, **kw):
         rows = np.linspace(0, len(dataset) - 1, min(len(dataset), 60)).astype(int)
@@ -75,8 +77,45 @@ def small_world(tmp_path, monkeypatch):
     def small_evaluate(self, dataset, metrics, n_samples=4, **kw):
         return evaluate(self, dataset, metrics, n_samples=4, **kw)
 
+    conditional = deepchem_ead.metrics.evaluate_conditional
+
+    def small_conditional(*args, **kw):
+        return conditional(*args, **kw | {"n": 8})
+
+    monkeypatch.setattr(deepchem_ead.metrics, "evaluate_conditional", small_conditional)
     monkeypatch.setattr(dc.molnet, "load_qm9_3d", small_load)
     monkeypatch.setattr(deepchem_ead, "load_qm9_3d", small_load)
+
+    def known_properties(cls, name, **kw):
+        """Trained weights are replaced by small ones: real molecules, and predictions of them."""
+        if name == "qm9-properties":
+            oracle = cls(tasks=["gap", "mu"], n_layers=1, n_features=32)
+            rows = np.linspace(0, len(table) - 1, 200).astype(int)
+            y = np.stack([table.properties[task][rows] for task in oracle.tasks], 1)
+            oracle.fit(dc.data.NumpyDataset(table.to_padded(29)[rows], y), nb_epoch=2)
+            return oracle
+        return load_oracle(cls, name, **kw)
+
+    def real_molecules(cls, name, **kw):
+        if name != "qm9-conditional":
+            return load_model(cls, name, **kw)
+        stand_in = cls("qm9-conditional")
+
+        def remember(n, **options):
+            Request(stand_in, n, options.get("conditions"))
+            batch = deepchem_ead.MoleculeBatch.from_padded(X[: min(n, 40)])
+            return replace(batch, info={"seconds": 1.0})
+
+        stand_in.model.statistics.measure(y_all, table.n_atoms)
+        stand_in.generate = remember
+        return stand_in
+
+    load_model, load_oracle = model.from_pretrained.__func__, oracle_type.from_pretrained.__func__
+    y_all = np.stack(
+        [task_values(table, task) for task in EADConfig.load("qm9-conditional").condition_names], 1
+    )
+    monkeypatch.setattr(model, "from_pretrained", classmethod(real_molecules))
+    monkeypatch.setattr(oracle_type, "from_pretrained", classmethod(known_properties))
     for name, function in [
         ("__init__", small_init), ("fit", small_fit),
         ("generate", small_generate), ("evaluate", small_evaluate),

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from property_data import small_model
 
-from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, cli
+from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, cli, load_qm9_3d
 from deepchem_ead.metrics import CONDITIONAL_ROWS, evaluate_conditional, reference_smiles
+from deepchem_ead.metrics.conditional import _Progress
 from deepchem_ead.metrics.conditional_targets import CV_PER_ATOM, LabelledMolecules
 from deepchem_ead.models.predictors import as_predictor
 from deepchem_ead.molnet.qm9 import task_values
 from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.molnet.splits import edm_halves
 from deepchem_ead.sampling import PropertyGuidance
+from deepchem_ead.tasks_conditional import conditional_data
 from deepchem_ead.viz import plot_targets
 
 TASKS = ["alpha", "gap", "mu", "Cv"]
@@ -263,6 +266,7 @@ def test_what_cannot_be_judged_is_counted_and_never_met(dataset):
     )
     assert report.requests[0].judged == report.requests[0].within == result.within == 0.75
     assert "could not judge 5 of 20 molecules" in report.table()
+    assert report.records.prediction.isna().tolist() == [True] * 5 + [False] * 15
 
     nothing = Oracle(dataset)
     nothing.known = {}
@@ -276,7 +280,7 @@ def test_what_cannot_be_judged_is_counted_and_never_met(dataset):
 
 
 def test_only_valid_unique_and_novel_molecules_hit(dataset):
-    """All predicted as asked: two copies, one broken, one radical, one in two pieces, three known."""
+    """All predicted as asked: two copies, a broken one, a radical, two pieces, three known."""
     rows = np.arange(10)
     molecules = molecules_of(dataset, rows)
     numbers, positions = molecules.numbers, molecules.positions
@@ -547,6 +551,32 @@ def test_own_models_are_asked_and_judged(dataset, trained):
     )
     predicted = oracle.predict_molecules(guided.molecules["gap+mu"])
     assert np.array_equal(guided.records.prediction, predicted[:, [0, 1]].T.ravel(), equal_nan=True)
+
+
+def test_requests_come_from_the_generators_half(table, monkeypatch, tmp_path):
+    monkeypatch.setenv("DEEPCHEM_DATA_DIR", str(tmp_path))
+    _, (train, _, _), _ = load_qm9_3d(tasks=["gap"], source="sample")
+    first, second = edm_halves(len(train))
+    dataset, fitted_on = conditional_data("qm9-sample", ["gap"])
+    assert np.array_equal(dataset.X, train.X[second]) and np.array_equal(
+        fitted_on.y, train.y[first]
+    )
+    mine = MoleculeBatch.from_padded(train.X[:20], properties={"gap": train.y[:20, 0]})
+    mine.to_sdf(tmp_path / "mine.sdf")
+    dataset, fitted_on = conditional_data(str(tmp_path / "mine.sdf"), ["gap"])
+    assert np.allclose(dataset.y, train.y[:20]) and fitted_on is None
+
+
+def test_progress_counts_steps_of_all_molecules(capsys):
+    with _Progress(4, 2, True) as progress:
+        progress.enter("gap")
+        progress.step({"molecules": np.arange(3), "n_steps": 2})
+        assert progress._bar.n == 1.5
+        progress.judge("gap")
+        assert progress._bar.n == 4
+        progress.enter("mu")
+        progress.judge("mu")
+    assert "judging mu 100%" in capsys.readouterr().err
 
 
 @pytest.fixture

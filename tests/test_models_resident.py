@@ -316,6 +316,15 @@ def test_trains_where_deepchem_and_rdkit_are_missing(X, tmp_path):
     assert np.isfinite(model.predict(_dataset(X[:8]))).all()
 
 
+def test_benchmark_without_a_gpu_says_so(capsys, monkeypatch):
+    from benchmarks import gpu
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    gpu.main()
+    assert capsys.readouterr().out == "There is no GPU here: nothing was timed.\n"
+
+
 def _dataset(X):
     import deepchem as dc
 

@@ -14,7 +14,7 @@ import deepchem_ead
 from deepchem_ead import _register
 
 NAMES = {
-    "models": ["EADModel"],
+    "models": ["EADModel", "EGNNPropertyModel"],
     "feat": ["Molecule3DFeaturizer"],
     "molnet": ["load_qm9_3d", "load_file_3d"],
     "metrics": ["GenerativeMetric"],

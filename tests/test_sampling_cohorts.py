@@ -115,17 +115,25 @@ def test_molecules_of_equal_size_stand_side_by_side():
 
 
 def test_cohorts_come_out_in_the_order_they_entered():
-    rows = [torch.linspace(24, 0, steps + 1, dtype=torch.float64) for steps in (9, 3, 5)]
-    started = [
-        cohort_of([i], ReplaySchedule(r[:, None].expand(-1, COUNTS[i]))) for i, r in enumerate(rows)
-    ]
-    # the second enters when a first part of the first batch is finished
-    filler = cohort_of([12], ReplaySchedule([[24.0] * 6, [0.0] * 6]))
-    waiting = [started[0], filler, *started[1:]]
-    entering = iter(waiting)
-    out = list(run_cohorts(PROCESS, pair_denoiser, lambda counts: next(entering, None), 0.2))
-    assert [waiting.index(cohort) for cohort in out] == [0, 1, 2, 3]
-    assert all(cohort.finished for cohort in out)
+    calls = []
+
+    def replay(name, indices, columns):
+        rows = torch.cat(
+            [
+                torch.tensor(c)[:, None].expand(-1, COUNTS[i])
+                for i, c in zip(indices, columns, strict=True)
+            ],
+            1,
+        )
+        return cohort_of(indices, ReplaySchedule(rows), callback=lambda step: calls.append(name))
+
+    # one of two molecules is finished soon, and what takes its place is finished before the other
+    long = replay("long", [0, 4], [[24.0, 20.0, 16.0, 12.0, 8.0, 0.0], [24.0, *[0.0] * 5]])
+    short = replay("short", [1], [[24.0, 0.0]])
+    waiting = iter([long, short])
+    out = list(run_cohorts(PROCESS, pair_denoiser, lambda counts: next(waiting, None)))
+    assert calls == ["long"] * 2 + ["long", "short"] * 2 + ["long"] * 2
+    assert out[0] is long and out[1] is short and len(out) == 2
 
 
 def test_evaluations_are_counted_for_each_molecule():

@@ -270,7 +270,7 @@ def weight_kernel(
     k = (tl.program_id(0) % blocks) * BLOCK + tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK, BLOCK), tl.float32)
     for block in range(N_BLOCKS):
-        e = block * BLOCK_E + tl.arange(0, BLOCK_E)
+        e = (split * N_BLOCKS + block) * BLOCK_E + tl.arange(0, BLOCK_E)
         present = (e < n_pairs)[:, None]
         row = e.to(tl.int64)[:, None] * F
         g = tl.load(g_z_pairs + row + f[None, :], present & (f < F)[None, :], 0.0)
