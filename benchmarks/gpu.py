@@ -1,7 +1,7 @@
 """Training steps on a GPU: PyTorch against Triton, in three formats, with and without a CUDA graph.
 
-    python -m benchmarks.gpu [--layers 9 --features 256] [--batch 64 256 512] [--sweep] [--quick]
-        [--data FILE]
+    python -m benchmarks.gpu [--layers 9 --features 256] [--batch 64 256 512] [--quick]
+        [--preset qm9] [--sweep] [--data FILE]
 
 Needs PyTorch and Triton, neither DeepChem nor RDKit. Everything is what a user's run would do: real
 QM9 molecules (the sample inside the package, or a file of `benchmarks.pack_qm9`), batches gathered
@@ -73,6 +73,15 @@ def operations(sizes: np.ndarray, n_layers: int, n_features: int) -> np.ndarray:
     return n_layers * 2 * n_features**2 * (2 * n * (n - 1) + 7 * n)
 
 
+#: For a preset, whose denoiser may have no Triton kernels.
+PRESET_VARIANTS = [
+    Variant("torch", "fp32", False, False),
+    Variant("torch", "fp32", True, False),
+    Variant("torch", "fp32", True, True),
+    Variant("torch", "bf16", True, True),
+]
+
+
 class EnoughBlocks(Exception):
     """Ends a run that is timed."""
 
@@ -127,30 +136,29 @@ def milliseconds(function: Callable[[], object], repeats: int = 20) -> float:
 
 def train_table(X: np.ndarray, arguments, limits: dict[str, float]) -> None:
     """Time a training step of every variant and batch size."""
+    preset = arguments.preset
     print(f"\n{'variant':<26} {'batch':>5} {'ms/step':>8} {'s/epoch':>8} {'x floor':>8} TFLOP/s")
-    for batch_size, variant in itertools.product(arguments.batch, VARIANTS):
-        config = EADConfig(
-            n_layers=arguments.layers,
-            n_features=arguments.features,
-            variable_size=False,
-            batch_size=batch_size,
-            precision=variant.precision,
-        )
+    variants = VARIANTS if preset is None else PRESET_VARIANTS
+    for batch_size, variant in itertools.product(arguments.batch, variants):
+        options = {"batch_size": batch_size, "precision": variant.precision}
+        if preset is None:
+            options |= {"n_layers": arguments.layers, "n_features": arguments.features}
+            options |= {"variable_size": False}
+        config = EADConfig.load(preset, **options)
         many = np.tile(X, (-(-100 * batch_size // len(X)), 1, 1))
         try:
             seconds = step_seconds(many, config, variant, blocks=3 if arguments.quick else 8)
         except Exception as error:  # one variant that fails must not cost the other timings
             print(f"{variant!s:<26} {batch_size:5} failed: {type(error).__name__}: {error}"[:300])
             continue
-        sizes = (X[:, :, 3] > 0).sum(1)
-        work = 3 * batch_size * operations(sizes, arguments.layers, arguments.features).mean()
-        limit = limits["bf16" if variant.precision == "bf16" else "tf32"]
-        print(
-            f"{variant!s:<26} {batch_size:5} {1e3 * seconds:8.2f} "
-            f"{seconds * EPOCH / batch_size:8.2f} {seconds * limit / work:7.1f}x "
-            f"{work / seconds / 1e12:7.0f}",
-            flush=True,
-        )
+        line = f"{variant!s:<26} {batch_size:5} {1e3 * seconds:8.2f} "
+        line += f"{seconds * EPOCH / batch_size:8.2f} "
+        if preset is None:  # the formula is the EGNN's
+            sizes = (X[:, :, 3] > 0).sum(1)
+            work = 3 * batch_size * operations(sizes, arguments.layers, arguments.features).mean()
+            limit = limits["bf16" if variant.precision == "bf16" else "tf32"]
+            line += f"{seconds * limit / work:7.1f}x {work / seconds / 1e12:7.0f}"
+        print(line, flush=True)
 
 
 def sweep(X: np.ndarray, n_features: int, batch_size: int) -> None:
@@ -210,6 +218,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=256)
     parser.add_argument("--batch", type=int, nargs="*", default=[64, 256, 512])
     parser.add_argument("--data", default=str(SAMPLE), help="file of benchmarks.pack_qm9")
+    parser.add_argument("--preset", help="time this preset instead of an EGNN")
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
     parser.add_argument("--sweep", action="store_true", help="launches of the kernels instead")
     arguments = parser.parse_args()

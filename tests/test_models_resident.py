@@ -196,7 +196,7 @@ def test_time_ends_a_run_and_a_pause_does_not(X, tmp_path):
     again.restore()
     assert again.elapsed == resident.elapsed and again.global_step == resident.global_step
     again.fit(minutes=again.elapsed / 60 + 0.005)
-    assert float(again._rate) < 0.7 * again.config.learning_rate
+    assert float(again._step.rate) < 0.7 * again.config.learning_rate
     steps = again.global_step
     again.fit(minutes=again.elapsed / 60)
     assert again.global_step == steps > resident.global_step
@@ -235,10 +235,10 @@ def test_the_host_never_waits_in_a_step(X, changes, denoiser):
     resident = trainer(X[:64], None, changes)
     resident.network.denoiser.backend = "torch"
     resident.fit(epochs=1)  # builds what is built once
-    resident._begin_block(0, 0)
+    resident._step.begin(0, 0, (0,))
     with NoWaiting():
-        resident._gradients()
-        resident._update()
+        resident._step.gradients()
+        resident._step.update()
 
 
 def test_a_loss_that_is_no_number_stops_before_the_checkpoint(X, tmp_path):

@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from deepchem_ead.diffusion import sample_levels
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.checkpoint import (
@@ -29,11 +26,9 @@ from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.network import EADNetwork
 from deepchem_ead.models.rate import rate_factor
 from deepchem_ead.models.resident_data import ResidentMolecules
+from deepchem_ead.models.resident_step import ResidentStep
 
 logger = logging.getLogger(__name__)
-
-#: Ordinary steps before a CUDA graph is captured: libraries and kernels set themselves up.
-WARM_UP_STEPS = 3
 
 
 class ResidentTrainer:
@@ -105,33 +100,10 @@ class ResidentTrainer:
             network = EADNetwork(config, encoding.n_features)
         sizes = np.bincount(self.molecules.counts, minlength=config.max_atoms + 1)
         network.size_counts.copy_(torch.from_numpy(sizes))
-        self.network = network.to(self.device).train()
-        # A table on the host would be copied to the device in every step.
-        process = network.process
-        network.process = replace(process, schedule=process.schedule.to(self.device))
-        on_gpu = self.device.type == "cuda"
-        self._rate = torch.tensor(config.learning_rate, device=self.device)
-        self._optimizer = torch.optim.AdamW(
-            [p for p in self.network.parameters() if p.requires_grad],
-            lr=self._rate,
-            weight_decay=config.weight_decay,
-            amsgrad=True,
-            fused=True,
-            capturable=on_gpu,
-        )
-        self._generator = (
-            torch.cuda.default_generators[self.device.index or 0] if on_gpu else torch.Generator()
-        )
+        self._step = ResidentStep(network, self.molecules, config, self.device, graph)
+        self.network = network
         #: Steps made, and seconds they took.
         self.global_step, self.elapsed = 0, 0.0
-        plan = self.molecules.plan(0)
-        self._plan_epoch, self._plan = 0, plan
-        self._row = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self._rank = torch.arange(len(plan.weight), device=self.device)
-        self._loss: Tensor | None = None
-        self._loss_sum = torch.zeros((), device=self.device)
-        self._capturing = graph and on_gpu
-        self._forget_graph()
 
     # ------------------------------------------------------------------ running
 
@@ -183,12 +155,14 @@ class ResidentTrainer:
                 break
             epoch, row = divmod(self.global_step, steps_per_epoch)
             length = min(self.block_steps - row % self.block_steps, steps_per_epoch - row)
-            self._begin_block(epoch, row)
+            # The last number keeps these seeds apart from others of the same seed and step.
+            self._step.begin(epoch, row, (self.config.seed, self.global_step, 3))
             for _ in range(length):
-                self._rate.fill_(self.config.learning_rate * self._factor(total_steps, minutes))
-                self._advance()
+                rate = self.config.learning_rate * self._factor(total_steps, minutes)
+                self._step.rate.fill_(rate)
+                self._step.advance()
                 self.global_step += 1
-            loss = float(self._loss_sum) / length  # the only wait for the device
+            loss = float(self._step.loss_sum) / length  # the only wait for the device
             self.elapsed = before + time.perf_counter() - began
             if not np.isfinite(loss):
                 raise FloatingPointError(
@@ -225,126 +199,15 @@ class ResidentTrainer:
             max(by_steps, by_time),
         )
 
-    def _begin_block(self, epoch: int, row: int) -> None:
-        if epoch != self._plan_epoch:
-            # Copied, because a graph knows the tensors by their addresses.
-            for target, source in zip(self._plan, self.molecules.plan(epoch), strict=True):
-                target.copy_(source)
-            self._plan_epoch = epoch
-        self._row.fill_(row)
-        self._loss_sum.zero_()
-        key = np.random.SeedSequence([self.config.seed, self.global_step, 3])
-        self._generator.manual_seed(int(key.generate_state(1)[0]))
-
-    # ------------------------------------------------------------------ one step
-
-    def _forget_graph(self) -> None:
-        self._graph = None
-        self._steps_to_graph = WARM_UP_STEPS if self._capturing else 0
-
-    def _advance(self) -> None:
-        if self._graph is not None:
-            self._graph.replay()
-        elif self._steps_to_graph == 0:
-            self._gradients()
-            self._update()
-        else:
-            self._warm_up()
-
-    def _gradients(self) -> None:
-        """Loss and gradients of the next batch; changes nothing that lasts."""
-        config, molecules = self.config, self.molecules
-        self._optimizer.zero_grad(set_to_none=True)
-        plan = [self._plan.molecules, self._plan.fixed_size]
-        chosen, fixed_size = (t.index_select(0, self._row)[0] for t in plan)
-        clean, is_dummy = molecules.gather(chosen)
-        node_weight = None
-        if is_dummy is not None and config.dummy_weight != 1:
-            node_weight = torch.where(is_dummy, config.dummy_weight, 1.0)
-        levels = sample_levels(
-            molecules.layout,
-            config.timesteps,
-            config.interval,
-            is_dummy,
-            config.p_sync,
-            self._generator,
-        )
-        eps = torch.randn(clean.shape, generator=self._generator, device=self.device)
-        losses = self.network(
-            {
-                "clean": clean,
-                "levels": levels,
-                "eps": eps,
-                "layout": molecules.layout,
-                "node_weight": node_weight,
-                "fixed_size": fixed_size,
-                "conditions": None,
-                "rank": self._rank,
-            }
-        )
-        loss = (losses[:, 0] * self._plan.weight).sum()
-        loss.backward()
-        self._loss = loss.detach()
-
-    def _update(self) -> None:
-        network = self.network
-        network.before_optimizer_step()
-        self._optimizer.step()
-        update_average(network.average, network.denoiser, self.config.ema_decay)
-        self._loss_sum += self._loss
-        self._row += 1
-
-    def _warm_up(self) -> None:
-        """A step on a stream of its own, as capturing asks for; after the last one, capture."""
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        self._steps_to_graph -= 1
-        reason = None
-        with torch.cuda.stream(stream):
-            if self._steps_to_graph == 0:
-                reason = self._why_not_capture()
-            self._gradients()
-            self._update()
-        torch.cuda.current_stream(self.device).wait_stream(stream)
-        if self._steps_to_graph == 0 and reason is None:
-            reason = self._capture()
-        if reason is not None:
-            logger.warning("training without a CUDA graph: %s", reason)
-
-    def _why_not_capture(self) -> str | None:
-        """Something in the step that waits for the device, which a graph cannot hold."""
-        mode = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("error")
-        try:
-            self._gradients()
-        except RuntimeError as error:
-            return f"the step waits for the device ({error})"
-        finally:
-            torch.cuda.set_sync_debug_mode(mode)
-        return None
-
-    def _capture(self) -> str | None:
-        torch.cuda.synchronize(self.device)
-        self._optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        try:
-            with torch.cuda.graph(graph):
-                self._gradients()
-                self._update()
-        except RuntimeError as error:
-            return f"capturing it failed ({error})"
-        self._graph = graph
-        return None
-
     # ------------------------------------------------------------------ files
 
     def save_checkpoint(self, finished: bool = False, keep: int = 2) -> None:
         """Write a checkpoint that this class and `EADModel.restore` read."""
         if self.model_dir is None:
             return
-        tensors, groups = flatten_optimizer(self._optimizer.state_dict())
+        tensors, groups = flatten_optimizer(self._step.optimizer.state_dict())
         # As the optimiser of EADModel.fit has them.
-        plain = {"lr": float(self._rate), "fused": None, "capturable": False}
+        plain = {"lr": float(self._step.rate), "fused": None, "capturable": False}
         epoch, batch = divmod(self.global_step, self.molecules.steps_per_epoch)
         data = {
             "config": self.config.to_dict(),
@@ -387,11 +250,12 @@ class ResidentTrainer:
             check_shapes(weights, self.network.state_dict(), str(path))
             self.network.load_state_dict(weights)
             state = unflatten_optimizer(
-                without_prefix("optimizer", tensors), self._optimizer.state_dict()["param_groups"]
+                without_prefix("optimizer", tensors),
+                self._step.optimizer.state_dict()["param_groups"],
             )
-            self._optimizer.load_state_dict(state)
-            self._optimizer.param_groups[0]["lr"] = self._rate
-            self._forget_graph()  # the optimiser has new tensors
+            self._step.optimizer.load_state_dict(state)
+            self._step.optimizer.param_groups[0]["lr"] = self._step.rate
+            self._step.forget_graph()  # the optimiser has new tensors
             self.global_step = data["global_step"]
             self.elapsed = data["position"]["elapsed"]
             return True
@@ -407,28 +271,3 @@ class ResidentTrainer:
         weights = self.network.sampling_denoiser.state_dict()
         tensors = prefixed("denoiser", weights) | {"size_counts": self.network.size_counts}
         pretrained.save(directory, tensors, self.config, self.global_step, card)
-
-
-@torch.no_grad()
-def update_average(
-    average: torch.optim.swa_utils.AveragedModel, model: torch.nn.Module, decay: float
-) -> None:
-    """What ``average.update_parameters(model)`` does in `EADNetwork`, without the host.
-
-    Parameters
-    ----------
-    average : AveragedModel
-        Of an `EADNetwork`.
-    model : Module
-        The weights that are averaged.
-    decay : float
-        Largest decay of the average, see `EADConfig.ema_decay`.
-    """
-    k = average.n_averaged.to(torch.float32)
-    # The first update copies the weights.
-    share = torch.where(k == 0, 1.0, 1 - ((1 + k) / (10 + k)).clamp(max=decay))
-    averaged, current = list(average.module.parameters()), list(model.parameters())
-    change = torch._foreach_sub(current, averaged)
-    torch._foreach_mul_(change, share)
-    torch._foreach_add_(averaged, change)
-    average.n_averaged += 1

@@ -1,0 +1,217 @@
+"""One training step that never leaves the device, and its CUDA graph."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from deepchem_ead.diffusion import sample_levels
+from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.network import EADNetwork
+from deepchem_ead.models.resident_data import ResidentMolecules
+
+logger = logging.getLogger(__name__)
+
+#: Ordinary steps before a CUDA graph is captured: libraries and kernels set themselves up.
+WARM_UP_STEPS = 3
+
+
+class ResidentStep:
+    """Gathering, noising, loss, gradients, clipping, AdamW and averages without the host.
+
+    Nothing in a step waits for the device or copies to it, so that on a GPU the whole step can be
+    captured as one CUDA graph. Where something does wait, the step goes on without a graph and a
+    warning says what it was.
+
+    Parameters
+    ----------
+    network : EADNetwork
+        Moved to the device.
+    molecules : ResidentMolecules
+    config : EADConfig
+    device : torch.device
+    graph : bool
+        Capture a CUDA graph if the device is a GPU.
+
+    Attributes
+    ----------
+    optimizer : torch.optim.AdamW
+    rate : Tensor, ()
+        Learning rate of the next step.
+    loss_sum : Tensor, ()
+        Sum of the losses since `begin`.
+    """
+
+    def __init__(
+        self,
+        network: EADNetwork,
+        molecules: ResidentMolecules,
+        config: EADConfig,
+        device: torch.device,
+        graph: bool,
+    ) -> None:
+        self.config, self.molecules, self.device = config, molecules, device
+        self.network = network.to(device).train()
+        # A table on the host would be copied to the device in every step.
+        process = network.process
+        network.process = replace(process, schedule=process.schedule.to(device))
+        on_gpu = device.type == "cuda"
+        self.rate = torch.tensor(config.learning_rate, device=device)
+        self.optimizer = torch.optim.AdamW(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=self.rate,
+            weight_decay=config.weight_decay,
+            amsgrad=True,
+            fused=True,
+            capturable=on_gpu,
+        )
+        self._generator = (
+            torch.cuda.default_generators[device.index or 0] if on_gpu else torch.Generator()
+        )
+        self._plan_epoch, self._plan = 0, molecules.plan(0)
+        self._row = torch.zeros(1, dtype=torch.int64, device=device)
+        self._rank = torch.arange(len(self._plan.weight), device=device)
+        self._loss: Tensor | None = None
+        self.loss_sum = torch.zeros((), device=device)
+        self._capturing = graph and on_gpu
+        self.forget_graph()
+
+    def begin(self, epoch: int, row: int, seed: tuple[int, ...]) -> None:
+        """Go to a row of an epoch's plan; begin the random numbers of ``seed`` and the sum."""
+        if epoch != self._plan_epoch:
+            # Copied, because a graph knows the tensors by their addresses.
+            for target, source in zip(self._plan, self.molecules.plan(epoch), strict=True):
+                target.copy_(source)
+            self._plan_epoch = epoch
+        self._row.fill_(row)
+        self.loss_sum.zero_()
+        self._generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+
+    def forget_graph(self) -> None:
+        """Capture anew: the tensors are others."""
+        self._graph = None
+        self._steps_to_graph = WARM_UP_STEPS if self._capturing else 0
+
+    def advance(self) -> None:
+        """Make a training step with the rate ``rate``."""
+        if self._graph is not None:
+            self._graph.replay()
+        elif self._steps_to_graph == 0:
+            self.gradients()
+            self.update()
+        else:
+            self._warm_up()
+
+    def gradients(self) -> None:
+        """Loss and gradients of the next batch; changes nothing that lasts."""
+        config, molecules = self.config, self.molecules
+        self.optimizer.zero_grad(set_to_none=True)
+        plan = [self._plan.molecules, self._plan.fixed_size]
+        chosen, fixed_size = (t.index_select(0, self._row)[0] for t in plan)
+        clean, is_dummy = molecules.gather(chosen)
+        node_weight = None
+        if is_dummy is not None and config.dummy_weight != 1:
+            node_weight = torch.where(is_dummy, config.dummy_weight, 1.0)
+        levels = sample_levels(
+            molecules.layout,
+            config.timesteps,
+            config.interval,
+            is_dummy,
+            config.p_sync,
+            self._generator,
+        )
+        eps = torch.randn(clean.shape, generator=self._generator, device=self.device)
+        losses = self.network(
+            {
+                "clean": clean,
+                "levels": levels,
+                "eps": eps,
+                "layout": molecules.layout,
+                "node_weight": node_weight,
+                "fixed_size": fixed_size,
+                "conditions": None,
+                "rank": self._rank,
+            }
+        )
+        loss = (losses[:, 0] * self._plan.weight).sum()
+        loss.backward()
+        self._loss = loss.detach()
+
+    def update(self) -> None:
+        """Clip, step, average; count the loss and move on to the next batch."""
+        network = self.network
+        network.before_optimizer_step()
+        self.optimizer.step()
+        update_average(network.average, network.denoiser, self.config.ema_decay)
+        self.loss_sum += self._loss
+        self._row += 1
+
+    def _warm_up(self) -> None:
+        """A step on a stream of its own, as capturing asks for; after the last one, capture."""
+        stream = torch.cuda.Stream(self.device)
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        self._steps_to_graph -= 1
+        reason = None
+        with torch.cuda.stream(stream):
+            if self._steps_to_graph == 0:
+                reason = self._why_not_capture()
+            self.gradients()
+            self.update()
+        torch.cuda.current_stream(self.device).wait_stream(stream)
+        if self._steps_to_graph == 0 and reason is None:
+            reason = self._capture()
+        if reason is not None:
+            logger.warning("training without a CUDA graph: %s", reason)
+
+    def _why_not_capture(self) -> str | None:
+        """Something in the step that waits for the device, which a graph cannot hold."""
+        mode = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            self.gradients()
+        except RuntimeError as error:
+            return f"the step waits for the device ({error})"
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+        return None
+
+    def _capture(self) -> str | None:
+        torch.cuda.synchronize(self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                self.gradients()
+                self.update()
+        except RuntimeError as error:
+            return f"capturing it failed ({error})"
+        self._graph = graph
+        return None
+
+
+@torch.no_grad()
+def update_average(average: AveragedModel, model: torch.nn.Module, decay: float) -> None:
+    """What ``average.update_parameters(model)`` does in `EADNetwork`, without the host.
+
+    Parameters
+    ----------
+    average : AveragedModel
+        Of an `EADNetwork`.
+    model : Module
+        The weights that are averaged.
+    decay : float
+        Largest decay of the average, see `EADConfig.ema_decay`.
+    """
+    k = average.n_averaged.to(torch.float32)
+    # The first update copies the weights.
+    share = torch.where(k == 0, 1.0, 1 - ((1 + k) / (10 + k)).clamp(max=decay))
+    averaged, current = list(average.module.parameters()), list(model.parameters())
+    change = torch._foreach_sub(current, averaged)
+    torch._foreach_mul_(change, share)
+    torch._foreach_add_(averaged, change)
+    average.n_averaged += 1
