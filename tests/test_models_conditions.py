@@ -233,6 +233,16 @@ def test_sizes_are_possible_for_any_value_of_a_property_with_few_values(asked):
     np.testing.assert_allclose(p, near / near.sum(), atol=0.05)
 
 
+def test_sizes_are_possible_where_properties_contradict_each_other():
+    """No training molecule has both values, at any size; they count for what they are alone."""
+    n_atoms = np.repeat([1, 2, 3], 100)
+    statistics = ConditionStatistics(["a", "b"], 3)
+    statistics.measure(np.column_stack([n_atoms, n_atoms]).astype(float), n_atoms)
+    p = statistics.size_probabilities(np.array([[1.0, 3.0]]), np.bincount(n_atoms))[0]
+    assert p.sum() == pytest.approx(1)
+    assert p[1] == pytest.approx(p[3]) and p[1] > 0.4
+
+
 def test_values_beyond_the_training_data_warn_with_the_range():
     statistics = ConditionStatistics(["gap"], 5)
     statistics.measure(np.linspace(0.1, 0.4, 1001)[:, None], np.full(1001, 3))
