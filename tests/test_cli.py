@@ -243,7 +243,12 @@ def test_a_second_ctrl_c_stops_at_once(deepchem_ead, molecules_file, tmp_path, m
         signal.raise_signal(signal.SIGINT)
 
     at_step(monkeypatch, 2, press_twice)
-    result = deepchem_ead("train", molecules_file, "--out", tmp_path, *SET_TINY)
+    # A shell starts its background jobs with the signal ignored; a terminal does not.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = deepchem_ead("train", molecules_file, "--out", tmp_path, *SET_TINY)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.code != 0 and "Traceback" not in result.err
 
 
