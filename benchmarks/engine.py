@@ -1,6 +1,7 @@
 """Training, sampling and memory of the EGNN on real QM9: plain twin against the fast paths.
 
     python -m benchmarks.engine [--quick] [--sizes 9x256 6x128 4x64] [--seconds 45] [--no-memory]
+    OMP_NUM_THREADS=1 python -m benchmarks.engine --cpu-time    # on a machine that is busy
 
 All paths share one set of weights and take turns in one process, so that other load on the machine
 meets them alike; compare ratios. A training step is forward and backward of a denoising-like loss
@@ -14,6 +15,7 @@ measured before and after; GFLOP/s count the factored network
 from __future__ import annotations
 
 import argparse
+import time
 from statistics import median
 
 import torch
@@ -36,7 +38,7 @@ def runnable(n_layers: int, n_features: int, batch) -> list[Path]:
 
 
 def compare(
-    task: str, n_layers: int, n_features: int, n: int, budget: float, at_least: int
+    task: str, n_layers: int, n_features: int, n: int, budget: float, at_least: int, clock
 ) -> None:
     """Time and print one table."""
     training = task == "training"
@@ -49,16 +51,16 @@ def compare(
         gradient = paths[0].gradient()
         for path, error in zip(paths, errors, strict=True):
             error.append(float((path.gradient() - gradient).norm() / gradient.norm()))
-    limits = {name: ceiling(dtype) for name, dtype in FORMATS.items()}
+    limits = {name: ceiling(dtype, clock) for name, dtype in FORMATS.items()}
     spent, turns = 0.0, 0
     while turns < at_least or (spent < budget and turns < 20):
         for path in paths:
             # The twin is an order of magnitude slower: fewer, but never only one.
             for _ in range(1 if path is paths[0] else 2):
-                path.times.append(seconds(path.train if training else path.evaluate))
+                path.times.append(seconds(path.train if training else path.evaluate, clock))
                 spent += path.times[-1]
         turns += 1
-    limits = {name: max(limits[name], ceiling(dtype)) for name, dtype in FORMATS.items()}
+    limits = {name: max(limits[name], ceiling(dtype, clock)) for name, dtype in FORMATS.items()}
     print(
         f"\n{task}: {n_layers} layers x {n_features} features, {n} molecules, {work / 1e9:.3g} "
         f"GFLOP, {turns} turns, {torch.get_num_threads()} threads, ceilings "
@@ -85,15 +87,17 @@ def main() -> None:
         "--seconds", type=float, default=45.0, help="for each table, at three turns"
     )
     parser.add_argument("--quick", action="store_true", help="two turns, quarter batches")
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time; one thread")
     parser.add_argument("--no-memory", action="store_true", help="time only")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     part, budget, at_least = (4, 0.0, 2) if arguments.quick else (1, arguments.seconds, 3)
     for size in arguments.sizes:
         n_layers, n_features = map(int, size.split("x"))
-        compare("training", n_layers, n_features, 64 // part, budget, at_least)
-        compare("evaluation", n_layers, n_features, 100 // part, budget, at_least)
+        compare("training", n_layers, n_features, 64 // part, budget, at_least, clock)
+        compare("evaluation", n_layers, n_features, 100 // part, budget, at_least, clock)
     if not arguments.no_memory:
-        memory.tables(arguments.quick)
+        memory.tables(arguments.quick, arguments.cpu_time)
 
 
 if __name__ == "__main__":

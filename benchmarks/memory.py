@@ -1,6 +1,6 @@
 """Memory of training steps and evaluations, each measured in a process of its own.
 
-    python -m benchmarks.memory [--quick]
+    python -m benchmarks.memory [--quick] [--cpu-time]
 
 prints the peak over a base: the resident memory of a process that has loaded everything, built the
 network and its gradients and taken one step with a single small molecule. First all paths at
@@ -15,6 +15,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 
 from benchmarks.engine_paths import (
     PATHS,
@@ -37,7 +38,7 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def measure(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int) -> None:
+def measure(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int, clock):
     """Print MiB over the base and seconds of one step; ``atoms`` 0 stands for QM9 molecules."""
     warm_up = Path(name, n_layers, n_features, random_batch(2, 1))
     warm_up.train()
@@ -45,11 +46,13 @@ def measure(name: str, task: str, n_layers: int, n_features: int, atoms: int, n:
     path = Path(name, n_layers, n_features, random_batch(atoms, n) if atoms else real_batch(0, n))
     path.egnn = warm_up.egnn
     base = _resident_mib()
-    elapsed = seconds(path.train if task == "train" else path.evaluate)
+    elapsed = seconds(path.train if task == "train" else path.evaluate, clock)
     print(max(_peak_mib() - base, 0.0), elapsed)
 
 
-def peak(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int):
+def peak(
+    name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int, cpu_time: bool = False
+) -> tuple[float, float]:
     """MiB over the base and seconds of one step, in a fresh process.
 
     Raises
@@ -59,6 +62,7 @@ def peak(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: in
     """
     arguments = [name, task, *map(str, (n_layers, n_features, atoms, n))]
     command = [sys.executable, "-m", "benchmarks.memory", "--measure", *arguments]
+    command += ["--cpu-time"] if cpu_time else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     mib, elapsed = done.stdout.split()[-2:]
     return float(mib), float(elapsed)
@@ -80,7 +84,7 @@ def compare_paths(n_layers: int, n_features: int, n: int) -> None:
         print(f"{name:<12} {training:12.0f} {training / twin:11.1%} {evaluation:14.0f}", flush=True)
 
 
-def compare_sizes(name: str, n_layers: int, n_features: int, n: int, sizes=SIZES) -> None:
+def compare_sizes(name: str, n_layers: int, n_features: int, n: int, sizes, cpu_time: bool) -> None:
     """Time and memory of molecules from 9 to 181 atoms."""
     print(f"\n{name}: {n_layers} layers x {n_features} features, {n} molecules of one size")
     print(
@@ -91,28 +95,30 @@ def compare_sizes(name: str, n_layers: int, n_features: int, n: int, sizes=SIZES
         work = operations(random_batch(atoms, n)[2], n_layers, n_features) / 1e9
         row = f"{atoms:5d}"
         for task, times, width in (("train", 3, 13), ("evaluate", 1, 16)):
-            mib, elapsed = peak(name, task, n_layers, n_features, atoms, n)
+            mib, elapsed = peak(name, task, n_layers, n_features, atoms, n, cpu_time)
             row += f" {1e3 * elapsed / n:{width}.2f} {times * work / elapsed:8.0f} {mib:6.0f}"
         print(row, flush=True)
 
 
-def tables(quick: bool = False) -> None:
+def tables(quick: bool = False, cpu_time: bool = False) -> None:
     """Print all tables of this module."""
     compare_paths(9, 256, 16 if quick else 64)
     for name in ("native fp32", "native bf16"):
-        compare_sizes(name, 4, 256, 8 if quick else 64, SIZES[:3] if quick else SIZES)
+        compare_sizes(name, 4, 256, 8 if quick else 64, SIZES[:3] if quick else SIZES, cpu_time)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few and small molecules")
+    parser.add_argument("--cpu-time", action="store_true", help="count processor time; one thread")
     parser.add_argument("--measure", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         name, task, *numbers = arguments.measure
-        measure(name, task, *map(int, numbers))
+        clock = time.process_time if arguments.cpu_time else time.perf_counter
+        measure(name, task, *map(int, numbers), clock)
     else:
-        tables(arguments.quick)
+        tables(arguments.quick, arguments.cpu_time)
 
 
 if __name__ == "__main__":

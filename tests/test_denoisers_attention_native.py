@@ -32,8 +32,8 @@ VARIANTS = [(name, "fp32") for name in NAMES[NAMES.index(BEST) :]]
 VARIANTS += [(BEST, "bf16")] * (BEST == "avx512-bf16")
 PRECISIONS = sorted({precision for _, precision in VARIANTS}, reverse=True)
 SIZES = [9, 1, 2, 18, 29, 23, 3]
-# Relative L2 error: outputs, and each gradient.
-BOUNDS = {"fp32": (2e-6, 5e-6), "bf16": (1e-2, 3e-2)}
+# Relative L2 error: outputs, and each gradient (a bias's is a sum over atoms that nearly cancels).
+BOUNDS = {"fp32": (2e-6, 1e-5), "bf16": (1e-2, 3e-2)}
 
 
 def batch(counts, seed: int = 0) -> tuple[Tensor, Tensor, AtomLayout]:
@@ -260,7 +260,7 @@ def test_structures_have_the_sizes_of_the_header():
     library = attention_kernel.load_attention("fp32").library
     sizes = (ctypes.c_int64 * 3)()
     library.attention_structure_sizes(sizes)
-    structures = ("AttentionProblem", "BlockPointers", "PairBackwardProblem")
+    structures = ("AttentionProblem", "BlockPointers", "AttentionBackwardProblem")
     assert list(sizes) == [ctypes.sizeof(getattr(attention_kernel, n)) for n in structures]
 
 

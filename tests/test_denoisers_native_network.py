@@ -115,6 +115,25 @@ def test_used_without_gradients_only(monkeypatch):
     assert (tracked - untracked).abs().max() <= 1e-5
 
 
+@pytest.mark.parametrize("precision, bound", [("fp32", 1e-5), ("bf16", 1e-2)])
+def test_training_step_equals_double_precision(precision, bound):
+    """Loss and all gradients, the input coordinates' included."""
+    if precision not in build.load_kernel().precisions:
+        assert "fp32 although bf16" in network(precision="bf16").active_backend
+        return
+    x, h, layout = real_batch(range(12), mixed=True)
+    found = {}
+    for backend, dtype in (("native", torch.float32), ("torch", torch.float64)):
+        egnn = network(n_features=64, dtype=dtype, backend=backend, precision=precision)
+        leaf = x.detach().to(dtype).clone().requires_grad_()
+        dx, h_out = egnn(leaf, h.to(dtype), layout)
+        (dx.square().sum() + h_out.square().sum()).backward()
+        gradient = torch.cat([leaf.grad.flatten(), *(p.grad.flatten() for p in egnn.parameters())])
+        found[backend] = (dx.detach(), h_out.detach(), gradient)
+    for value, target in zip(found["native"], found["torch"], strict=True):
+        assert (value - target).norm() <= bound * target.norm()
+
+
 def test_weights_are_never_out_of_date():
     """However they change, the next evaluation sees it."""
     x, h, layout = real_batch(range(4))

@@ -54,6 +54,12 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
     backend : {"auto", "torch", "native"}
         "auto" takes the compiled kernel where it can run and PyTorch elsewhere; "native" insists.
 
+    Notes
+    -----
+    Without gradients an atom's output is a function of its own molecule alone, bit for bit (same
+    machine, same backend; PyTorch's path also needs the same number of threads). The native kernel
+    keeps that promise with gradients too. On a GPU results agree to rounding only.
+
     References
     ----------
     The elements are common property: attention biased by pair features and vectors from weighted

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from deepchem_ead.denoisers.backend import EdgeBackend, native
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.diffusion.layout import AtomLayout
 
-# Without gradients, node-level maps are computed in blocks of exactly this many rows (the last one
-# filled up with zeros), so that an atom's result does not depend, to the last bit, on how many
-# other atoms are in the batch. None computes all rows at once.
+# linear(rows, weight, bias=None), whoever computes it.
+LinearMap = Callable[..., Tensor]
+
+# Without gradients, node-level maps of the PyTorch path are computed in blocks of exactly this many
+# rows (the last one filled up with zeros), so that an atom's result does not depend, to the last
+# bit, on how many other atoms are in the batch. None computes all rows at once.
 ROWS_PER_BLOCK: int | None = 192
 
 
@@ -124,15 +129,18 @@ class EGNN(EdgeBackend, nn.Module):
         if precision is not None and not torch.is_grad_enabled():
             return native.evaluate(self, x, h, layout, precision)
         messages, coordinate_updates = self._edge_functions(x)
+        # What feeds the pairs may be rounded like them; what is added to the features may not.
+        node_map = linear if precision is None else native.linear
+        projection = linear if precision is None else partial(native.linear, precision=precision)
         x0 = x
         h = by_rows(self.embedding, h)
         for block in self.blocks:
             message = block.message
-            u, v = message.project(h)
+            u, v = message.project(h, projection)
             received = messages(u, v, x, x0, layout, message.edge_weights())
-            h = message.update(h, received)
+            h = message.update(h, received, node_map)
             update = block.coordinates
-            u, v = update.project(h)
+            u, v = update.project(h, projection)
             x = x + coordinate_updates(
                 u, v, x, x0, layout, update.edge_weights(), self.coords_range, self.norm_constant
             )
@@ -160,20 +168,22 @@ class MessagePass(nn.Module):
         self.node_mlp = nn.Sequential(nn.Linear(2 * f, f), nn.SiLU(), nn.Linear(f, f))
         self.att_mlp = nn.Sequential(nn.Linear(f, 1), nn.Sigmoid())
 
-    def project(self, h: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, h: Tensor, linear: LinearMap = linear) -> tuple[Tensor, Tensor]:
         """Node values u (with the bias) and v of the first edge map."""
-        return _project(self.edge_mlp[0], h)
+        return _project(self.edge_mlp[0], h, linear)
 
     def edge_weights(self) -> EdgeWeights:
         """Parameters behind the first map, as the edge functions take them."""
         attention = self.att_mlp[0]
         return _edge_weights(self.edge_mlp, attention.weight, attention.bias)
 
-    def update(self, h: Tensor, received: Tensor) -> Tensor:
+    def update(self, h: Tensor, received: Tensor, linear: LinearMap = linear) -> Tensor:
         """New features of each atom from its own and the messages it received."""
+        first, activation, second = self.node_mlp
 
         def node_update(h: Tensor, received: Tensor) -> Tensor:
-            return h + self.node_mlp(torch.cat([h, received], 1))
+            hidden = activation(linear(torch.cat([h, received], 1), first.weight, first.bias))
+            return h + linear(hidden, second.weight, second.bias)
 
         return by_rows(node_update, h, received)
 
@@ -191,20 +201,20 @@ class CoordinateUpdate(nn.Module):
             nn.Linear(2 * f + 2, f), nn.SiLU(), nn.Linear(f, f), nn.SiLU(), last
         )
 
-    def project(self, h: Tensor) -> tuple[Tensor, Tensor]:
+    def project(self, h: Tensor, linear: LinearMap = linear) -> tuple[Tensor, Tensor]:
         """Node values u (with the bias) and v of the first edge map."""
-        return _project(self.coord_mlp[0], h)
+        return _project(self.coord_mlp[0], h, linear)
 
     def edge_weights(self) -> EdgeWeights:
         """Parameters behind the first map, as the edge functions take them."""
         return _edge_weights(self.coord_mlp, self.coord_mlp[4].weight, None)
 
 
-def _project(first: nn.Linear, h: Tensor) -> tuple[Tensor, Tensor]:
+def _project(first: nn.Linear, h: Tensor, linear: LinearMap) -> tuple[Tensor, Tensor]:
     f = first.out_features
     own, other = first.weight[:, : 2 * f].split(f, 1)
-    u = by_rows(lambda rows: nn.functional.linear(rows, own, first.bias), h)
-    v = by_rows(lambda rows: nn.functional.linear(rows, other), h)
+    u = by_rows(lambda rows: linear(rows, own, first.bias), h)
+    v = by_rows(lambda rows: linear(rows, other), h)
     return u, v
 
 

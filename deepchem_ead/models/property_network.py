@@ -63,10 +63,9 @@ class PropertyEGNN(EdgeBackend, nn.Module):
         self.log_scale = nn.Sequential(nn.Linear(f, f), nn.SiLU(), nn.Linear(f, n_tasks))
         for layer in self.layers:
             _initialise(layer, n_layers)
-        # Before anything is learned: the baseline, with an error of one unit.
-        for last in (self.graph_read_out[2], self.log_scale[2]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+        # A scale of one unit at first: a random one would be exp of a sum over atoms.
+        nn.init.zeros_(self.log_scale[2].weight)
+        nn.init.zeros_(self.log_scale[2].bias)
 
     def forward(self, x: Tensor, types: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
         """Normalised properties (B, T) and logarithms of their Laplace scales (B, T).

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
+from deepchem_ead.denoisers.native import linear as linear_maps
 from deepchem_ead.denoisers.native import network as whole_network
 from deepchem_ead.denoisers.native.autograd import edge_function
 from deepchem_ead.denoisers.native.build import Kernel, kernel_or_reason
@@ -35,7 +36,7 @@ from deepchem_ead.diffusion.layout import AtomLayout
 if TYPE_CHECKING:
     from deepchem_ead.denoisers.egnn import EGNN
 
-__all__ = ["available", "coordinate_updates", "evaluate", "messages", "status"]
+__all__ = ["available", "coordinate_updates", "evaluate", "linear", "messages", "status"]
 
 FEATURE_MULTIPLE = 32
 
@@ -204,3 +205,36 @@ def evaluate(
     """
     kernel = _kernel(network.n_features, precision)
     return whole_network.evaluate(network, x, h, layout, precision, kernel)
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, precision: str = "fp32"
+) -> Tensor:
+    """``x @ weight.T + bias`` for many rows.
+
+    A row's result does not depend on the others. Differentiable once, with respect to every tensor;
+    the gradients are reproducible.
+
+    Parameters
+    ----------
+    x : Tensor, (A, K)
+    weight : Tensor, (F, K)
+        May be some columns of a wider matrix. F and K are multiples of 32.
+    bias : Tensor, (F,), optional
+    precision : {"fp32", "bf16"}
+        Format of the operands of the three products, ``x`` and the incoming gradient included.
+
+    Returns
+    -------
+    Tensor, (A, F)
+
+    Raises
+    ------
+    ValueError
+        If a tensor has another shape, type or device than described (all float32 on the CPU).
+    RuntimeError
+        If the kernel is not available, or not for these sizes.
+    """
+    kernel = _kernel(x.shape[-1], precision)
+    _kernel(weight.shape[0], precision)
+    return linear_maps.linear(x, weight, bias, precision, kernel)

@@ -38,11 +38,10 @@ void adaptive_norm(const float* h, const typename P::Scalar* modulation, int fea
   }
 }
 
-// Gradients of one row: dh is added to and also rounded into dh_scalars; n is computed again.
+// Gradients of one row: dh is added to. n is computed again.
 template <class P>
-void adaptive_norm_backward(const float* h, const typename P::Scalar* modulation,
-                            const typename P::Scalar* dn, int features, float* dh,
-                            typename P::Scalar* dh_scalars, typename P::Scalar* dmodulation,
+void adaptive_norm_backward(const float* h, const typename P::Scalar* modulation, const float* dn,
+                            int features, float* dh, typename P::Scalar* dmodulation,
                             typename P::Scalar* n) {
   const Moments m = moments(h, features);
   Vec sum = vset(0.0f), along = vset(0.0f);
@@ -53,7 +52,7 @@ void adaptive_norm_backward(const float* h, const typename P::Scalar* modulation
       const Vec g = (vload(h + at) - m.mean) * m.inverse;
       const Vec scale = vset(1.0f) + P::load(modulation + at);
       y[c] = vfma(scale, g, P::load(modulation + features + at));
-      dshift[c] = P::load(dn + at);
+      dshift[c] = vload(dn + at);
       dscale[c] = dshift[c] * g;
       const Vec dg = dshift[c] * scale;
       sum = sum + dg;
@@ -64,16 +63,10 @@ void adaptive_norm_backward(const float* h, const typename P::Scalar* modulation
     P::store2(dmodulation + features + f, dshift[0], dshift[1]);
   }
   const Vec mean = vset(vsum(sum) / float(features)), slope = vset(vsum(along) / float(features));
-  for (int f = 0; f < features; f += 2 * LANES) {
-    Vec d[2];
-    for (int c = 0; c < 2; c++) {
-      const int at = f + c * LANES;
-      const Vec g = (vload(h + at) - m.mean) * m.inverse;
-      const Vec dg = P::load(dn + at) * (vset(1.0f) + P::load(modulation + at));
-      d[c] = vfma(dg - mean - slope * g, m.inverse, vload(dh + at));
-      vstore(dh + at, d[c]);
-    }
-    P::store2(dh_scalars + f, d[0], d[1]);
+  for (int f = 0; f < features; f += LANES) {
+    const Vec g = (vload(h + f) - m.mean) * m.inverse;
+    const Vec dg = vload(dn + f) * (vset(1.0f) + P::load(modulation + f));
+    vstore(dh + f, vfma(dg - mean - slope * g, m.inverse, vload(dh + f)));
   }
 }
 

@@ -43,9 +43,10 @@ class AttentionChunk {
   void save(void* array, size_t l, const T* rows, int width) const {
     if (array) std::memcpy(rows_of<T>(array, l, width), rows, sizeof(T) * atoms_ * width);
   }
-  // Where (A, norms, 2 F) holds the modulation of a norm; rows are `modulations()` apart.
-  Scalar* modulation_of(void* array, size_t norm) const {
-    return static_cast<Scalar*>(array) + range_.atom * modulations() + norm * 2 * features_;
+  // Where the kept (A, norms, 2 F) holds the modulation of a norm; rows are `modulations()` apart.
+  Scalar* modulation_of(size_t norm) const {
+    auto* kept = static_cast<Scalar*>(p_.saved.modulations);
+    return kept + range_.atom * modulations() + norm * 2 * features_;
   }
   size_t modulations() const { return (2 * p_.n_layers + 1) * 2 * features_; }
 

@@ -113,7 +113,7 @@ class AttentionForward : AttentionChunk<P, NH> {
       adaptive_norm<P, To>(h_ + size_t(r) * features_, modulation_ + size_t(r) * 2 * features_,
                            features_, n + size_t(r) * features_);
     if (!p_.saved.modulations) return;
-    Scalar* to = Base::modulation_of(p_.saved.modulations, which);
+    Scalar* to = Base::modulation_of(which);
     const size_t width = 2 * features_;
     for (int r = 0; r < atoms_; r++)
       std::memcpy(to + r * Base::modulations(), modulation_ + r * width, sizeof(Scalar) * width);

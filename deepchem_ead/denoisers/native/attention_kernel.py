@@ -7,6 +7,7 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +38,26 @@ _BLOCK = {
     "move_w": "move.weight", "move_b": "move.bias",
 }  # fmt: skip
 
+#: Parameters outside the blocks, by the kernel's names.
+NETWORK = {
+    "embedding_w": "embedding.weight", "embedding_b": "embedding.bias",
+    "condition_w1": "condition.0.weight", "condition_b1": "condition.0.bias",
+    "condition_w2": "condition.2.weight", "condition_b2": "condition.2.bias",
+    "norm_out_w": "norm_out.modulation.weight", "norm_out_b": "norm_out.modulation.bias",
+    "embedding_out_w": "embedding_out.weight", "embedding_out_b": "embedding_out.bias",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _getters(n_layers: int) -> dict[str, attrgetter]:
+    in_blocks = (f"blocks.{k}.{name}" for k in range(n_layers) for name in _BLOCK.values())
+    return {name: attrgetter(name) for name in (*NETWORK.values(), *in_blocks)}
+
+
+def parameters_of(network: AttentionDenoiser) -> dict[str, Tensor]:
+    """All parameters by their names; ``named_parameters`` takes milliseconds for this."""
+    return {name: get(network) for name, get in _getters(len(network.blocks)).items()}
+
 
 def _pointers(*names: str) -> list[tuple[str, type]]:
     return [(name, ctypes.c_void_p) for name in names]
@@ -46,15 +67,15 @@ def _integers(*names: str) -> list[tuple[str, type]]:
     return [(name, ctypes.c_int64) for name in names]
 
 
-class PairPointers(ctypes.Structure):
-    """As in pair_parameters.h."""
+class PairGradients(ctypes.Structure):
+    """``PairGradientPointers`` of attention_problem.h."""
 
     NAMES = _PAIR
     _fields_ = _pointers(*_PAIR)
 
     @classmethod
-    def of(cls, named: dict[str, Tensor], prefix: str) -> PairPointers:
-        """Weights of the block whose parameters' names begin with `prefix`."""
+    def of(cls, named: dict[str, Tensor], prefix: str) -> PairGradients:
+        """Gradients of the block whose parameters' names begin with `prefix`."""
         return cls(**{key: named[prefix + name].data_ptr() for key, name in _PAIR.items()})
 
 
@@ -84,23 +105,23 @@ class AttentionProblem(ctypes.Structure):
     _fields_ = [
         *_integers("n_molecules", "n_atoms", "n_layers", "n_features", "n_heads"),
         *_integers("in_features", "out_features", "n_threads", "sigma_column"),
-        *_pointers("counts", "x", "h", "embedding_w", "embedding_b"),
-        *_pointers("condition_w1", "condition_b1", "condition_w2", "condition_b2"),
-        *_pointers("norm_out_w", "norm_out_b", "embedding_out_w", "embedding_out_b", "blocks"),
+        *_pointers("counts", "x", "h", *NETWORK, "blocks"),
         ("saved", Activations),
         *_pointers("dx", "h_out"),
     ]
 
 
-class PairBackwardProblem(ctypes.Structure):
+class AttentionBackwardProblem(ctypes.Structure):
     """As in attention_problem.h."""
 
     _fields_ = [
-        *_integers("n_molecules", "n_features", "n_heads", "n_threads"),
-        *_pointers("counts"),
-        ("weights", PairPointers),
-        *_pointers("projected", "x", "x0", "vectors", "softmax", "dreceived", "move_weights"),
-        *_pointers("dmove", "dprojected", "dx", "dx0", *(f"d{name}" for name in _PAIR)),
+        ("forward", AttentionProblem),
+        *_integers("layer"),
+        *_pointers("ddx", "dh_out", "dh", "dposition", "dx", "dstep"),
+        *_integers("wants_x"),
+        *_pointers("normed", "activated", "dprojected", "dout", "dmlp", "dhidden", "dmove"),
+        *_pointers("dmodulations"),
+        ("pairs", PairGradients),
     ]
 
 
@@ -120,17 +141,15 @@ class AttentionKernel:
         """Run a function of one structure."""
         getattr(self.library, f"{function}_{self.precision}")(ctypes.byref(problem))
 
-    def rows(self, function: str, n_rows: int, width: int, *arguments, precision=None) -> None:
-        """Run a function over the rows of matrices; tensors become pointers."""
-        getattr(self.library, f"{function}_{precision or self.precision}")(
-            *(ctypes.c_int64(v) for v in (n_rows, width, torch.get_num_threads())),
-            *(
-                ctypes.c_void_p(a.data_ptr() if isinstance(a, Tensor) else None)
-                if a is None or isinstance(a, Tensor)
-                else ctypes.c_int64(a)
-                for a in arguments
-            ),
+    def column_sums(self, matrix: Tensor) -> Tensor:
+        """Sum over the rows of a contiguous matrix, in float32."""
+        precision = next(name for name, dtype in _DTYPES.items() if dtype == matrix.dtype)
+        sums = torch.empty(matrix.shape[1])
+        getattr(self.library, f"sum_rows_{precision}")(
+            *(ctypes.c_int64(n) for n in (*matrix.shape, torch.get_num_threads())),
+            *(ctypes.c_void_p(t.data_ptr()) for t in (matrix, sums)),
         )
+        return sums
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from deepchem_ead.denoisers.native.attention_backward import backward
+from deepchem_ead.denoisers.native.attention_backward import Wanted, backward
 from deepchem_ead.denoisers.native.attention_kernel import (
     MOVE_COLUMNS,
+    NETWORK,
     Activations,
     AttentionKernel,
     AttentionProblem,
     BlockPointers,
     Sizes,
+    parameters_of,
 )
 from deepchem_ead.diffusion.layout import AtomLayout
 
@@ -42,78 +44,87 @@ def evaluate(
     ValueError
         If a tensor or a parameter is not float32 on the CPU.
     """
-    parameters = [p for _, p in network.named_parameters()]
-    for tensor in (x, h, *parameters):
+    parameters = parameters_of(network)
+    tensors = (x.contiguous(), h.contiguous(), *parameters.values())
+    for tensor in tensors:
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             raise ValueError(
                 f"an input or a parameter is {tensor.dtype} on {tensor.device}; the native kernel "
                 f"takes float32 on the CPU (use the PyTorch backend for anything else)"
             )
     # Inside forward() the gradient mode is always off, so this has to be asked here.
-    saving = torch.is_grad_enabled() and any(t.requires_grad for t in (x, h, *parameters))
-    arguments = (network, layout.counts.contiguous(), kernel, saving)
-    return _Network.apply(*arguments, x.contiguous(), h.contiguous(), *parameters)
+    saving = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    arguments = (network, layout.counts.contiguous(), kernel, saving, tuple(parameters))
+    return _Network.apply(*arguments, *tensors)
 
 
 class _Network(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, network, counts, kernel, saving, x, h, *parameters):
+    def forward(ctx, network, counts, kernel, saving, names, x, h, *parameters):
         sizes = Sizes.of(network, len(x), kernel)
         kept = _keep(sizes, kernel) if saving else {}
+        named = dict(zip(names, parameters, strict=True))
         dx, h_out = torch.empty_like(x), h.new_empty(len(x), network.out_features)
-        # Copies of tensors that are not contiguous live in this dictionary during the call.
-        named = {
-            name: p.detach().contiguous()
-            for (name, _), p in zip(network.named_parameters(), parameters, strict=True)
-        }
-        blocks = (BlockPointers * sizes.layers)(
-            *(BlockPointers.of(named, f"blocks.{k}.") for k in range(sizes.layers))
-        )
-        pointers = {
-            "counts": counts, "x": x, "h": h, "dx": dx, "h_out": h_out,
-            "embedding_w": named["embedding.weight"], "embedding_b": named["embedding.bias"],
-            "condition_w1": named["condition.0.weight"], "condition_b1": named["condition.0.bias"],
-            "condition_w2": named["condition.2.weight"], "condition_b2": named["condition.2.bias"],
-            "norm_out_w": named["norm_out.modulation.weight"],
-            "norm_out_b": named["norm_out.modulation.bias"],
-            "embedding_out_w": named["embedding_out.weight"],
-            "embedding_out_b": named["embedding_out.bias"],
-        }  # fmt: skip
-        sigma_column = network.sigma_column
-        problem = AttentionProblem(
-            n_molecules=len(counts),
-            n_atoms=sizes.atoms,
-            n_layers=sizes.layers,
-            n_features=sizes.features,
-            n_heads=sizes.heads,
-            in_features=network.in_features,
-            out_features=network.out_features,
-            n_threads=torch.get_num_threads(),
-            sigma_column=-1 if sigma_column is None else sigma_column,
-            blocks=ctypes.addressof(blocks),
-            saved=Activations(**{name: t.data_ptr() for name, t in kept.items()}),
-            **{name: t.data_ptr() for name, t in pointers.items()},
+        problem, _alive = _problem(
+            network, sizes, counts, x, h, {"dx": dx, "h_out": h_out}, kept, named
         )
         kernel.call("attention_forward", problem)
         if saving:
-            ctx.network, ctx.kernel, ctx.sizes, ctx.names = network, kernel, sizes, list(kept)
+            ctx.network, ctx.kernel, ctx.sizes = network, kernel, sizes
+            ctx.names, ctx.kept = names, tuple(kept)
             ctx.save_for_backward(counts, x, h, *kept.values(), *parameters)
         return dx, h_out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, ddx, dh_out):
+        network, sizes = ctx.network, ctx.sizes
         counts, x, h, *rest = ctx.saved_tensors
-        kept = dict(zip(ctx.names, rest, strict=False))
-        names = [name for name, _ in ctx.network.named_parameters()]
-        parameters = dict(zip(names, rest[len(kept) :], strict=True))
+        kept = dict(zip(ctx.kept, rest, strict=False))
+        parameters = dict(zip(ctx.names, rest[len(kept) :], strict=True))
+        problem, _alive = _problem(network, sizes, counts, x, h, {}, kept, parameters)
         dx, dh, gradients = backward(
-            ctx.network, ctx.kernel, ctx.sizes, counts, h, kept, parameters,
-            ddx.contiguous(), dh_out.contiguous(),
-            wants_x=ctx.needs_input_grad[4], wants_h=ctx.needs_input_grad[5],
-             wants_parameters=any(ctx.needs_input_grad[6:]),
+            network, ctx.kernel, sizes, problem, h, kept,
+            parameters, ddx.contiguous(), dh_out.contiguous(),
+            Wanted(*ctx.needs_input_grad[5:7], any(ctx.needs_input_grad[7:])),
         )  # fmt: skip
-        return None, None, None, None, dx, dh, *(gradients.get(name) for name in names)
+        return *[None] * 5, dx, dh, *(gradients.get(name) for name in ctx.names)
+
+
+def _problem(
+    network: AttentionDenoiser,
+    sizes: Sizes,
+    counts: Tensor,
+    x: Tensor,
+    h: Tensor,
+    outputs: dict[str, Tensor],
+    kept: dict[str, Tensor],
+    parameters: dict[str, Tensor],
+) -> tuple[AttentionProblem, object]:
+    """Arguments of the kernel, and what must stay alive while it runs."""
+    # Parameters that are not contiguous are copied.
+    named = {name: p.contiguous() for name, p in parameters.items()}
+    blocks = (BlockPointers * sizes.layers)(
+        *(BlockPointers.of(named, f"blocks.{k}.") for k in range(sizes.layers))
+    )
+    pointers = {"counts": counts, "x": x, "h": h, **outputs}
+    pointers |= {field: named[name] for field, name in NETWORK.items()}
+    sigma_column = network.sigma_column
+    problem = AttentionProblem(
+        n_molecules=len(counts),
+        n_atoms=sizes.atoms,
+        n_layers=sizes.layers,
+        n_features=sizes.features,
+        n_heads=sizes.heads,
+        in_features=network.in_features,
+        out_features=network.out_features,
+        n_threads=torch.get_num_threads(),
+        sigma_column=-1 if sigma_column is None else sigma_column,
+        blocks=ctypes.addressof(blocks),
+        saved=Activations(**{name: t.data_ptr() for name, t in kept.items()}),
+        **{name: t.data_ptr() for name, t in pointers.items()},
+    )
+    return problem, (named, blocks)
 
 
 def _keep(sizes: Sizes, kernel: AttentionKernel) -> dict[str, Tensor]:

@@ -43,18 +43,26 @@ struct AttentionProblem {
   float *dx, *h_out;  // (A, 3), (A, out_features)
 };
 
-// Gradients of one layer's pair operation.
-struct PairBackwardProblem {
-  int64_t n_molecules, n_features, n_heads, n_threads;
-  const int64_t* counts;
-  PairPointers weights;
-  const void* projected;
-  const float *x, *x0, *vectors, *softmax;
-  const void* dreceived;
-  const float *move_weights, *dmove;  // (A, MOVE), (A, 3)
-  void* dprojected;
-  float *dx, *dx0;  // either may be null; dx0 is added to
-  float *dradial, *dradial_input, *dlogits, *dgates, *dleft, *dright;  // all null if not wanted
+// Gradients of the pair operation's weights, as PairPointers.
+struct PairGradientPointers {
+  float *radial, *radial_input, *logits, *gates, *left, *right;
+};
+
+// One step of the backward pass: through a block, or first through what follows the last block.
+struct AttentionBackwardProblem {
+  AttentionProblem forward;    // with what the forward pass kept
+  int64_t layer;               // n_layers: what follows the blocks
+  const float *ddx, *dh_out;
+  float *dh, *dposition, *dx;  // (A, F), (A, 3), (A, 3): carried from step to step, zero at first
+  float* dstep;                // (A,), of sigma: added to; null if not wanted
+  int64_t wants_x;             // whether dx ends as the gradient of x
+  // What went into the step's linear maps, where not kept: outputs of the one norm or of both
+  // (2, A, F), of silu (A, 3 F). Null, as below, where gradients of weights are not wanted.
+  void *normed, *activated;
+  // Gradients of what came out of them: (A, PairShape::projected()), of what is added to h (A, F)
+  // twice, (A, 3 F), (A, MOVE), and always (2, A, 2 F).
+  void *dprojected, *dout, *dmlp, *dhidden, *dmove, *dmodulations;
+  PairGradientPointers pairs;
 };
 
 }  // namespace ead

@@ -12,9 +12,11 @@ from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.denoisers.native.build import Kernel
 from deepchem_ead.diffusion.layout import AtomLayout
 
-# Activations are kept for the backward pass up to this size per call; beyond it the backward pass
-# computes them again (half as much work again), so that memory does not grow with the edges.
-SAVED_BYTES_LIMIT = 64 * 2**20
+# Activations of as many edges are kept for the backward pass as this many bytes a call hold; those
+# of other edges are computed again (a sixth of their work), so that memory does not grow with them.
+# The exact path, twice as wide, keeps less: at EDM's size and batch it stays below a tenth of what
+# the network takes when written plainly.
+SAVED_BYTES_LIMIT = {"fp32": 16 * 2**20, "bf16": 64 * 2**20}
 
 _POINTERS = ctypes.c_void_p
 _SCALAR_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -29,7 +31,9 @@ class Problem(ctypes.Structure):
         *[(n, _POINTERS) for n in ("u", "v", "x", "x0")],
         *[(n, _POINTERS) for n in ("c_d", "c_0", "w2", "b2", "w_out", "b_out")],
         *[(n, ctypes.c_float) for n in ("coords_range", "norm_constant")],
-        *[(n, _POINTERS) for n in ("out", "saved_z", "saved_logits", "grad_out")],
+        ("out", _POINTERS),
+        ("saved_edges", ctypes.c_int64),
+        *[(n, _POINTERS) for n in ("saved_z", "saved_logits", "grad_out")],
         *[(n, _POINTERS) for n in ("du", "dv", "dx", "dx0")],
         *[(n, _POINTERS) for n in ("dc_d", "dc_0", "dw2", "db2", "dw_out", "db_out")],
     ]
@@ -62,14 +66,16 @@ class EdgeFunction(torch.autograd.Function):
             )
         )
         out = torch.empty_like(x if scalars["coordinates"] else u)
-        saved_z = saved_logits = None
+        kind, edges = _SCALAR_TYPES[precision], 0
         if saving:
             edges = int((counts * (counts - 1)).sum())
-            kind = _SCALAR_TYPES[precision]
-            if edges * u.shape[1] * kind.itemsize <= SAVED_BYTES_LIMIT:
-                saved_z = torch.empty((edges, u.shape[1]), dtype=kind)
-                saved_logits = torch.empty((edges,), dtype=torch.float32)
-        saved = {"counts": counts, "saved_z": saved_z, "saved_logits": saved_logits}
+            edges = min(edges, SAVED_BYTES_LIMIT[precision] // (u.shape[1] * kind.itemsize))
+        scalars = scalars | {"saved_edges": edges}
+        saved = {
+            "counts": counts,
+            "saved_z": torch.empty((edges, u.shape[1]), dtype=kind),
+            "saved_logits": torch.empty((edges,), dtype=torch.float32),
+        }
         _call(kernel, f"forward_{precision}", {**inputs, **saved, "out": out}, scalars)
         if saving:
             ctx.names = [*inputs, *saved]

@@ -14,8 +14,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 try:
@@ -47,6 +49,8 @@ class Kernel:
     ----------
     library : ctypes.CDLL
         Edge networks, forward and backward.
+    linear : ctypes.CDLL
+        Linear maps, forward and backward.
     network : ctypes.CDLL
         The whole network without gradients.
     instructions : str
@@ -56,6 +60,7 @@ class Kernel:
     """
 
     library: ctypes.CDLL
+    linear: ctypes.CDLL
     network: ctypes.CDLL
     instructions: str
 
@@ -196,12 +201,18 @@ def load_kernel(instructions: str | None = None) -> Kernel:
     # PyTorch has loaded its libgomp already; -fopenmp resolves to that one, so both share a pool
     # of threads instead of competing for the cores.
     flags = (*FLAGS, "-fopenmp", *INSTRUCTION_SETS[name])
-    edges, network = (
-        _load(compile_library(f"{source}_kernel.cpp", flags)) for source in ("edge", "network")
-    )
-    kernel = Kernel(edges, network, name)
-    for precision in kernel.precisions:
-        for library, verb in ((edges, "forward"), (edges, "backward"), (network, "evaluate")):
+    functions = {
+        "edge": ("forward", "backward"),
+        "linear": ("linear_forward", "linear_backward"),
+        "network": ("evaluate",),
+    }
+    with ThreadPoolExecutor() as pool:
+        paths = pool.map(lambda n: compile_library(f"{n}_kernel.cpp", flags), functions)
+        kernel = Kernel(*map(_load, paths), name)
+    for library, verbs in zip(
+        (kernel.library, kernel.linear, kernel.network), functions.values(), strict=True
+    ):
+        for verb, precision in product(verbs, kernel.precisions):
             function = getattr(library, f"{verb}_{precision}")
             function.argtypes, function.restype = [ctypes.c_void_p], None
     return kernel

@@ -229,26 +229,6 @@ inline const uint32_t* words_along_rows(const uint16_t* matrix, int rows, int fe
 }
 #endif
 
-// dW2 += dz^T hidden over the rows of a tile.
-template <class P>
-void add_outer_products(int features, int rows, const uint32_t* dz, const uint32_t* hidden,
-                        float* dw2) {
-  constexpr int R = 4;
-  const int steps = (rows + P::PER_WORD - 1) / P::PER_WORD;
-  for_column_blocks(features, [&](auto columns, int first) {
-    constexpr int C = decltype(columns)::value;
-    for (int o = 0; o < features; o += R) {
-      float* to = dw2 + size_t(o) * features + first;
-      Vec acc[R][C];
-      for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) acc[r][c] = vload(to + size_t(r) * features + c * LANES);
-      multiply_block<P>(acc, dz + o, 1, features, hidden + first, features, steps);
-      for (int r = 0; r < R; r++)
-        for (int c = 0; c < C; c++) vstore(to + size_t(r) * features + c * LANES, acc[r][c]);
-    }
-  });
-}
-
 // Set to zero what the bin alone writes: its atoms i, and all atoms of molecules that begin in it.
 inline void clear_gradients(const Problem& p, const Plan& plan, const Bin& bin) {
   const int features = int(p.n_features);
@@ -284,12 +264,13 @@ void backward_range(const Problem& p, const EdgeNetwork& net, const Plan& plan,
   Tile tile(plan, bin.begin, bin.end);
   while (tile.next(plan, x, x0)) {
     const Scalar* z = z_again;
-    if (p.saved_z) {
+    if (tile.first_edge + tile.rows <= p.saved_edges) {
       z = static_cast<const Scalar*>(p.saved_z) + tile.first_edge * features;
       std::memcpy(readout.logits, p.saved_logits + tile.first_edge, sizeof(float) * tile.rows);
     } else {
       hidden_layer<P>(net, tile, hidden);
-      output_layer<P, true, false>(net, tile.rows, hidden, z_again, nullptr, readout.logits);
+      output_layer<P, true, false>(net, tile.rows, hidden, z_again, tile.rows, nullptr,
+                                   readout.logits);
     }
     if (p.coordinates) {
       map_tile(readout.logits, readout.value, tanh_exact);
@@ -306,7 +287,7 @@ void backward_range(const Problem& p, const EdgeNetwork& net, const Plan& plan,
     hidden_layer_backward<P>(p, tile, dhidden, bin, readout, hidden, grads);
     add_coordinate_gradients(p, tile, readout, bin);
     if (p.dw2)
-      add_outer_products<P>(features, tile.rows,
+      add_outer_products<P>(features, features, words_of<P>(tile.rows),
                             words_along_rows(dz, tile.rows, features, dz_words),
                             words_along_rows(hidden, tile.rows, features, hidden_words), grads.w2);
   }

@@ -33,11 +33,12 @@ struct ScaledEdgeNetwork : EdgeNetwork {
   static Vec gate(Vec logit) { return vset(-LN2) * sigmoid<true>(logit); }
 };
 
-// What the backward pass wants to find again; null where there is none.
+// What the backward pass finds again, of the first edges.
 template <class P>
 struct Saved {
-  typename P::Scalar* z = nullptr;  // (E, F) W2 silu(a) + b2
-  float* logits = nullptr;          // (E,) w_out.m + b_out
+  int64_t edges = 0;
+  typename P::Scalar* z = nullptr;  // (edges, F) W2 silu(a) + b2
+  float* logits = nullptr;          // (edges,) w_out.m + b_out
 };
 
 // Rows [first, last) of matrix (rows x features) = 0.
@@ -73,10 +74,10 @@ void hidden_layer(const Network& net, const Tile& tile, typename P::Scalar* hidd
   clear_rows(hidden, features, tile.rows, pad_rows(tile.rows));
 }
 
-// z = W2 hidden + b2, m = silu(z), logits = w_out.m + b_out. z and m are stored where not null.
+// z = W2 hidden + b2, m = silu(z), logits = w_out.m + b_out. The first z_rows of z are stored.
 template <class P, bool STORE_Z, bool STORE_M, class Network>
 void output_layer(const Network& net, int rows, const typename P::Scalar* hidden,
-                  typename P::Scalar* z, float* m, float* logits) {
+                  typename P::Scalar* z, int z_rows, float* m, float* logits) {
   const int features = net.features;
   alignas(64) float dots[TILE][LANES];
   multiply<P>(rows, features, features, hidden, features, net.w2, net.b2,
@@ -92,7 +93,7 @@ void output_layer(const Network& net, int rows, const typename P::Scalar* hidden
         if (STORE_M) vstore(m + at + c * LANES, y);
         dot = vfma(y, vload(net.w_out + first + c * LANES), dot);
       }
-      if (STORE_Z && r0 + r < rows)
+      if (STORE_Z && r0 + r < z_rows)
 #pragma GCC unroll 4
         for (int c = 0; c < C; c += 2) P::store2(z + at + c * LANES, acc[r][c], acc[r][c + 1]);
       vstore(dots[r0 + r], dot);
@@ -154,41 +155,52 @@ struct TileMemory {
   }
 };
 
+// The second layer of a tile, keeping what `saved` wants to keep.
+template <class P, bool STORE_M, class Network>
+void output_layer(const Network& net, const Tile& tile, const TileMemory<P>& memory,
+                  const Saved<P>& saved, float* logits) {
+  const int kept = int(std::min<int64_t>(tile.rows, saved.edges - tile.first_edge));
+  if (kept > 0) {
+    output_layer<P, true, STORE_M>(net, tile.rows, memory.hidden,
+                                   saved.z + tile.first_edge * net.features, kept, memory.m,
+                                   logits);
+    std::memcpy(saved.logits + tile.first_edge, logits, sizeof(float) * kept);
+  } else {
+    output_layer<P, false, STORE_M>(net, tile.rows, memory.hidden, nullptr, 0, memory.m, logits);
+  }
+}
+
 // sums of atoms [begin, end) = their messages; rows (A, F) are `stride` apart.
-template <class P, bool SAVE, class Network>
+template <class P, class Network>
 void sum_messages(const Network& net, const Plan& plan, const Coordinates& x,
                   const Coordinates& x0, int32_t begin, int32_t end, float* sums, long stride,
-                  Saved<P> saved = {}) {
+                  const Saved<P>& saved = {}) {
   const auto memory = TileMemory<P>::of_thread(net.features);
   alignas(64) float logits[TILE] = {}, gate[TILE];
   for (int32_t i = begin; i < end; i++) clear_rows(sums + i * stride, net.features, 0, 1);
   Tile tile(plan, begin, end);
   while (tile.next(plan, x, x0)) {
     hidden_layer<P>(net, tile, memory.hidden);
-    auto* z = SAVE ? saved.z + tile.first_edge * net.features : nullptr;
-    output_layer<P, SAVE, true>(net, tile.rows, memory.hidden, z, memory.m, logits);
+    output_layer<P, true>(net, tile, memory, saved, logits);
     map_tile(logits, gate, Network::gate);
     add_messages(net.features, tile, memory.m, gate, sums, stride);
-    if (SAVE) std::memcpy(saved.logits + tile.first_edge, logits, sizeof(float) * tile.rows);
   }
 }
 
 // sums (A, 3) of atoms [begin, end) = their coordinate updates.
-template <class P, bool SAVE, class Network>
+template <class P, class Network>
 void sum_updates(const Network& net, const Plan& plan, const Coordinates& x,
                  const Coordinates& x0, float coords_range, float norm_constant, int32_t begin,
-                 int32_t end, float* sums, Saved<P> saved = {}) {
+                 int32_t end, float* sums, const Saved<P>& saved = {}) {
   const auto memory = TileMemory<P>::of_thread(net.features);
   alignas(64) float logits[TILE] = {}, weight[TILE];
   clear_rows(sums, 3, begin, end);
   Tile tile(plan, begin, end);
   while (tile.next(plan, x, x0)) {
     hidden_layer<P>(net, tile, memory.hidden);
-    auto* z = SAVE ? saved.z + tile.first_edge * net.features : nullptr;
-    output_layer<P, SAVE, false>(net, tile.rows, memory.hidden, z, nullptr, logits);
+    output_layer<P, false>(net, tile, memory, saved, logits);
     map_tile(logits, weight, tanh_exact);
     add_updates(tile, weight, coords_range, norm_constant, sums);
-    if (SAVE) std::memcpy(saved.logits + tile.first_edge, logits, sizeof(float) * tile.rows);
   }
 }
 

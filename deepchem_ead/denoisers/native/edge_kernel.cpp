@@ -24,19 +24,15 @@ void forward(const Problem& p) {
   const int parts = int(std::max<int64_t>(1, std::min<int64_t>(wanted, plan.n_atoms())));
   const std::vector<int32_t> bounds = plan.split(parts);
   const EdgeNetwork net = network_of(p, w2.data());
-  const Saved<P> saved = {static_cast<typename P::Scalar*>(p.saved_z), p.saved_logits};
-  const auto run = [&](auto save, int32_t begin, int32_t end) {
-    constexpr bool SAVE = decltype(save)::value;
-    if (p.coordinates)
-      sum_updates<P, SAVE>(net, plan, x, x0, p.coords_range, p.norm_constant, begin, end, p.out,
-                           saved);
-    else
-      sum_messages<P, SAVE>(net, plan, x, x0, begin, end, p.out, p.n_features, saved);
-  };
+  const Saved<P> saved = {p.saved_edges, static_cast<typename P::Scalar*>(p.saved_z),
+                          p.saved_logits};
 #pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
   for (int part = 0; part < parts; part++) {
-    if (p.saved_z) run(std::true_type(), bounds[part], bounds[part + 1]);
-    else run(std::false_type(), bounds[part], bounds[part + 1]);
+    const int32_t begin = bounds[part], end = bounds[part + 1];
+    if (p.coordinates)
+      sum_updates<P>(net, plan, x, x0, p.coords_range, p.norm_constant, begin, end, p.out, saved);
+    else
+      sum_messages<P>(net, plan, x, x0, begin, end, p.out, p.n_features, saved);
   }
 }
 
@@ -54,7 +50,7 @@ void backward(const Problem& p) {
   w2.resize(square / P::PER_WORD);
   w2_transposed.resize(square / P::PER_WORD);
   pack<P>(p.w2, features, features, features, features, w2.data());
-  pack_transposed<P>(p.w2, features, features, w2_transposed.data());
+  pack_transposed<P>(p.w2, features, features, features, w2_transposed.data());
 
   const int n_bins = std::max(BINS, int(p.n_threads));
   const std::vector<int32_t> bounds = plan.split(n_bins);

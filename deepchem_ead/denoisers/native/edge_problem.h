@@ -12,8 +12,9 @@ struct Problem {
   const float *c_d, *c_0, *w2, *b2, *w_out, *b_out;         // b_out may be null
   float coords_range, norm_constant;
   float* out;           // (A, F) messages or (A, 3) coordinate updates
-  void* saved_z;        // (E, F) second pre-activations, in the kernel's number format; may be null
-  float* saved_logits;  // (E,) read-outs; may be null
+  int64_t saved_edges;  // S, edges whose activations are kept for the backward pass: the first ones
+  void* saved_z;        // (S, F) second pre-activations, in the kernel's number format
+  float* saved_logits;  // (S,) read-outs
   const float* grad_out;
   float *du, *dv, *dx, *dx0;  // dx0 may be null
   float *dc_d, *dc_0, *dw2, *db2, *dw_out, *db_out;  // all null where no weight wants its gradient

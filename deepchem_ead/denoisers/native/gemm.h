@@ -11,7 +11,7 @@
 
 namespace ead {
 
-// words(terms): LANES words of a row. words(rows, stride): one word of each of LANES columns.
+// words(terms): LANES words along a row. words(row, next): one of each of LANES columns, down the rows.
 struct Fp32 {
   using Scalar = float;
   static constexpr int PER_WORD = 1;
@@ -27,7 +27,7 @@ struct Fp32 {
     vstore(p + LANES, b);
   }
   static Vec words(const float* terms) { return vload(terms); }
-  static Vec words(const float* rows, long) { return vload(rows); }
+  static Vec words(const float* row, const float*) { return vload(row); }
 };
 
 #if defined(__AVX512BF16__)
@@ -50,9 +50,9 @@ struct Bf16 {
   static Vec words(const float* terms) {
     return (Vec)_mm512_cvtne2ps_pbh(vload(terms + LANES), vload(terms));
   }
-  static Vec words(const float* rows, long stride) {
-    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(rows)));
-    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(rows + stride)));
+  static Vec words(const float* row, const float* next) {
+    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(row)));
+    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(next)));
     return (Vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
   }
 };
@@ -138,12 +138,12 @@ void pack(const float* w, long stride, int inner, int columns, int features, uin
 
 // The same for B = W, (inner x features), both multiples of 2 LANES.
 template <class P>
-void pack_transposed(const float* w, int inner, int features, uint32_t* out) {
+void pack_transposed(const float* w, long stride, int inner, int features, uint32_t* out) {
   for (int first = 0, n; first < features; first += n) {
     n = block_columns(first, features) * LANES;
     for (int k = 0; k < inner; k += P::PER_WORD)
       for (int f = first; f < first + n; f += LANES, out += LANES)
-        vstore(reinterpret_cast<float*>(out), P::words(w + size_t(k) * features + f, features));
+        vstore(reinterpret_cast<float*>(out), P::words(w + k * stride + f, w + (k + 1) * stride + f));
   }
 }
 
@@ -178,6 +178,26 @@ template <int C>
 inline void store_block(const Vec (&acc)[ROWS][C], float* matrix, long stride, int r0, int first) {
   for (int r = 0; r < ROWS; r++)
     for (int c = 0; c < C; c++) vstore(matrix + (r0 + r) * stride + first + c * LANES, acc[r][c]);
+}
+
+// sums (outputs x features) += a^T b over `steps` words of rows: word (step, o) of a lies at
+// a[step * outputs + o], word (step, f) of b at b[step * features + f]. outputs is a multiple of 4.
+template <class P>
+inline void add_outer_products(int outputs, int features, int steps, const uint32_t* a,
+                               const uint32_t* b, float* sums) {
+  constexpr int R = 4;
+  for_column_blocks(features, [&](auto columns, int first) {
+    constexpr int C = decltype(columns)::value;
+    for (int o = 0; o < outputs; o += R) {
+      float* to = sums + size_t(o) * features + first;
+      Vec acc[R][C];
+      for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) acc[r][c] = vload(to + size_t(r) * features + c * LANES);
+      multiply_block<P>(acc, a + o, 1, outputs, b + first, features, steps);
+      for (int r = 0; r < R; r++)
+        for (int c = 0; c < C; c++) vstore(to + size_t(r) * features + c * LANES, acc[r][c]);
+    }
+  });
 }
 
 }  // namespace ead

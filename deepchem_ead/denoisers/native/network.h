@@ -42,14 +42,14 @@ class Chunk {
     for (const PackedBlock& block : net_.blocks) {
       each([&](int begin, int end) { project(block.messages, begin, end); });
       each([&](int begin, int end) {
-        sum_messages<P, false>(edges(block.messages), plan_, x_, x0_, begin, std::min(end, atoms_),
-                               received(0), 2 * features_);
+        sum_messages<P>(edges(block.messages), plan_, x_, x0_, begin, std::min(end, atoms_),
+                        received(0), 2 * features_);
         update_features(block, begin, end);
       });
       each([&](int begin, int end) { project(block.coordinates, begin, end); });
       each([&](int begin, int end) {
-        sum_updates<P, false>(edges(block.coordinates), plan_, x_, x0_, p_.coords_range,
-                              p_.norm_constant, begin, std::min(end, atoms_), updates_);
+        sum_updates<P>(edges(block.coordinates), plan_, x_, x0_, p_.coords_range, p_.norm_constant,
+                       begin, std::min(end, atoms_), updates_);
       });
       each([&](int begin, int end) { move(begin, end); });
     }

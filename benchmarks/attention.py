@@ -1,0 +1,179 @@
+"""The attention denoiser against the time of its node-level matrix products alone.
+
+    python -m benchmarks.attention [--quick] [--layers 6 --features 192 --heads 12]
+                                   [--threads 1] [--cpu-time] [--repeats 10]
+
+A training step is forward and backward of a denoising-like loss (batch 64), an evaluation is one
+forward without gradients (batch 100), both of real QM9 molecules. All paths share one set of
+weights and take turns in one process, so that other load on the machine meets them alike; compare
+ratios of minima. On a busy machine ``--cpu-time`` with one thread counts processor time instead.
+
+"products" multiplies matrices of the sizes that the linear maps of the blocks have, in the number
+format, by PyTorch: nothing else of the network, no pairs, no norms, no casts. For F features, H
+heads and A atoms, forward and in each layer (in training, each also with its two gradients)::
+
+    (A, F) (F, 3 F + 64)   (A, F + 33 H + 17) (.., F)   (A, F) (F, 3 F)   (A, 3 F) (3 F, F)
+    (A, F) (F, H + 1)      2 x (A, 64) (64, 2 F)
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from benchmarks.engine_paths import N_IN, N_OUT, real_batch
+from deepchem_ead.denoisers import AttentionDenoiser
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+PATHS = [("torch", "fp32"), ("native", "fp32"), ("torch", "bf16"), ("native", "bf16")]
+
+
+class Network:
+    """One way to compute the network on a given batch."""
+
+    def __init__(self, backend: str, precision: str, size: argparse.Namespace, batch) -> None:
+        self.name = f"{backend} {precision}"
+        torch.manual_seed(0)
+        self.denoiser = AttentionDenoiser(
+            N_IN, N_OUT, size.layers, size.features, size.heads, N_IN - 1, precision, backend
+        )
+        for block in self.denoiser.blocks:  # a trained network moves its atoms
+            block.move.weight.data.mul_(100)
+        x, h, self.layout = batch
+        self.x, self.h = x, torch.cat([h[:, :-1], torch.full((len(h), 1), 0.2)], 1)
+        generator = torch.Generator().manual_seed(1)
+        self.target = torch.randn(len(x), 3 + N_OUT, generator=generator)
+        self.parameters = list(self.denoiser.parameters())
+
+    def train(self) -> None:
+        """Forward and backward of a denoising-like loss."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        out = torch.cat(self.denoiser(self.x, self.h, self.layout), 1)
+        (out - self.target).square().sum(1).mean().backward()
+
+    @torch.no_grad()
+    def evaluate(self) -> Tensor:
+        """One forward pass without gradients, (A, 3 + N_OUT)."""
+        return torch.cat(self.denoiser(self.x, self.h, self.layout), 1)
+
+    def gradient(self) -> Tensor:
+        """All gradients of one training step as one vector."""
+        self.train()
+        return torch.cat([p.grad.flatten() for p in self.parameters])
+
+
+class Products:
+    """The matrix products of the node-level maps, and nothing else."""
+
+    def __init__(self, precision: str, size: argparse.Namespace, n_atoms: int) -> None:
+        self.name = f"products {precision}"
+        f, heads = size.features, size.heads
+        maps = [(f, 3 * f + 64), (f + 33 * heads + 17, f), (f, 3 * f), (3 * f, f), (f, heads + 1)]
+        maps += [(64, 2 * f)] * 2
+        dtype = DTYPES[precision]
+        self.matrices = [
+            (
+                torch.randn(n_atoms, inner).to(dtype),
+                torch.randn(outputs, inner).to(dtype),
+                torch.randn(n_atoms, outputs).to(dtype),
+            )
+            for inner, outputs in maps * size.layers
+        ]
+
+    def evaluate(self) -> None:
+        """Those of a forward pass."""
+        for x, w, _ in self.matrices:
+            x @ w.T
+
+    def train(self) -> None:
+        """Those of forward and backward."""
+        self.evaluate()
+        for x, w, dy in self.matrices:
+            dy @ w
+            dy.T @ x
+
+
+def compare(title: str, size: argparse.Namespace, batch, n: int) -> None:
+    """Time and print one table."""
+    training = title == "training"
+    n_atoms = batch[2].n_nodes
+    networks = {}
+    for backend, precision in PATHS:
+        try:
+            network = Network(backend, precision, size, batch)
+            network.denoiser.active_backend  # noqa: B018
+        except RuntimeError as error:
+            print(f"{backend} {precision}: left out, {error}")
+            continue
+        networks[network.name] = network
+    products = {p: Products(p, size, n_atoms) for p in DTYPES}
+    expected = networks["torch fp32"].evaluate()
+    expected_gradient = networks["torch fp32"].gradient() if training else None
+    candidates: list[Network | Products] = [*products.values(), *networks.values()]
+    times: dict[str, list[float]] = {c.name: [] for c in candidates}
+    clock = time.process_time if size.cpu_time else time.perf_counter
+    for candidate in candidates:  # warms up
+        _run(candidate, training)()
+    for _ in range(size.repeats):
+        for candidate in candidates:
+            # PyTorch's path is several times slower: fewer, but never only one.
+            for _ in range(1 if candidate.name.startswith("torch") else 3):
+                begin = clock()
+                _run(candidate, training)()
+                times[candidate.name].append(clock() - begin)
+    kind = "processor time" if size.cpu_time else "wall time"
+    print(
+        f"\n{title}: {size.layers} layers x {size.features} features, {size.heads} heads, {n} "
+        f"molecules, {n_atoms} atoms, {torch.get_num_threads()} threads, {kind}"
+    )
+    print(
+        f"{'path':<14} {'min ms':>8} {'median':>8} {'to products':>12} {'to PyTorch':>11} "
+        f"{'output error':>13}" + (f" {'gradient error':>15}" if training else "")
+    )
+    for name, found in times.items():
+        precision = name.split()[-1]
+        best = min(found)
+        row = f"{name:<14} {best * 1e3:8.1f} {median(found) * 1e3:8.1f} "
+        row += f"{best / min(times[f'products {precision}']):11.2f}x "
+        if name in networks:
+            output = networks[name].evaluate()
+            row += f"{min(times[f'torch {precision}']) / best:10.1f}x "
+            row += f"{float((output - expected).norm() / expected.norm()):13.1e}"
+            if training:
+                error = (networks[name].gradient() - expected_gradient).norm()
+                row += f" {float(error / expected_gradient.norm()):15.1e}"
+        print(row, flush=True)
+
+
+def _run(candidate: Network | Products, training: bool) -> Callable[[], object]:
+    return candidate.train if training else candidate.evaluate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--features", type=int, default=192)
+    parser.add_argument("--heads", type=int, default=12)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--cpu-time", action="store_true", help="with one thread only")
+    parser.add_argument("--quick", action="store_true", help="two repeats, quarter batches")
+    size = parser.parse_args()
+    if size.threads:
+        torch.set_num_threads(size.threads)
+    if size.cpu_time and torch.get_num_threads() > 1:
+        parser.error("--cpu-time adds up the threads' times: use --threads 1")
+    part = 4 if size.quick else 1
+    size.repeats = 2 if size.quick else size.repeats
+    compare("training", size, real_batch(0, 64 // part), 64 // part)
+    compare("evaluation", size, real_batch(1, 100 // part), 100 // part)
+
+
+if __name__ == "__main__":
+    main()
