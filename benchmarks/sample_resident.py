@@ -35,11 +35,11 @@ class Generator:
         tensors, config = pretrained.load(folder)
         self.config = config if precision is None else replace(config, precision=precision)
         self.encoding = AtomEncoding(self.config)
-        network = EADNetwork(self.config, self.encoding.n_features)
+        network = EADNetwork(self.config, self.encoding)
         network.average.module.load_state_dict(without_prefix("denoiser", tensors))
         self.sizes = tensors["size_counts"].numpy()
         self.network, self.device = network.to(device).eval(), device
-        self.process = replace(network.process, schedule=network.process.schedule.to(device))
+        self.process = network.process.to(device)
 
     def generate(self, first: int, n: int, seed: int, schedule: str, steps: int) -> list[tuple]:
         """Atomic numbers and positions of molecules ``first`` to ``first + n - 1``."""

@@ -7,8 +7,9 @@ import torch
 from deepchem_ead.diffusion import AtomLayout, DiffusionProcess, NoiseSchedule, QuotientFrame
 
 
-def make_process(timesteps: int = 100, frame=None) -> DiffusionProcess:
-    return DiffusionProcess(NoiseSchedule.polynomial_2(timesteps), frame or QuotientFrame())
+def make_process(timesteps: int = 100, frame=None, **options) -> DiffusionProcess:
+    schedule = NoiseSchedule.polynomial_2(timesteps)
+    return DiffusionProcess(schedule, frame or QuotientFrame(), **options)
 
 
 def levels_of(h: torch.Tensor, timesteps: int) -> torch.Tensor:

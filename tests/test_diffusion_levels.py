@@ -54,6 +54,16 @@ def test_centres_are_uniform_and_both_ends_occur():
     assert chi_square(counts, torch.full((11,), 4000.0).double()) < 29.6
 
 
+def test_a_power_draws_low_levels_more_often():
+    levels = sample_levels([1] * 44_000, 10, 0, generator=generator(), level_power=1.5)
+    counts = torch.bincount(levels, minlength=11).double()
+    edges = (torch.arange(12) / 11).double() ** (1 / 1.5)
+    # 10 degrees of freedom: 29.6 is the 0.1 % point
+    assert chi_square(counts, 44_000 * edges.diff()) < 29.6
+    with pytest.raises(ValueError, match="level_power must be positive, not 0"):
+        sample_levels([1], level_power=0)
+
+
 def test_dummies_are_noisier():
     n, interval = 40_000, 8
     dummy = torch.tensor([False, True]).repeat(n)

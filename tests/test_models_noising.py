@@ -65,10 +65,10 @@ def test_flagged_molecules_have_no_dummies_and_the_network_is_told(qm9_sample):
     flags = torch.from_numpy(fixed[encoded.order])
     assert dummies.tolist() == (nodes - counts)[encoded.order].tolist()
     assert not dummies[flags].any() and flags.any() and dummies.any()
-    network = EADNetwork(EADConfig(p_fixed_size=0.3, n_layers=1, n_features=8), encoding.n_features)
+    network = EADNetwork(EADConfig(p_fixed_size=0.3, n_layers=1, n_features=8), encoding)
     assert network.context(flags).tolist() == flags.float().unsqueeze(1).tolist()
     # without the option there is nothing to be told
-    assert EADNetwork(EADConfig(n_layers=1, n_features=8), 7).context(flags) is None
+    assert EADNetwork(EADConfig(n_layers=1, n_features=8), encoding).context(flags) is None
 
 
 def test_atoms_stay_in_place_whatever_the_number_of_nodes(qm9_sample):

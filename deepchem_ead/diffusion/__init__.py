@@ -1,5 +1,11 @@
 """The mathematics of asynchronous diffusion: pure functions on flat tensors."""
 
+from deepchem_ead.diffusion.feature_targets import (
+    FEATURE_TARGETS,
+    NoiseTarget,
+    TypeTarget,
+    feature_target,
+)
 from deepchem_ead.diffusion.frames import FRAMES, EDMFrame, QuotientFrame, project_noise
 from deepchem_ead.diffusion.kernels import (
     dpm_solver_2m_step,
@@ -14,6 +20,7 @@ from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
 __all__ = [
+    "FEATURE_TARGETS",
     "FRAMES",
     "LEVEL_FEATURES",
     "N_LEVEL_FEATURES",
@@ -23,10 +30,13 @@ __all__ = [
     "EDMFrame",
     "NoiseSchedule",
     "SIGMA_COLUMN",
+    "NoiseTarget",
     "QuotientFrame",
     "SizeGroup",
+    "TypeTarget",
     "dpm_solver_2m_step",
     "eta_step",
+    "feature_target",
     "forward_step",
     "langevin_step",
     "project_noise",

@@ -15,6 +15,7 @@ def sample_levels(
     is_dummy: Tensor | None = None,
     p_sync: float = 0.0,
     generator: torch.Generator | None = None,
+    level_power: float = 1.0,
 ) -> Tensor:
     """Draw asynchronous noise levels for the nodes of a batch.
 
@@ -37,6 +38,9 @@ def sample_levels(
         Probability that all nodes of a molecule share its level. Independent offsets hardly ever
         agree, although most of sampling happens at equal levels.
     generator : torch.Generator, optional
+    level_power : float
+        1 for uniform centres; ``t* = floor((T + 1) u^power)`` with u uniform in [0, 1) otherwise:
+        powers above 1 train low levels, where bonds take shape, more often.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def sample_levels(
 
     References
     ----------
-    EAD, arXiv:2603.10093, Algorithm 1; ``p_sync`` is an addition.
+    EAD, arXiv:2603.10093, Algorithm 1; ``p_sync`` and ``level_power`` are additions.
     """
     if not isinstance(layout, AtomLayout):
         layout = AtomLayout.from_counts(layout)
@@ -53,6 +57,8 @@ def sample_levels(
         raise ValueError(f"interval must not be negative, not {interval}")
     if not 0.0 <= p_sync <= 1.0:
         raise ValueError(f"p_sync is a probability, not {p_sync}")
+    if level_power <= 0:
+        raise ValueError(f"level_power must be positive, not {level_power}")
     device = layout.index.device
     n_molecules, n_nodes = layout.n_molecules, layout.n_nodes
 
@@ -62,7 +68,12 @@ def sample_levels(
     def coin(probability: float, n: int) -> Tensor:
         return torch.rand(n, generator=generator, device=device) < probability
 
-    center = layout.expand(integers(0, timesteps, n_molecules))
+    if level_power == 1:
+        center = integers(0, timesteps, n_molecules)
+    else:
+        u = torch.rand(n_molecules, generator=generator, device=device, dtype=torch.float64)
+        center = ((timesteps + 1) * u**level_power).long()
+    center = layout.expand(center)
     offset = integers(-interval, interval, n_nodes)
     if is_dummy is not None:
         upward = is_dummy & coin(0.5, n_nodes)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
@@ -30,13 +31,20 @@ class DiffusionProcess:
     schedule : NoiseSchedule
     frame : Frame
         How translations are dealt with.
+    features : FeatureTarget
+        What the denoiser says about features.
     level_features : str
         How the denoiser is told an atom's level, see `LEVEL_FEATURES`.
     """
 
     schedule: NoiseSchedule
     frame: Frame
+    features: FeatureTarget = NoiseTarget()
     level_features: str = "linear"
+
+    def to(self, device: torch.device | str) -> DiffusionProcess:
+        """The same process with its tables on another device."""
+        return replace(self, schedule=self.schedule.to(device), features=self.features.to(device))
 
     def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
         """The noise of the process from independent standard normal draws (A, 3 + F)."""
@@ -60,6 +68,14 @@ class DiffusionProcess:
         each node (EDM: ``t / T``, the same number for all nodes), then the molecule's row of
         ``context`` (B, K), if there is one.
         """
+        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context)
+        tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
+        return torch.cat([eps_x, self.features.noise(h_out, w[:, 3:], tau)], 1)
+
+    def _outputs(
+        self, denoiser: Denoiser, w: Tensor, levels: Tensor, layout: AtomLayout, context
+    ) -> tuple[Tensor, Tensor]:
+        """Estimated noise of the positions (A, 3), and what the denoiser says about features."""
         alpha = self.schedule.alpha_at(levels)
         x = self.frame.network_input(w[:, :3], alpha.to(w.dtype), layout)
         level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
@@ -67,8 +83,7 @@ class DiffusionProcess:
         if context is not None:
             inputs.append(layout.expand(context))
         dx, h_out = denoiser(x, torch.cat(inputs, 1), layout)
-        eps_x = self.frame.project(dx, self.schedule.tau_at(levels), layout)
-        return torch.cat([eps_x, h_out[:, : w.shape[1] - 3]], 1)
+        return self.frame.project(dx, self.schedule.tau_at(levels), layout), h_out
 
     def predict_clean(
         self,
@@ -92,9 +107,11 @@ class DiffusionProcess:
         node_weight: Tensor | None = None,
         context: Tensor | None = None,
     ) -> Tensor:
-        """Denoising loss of each molecule: squared error of the noise per degree of freedom.
+        """Denoising loss of each molecule: error of the noise per degree of freedom.
 
-        ``sum_i weight_i |eps_hat_i - eps_i|^2 / ((3 + F) n)``, both noises projected by the frame.
+        ``sum_i weight_i (|eps_hat_i - eps_i|^2 + error_i) / ((3 + F) n)`` with the noise of the
+        positions, projected by the frame, and the feature target's error, which is again a squared
+        error of noise where that is what is predicted.
 
         Parameters
         ----------
@@ -119,9 +136,12 @@ class DiffusionProcess:
         """
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
-        predicted = self.predict_noise(denoiser, w, levels, layout, context)
-        target_x = self.frame.project(noise[:, :3], self.schedule.tau_at(levels), layout)
-        error = (predicted - torch.cat([target_x, noise[:, 3:]], 1)).square().sum(1)
+        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context)
+        tau = self.schedule.tau_at(levels)
+        target_x = self.frame.project(noise[:, :3], tau, layout)
+        error = (eps_x - target_x).square().sum(1) + self.features.error(
+            h_out, w[:, 3:], tau.to(w.dtype).unsqueeze(1), noise[:, 3:]
+        )
         if node_weight is not None:
             error = error * node_weight
         return layout.sum(error) / (layout.counts.to(clean.dtype) * clean.shape[1])

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.denoisers import DENOISERS
-from deepchem_ead.diffusion import FRAMES, LEVEL_FEATURES
+from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES
+from deepchem_ead.models.rate import DECAYS
 from deepchem_ead.models.settings import Settings
 
 
@@ -42,6 +43,9 @@ class EADConfig(Settings):
         Give the network the atomic number as one more feature, as EDM does on QM9.
     type_scale, charge_scale : float
         Divisors of the one-hot atom types and of the atomic numbers (EDM: 4 and 10).
+    feature_target : str
+        "noise": the network predicts the noise of the features (EDM, EAD). "types": it predicts
+        the type of each atom (see `diffusion.TypeTarget`).
     denoiser : str
         "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
     n_layers, n_features : int
@@ -59,6 +63,8 @@ class EADConfig(Settings):
         Largest offset C of an atom's level from its molecule's; 0 is synchronous diffusion (EDM).
     p_sync : float
         Share of training molecules whose atoms all have the same level.
+    level_power : float
+        Powers above 1 draw low levels more often in training (see `diffusion.sample_levels`).
     frame : str
         Treatment of translations, "quotient" (exact) or "edm" (see `diffusion.frames`).
     dummy_weight : float
@@ -67,7 +73,8 @@ class EADConfig(Settings):
         "fp32", "bf16" or "auto": arithmetic of the large matrix products in the network.
     learning_rate : float
     learning_rate_decay : str
-        "none", or "cosine": from ``learning_rate`` to zero over one call of ``fit``.
+        "none", "cosine": from ``learning_rate`` to zero over one call of ``fit``, or "wsd":
+        constant, and to zero in the last 30 % of it (see `models.rate`).
     warmup_steps : int
         Steps of linear warm-up at the start of ``fit``.
     weight_decay : float
@@ -86,7 +93,7 @@ class EADConfig(Settings):
 
     STRUCTURE: ClassVar[tuple[str, ...]] = (
         "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
-        "dummy_padding", "p_fixed_size", "conditions",
+        "dummy_padding", "p_fixed_size", "conditions", "feature_target",
         "denoiser", "n_layers", "n_features", "n_heads", "level_features",
         "timesteps", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
@@ -101,6 +108,7 @@ class EADConfig(Settings):
     include_charge: bool = True
     type_scale: float = 4.0
     charge_scale: float = 10.0
+    feature_target: str = "noise"
     denoiser: str = "egnn"
     n_layers: int = 9
     n_features: int = 256
@@ -110,6 +118,7 @@ class EADConfig(Settings):
     schedule_precision: float = 1e-5
     interval: int = 29
     p_sync: float = 0.0
+    level_power: float = 1.0
     frame: str = "quotient"
     dummy_weight: float = 1.0
     precision: str = "auto"
@@ -133,17 +142,18 @@ class EADConfig(Settings):
         self.check(
             positive=(
                 "max_atoms", "n_layers", "n_features", "n_heads", "timesteps",
-                "batch_size", "type_scale", "charge_scale", "learning_rate",
+                "batch_size", "level_power", "type_scale", "charge_scale", "learning_rate",
             ),
             not_negative=("interval", "warmup_steps", "weight_decay", "dummy_weight", "seed"),
             shares=("p_sync", "p_fixed_size", "p_uncond", "ema_decay"),
             choices={
                 "frame": tuple(FRAMES),
+                "feature_target": FEATURE_TARGETS,
                 "dummy_padding": ("full", "random"),
                 "denoiser": tuple(DENOISERS),
                 "level_features": tuple(LEVEL_FEATURES),
                 "precision": ("fp32", "bf16", "auto"),
-                "learning_rate_decay": ("none", "cosine"),
+                "learning_rate_decay": DECAYS,
             },
         )  # fmt: skip
         parse_elements(self.elements)

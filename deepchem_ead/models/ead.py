@@ -121,7 +121,7 @@ class EADModel(ResumableModel):
         self.encoding = AtomEncoding(self.config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            network = EADNetwork(self.config, self.encoding.n_features)
+            network = EADNetwork(self.config, self.encoding)
         if initial is not None:
             initial.load_into(network, self.config)
         self._columns: list[int] = []

@@ -61,7 +61,8 @@ class AtomEncoding:
         table[:, :n_types] = np.eye(n_types, dtype=np.float32) / config.type_scale
         if config.include_charge:
             table[: len(self.elements), -1] = self.elements / config.charge_scale
-        self._table = torch.from_numpy(table)
+        #: Features of each type, (K, F).
+        self.table = torch.from_numpy(table)
         self.n_types = n_types
         self._type_of = np.full(120, -1)
         self._type_of[self.elements] = np.arange(len(self.elements))
@@ -107,7 +108,7 @@ class AtomEncoding:
         centered = np.take_along_axis(centered, rank[:, :, None], 1)[order]
         used = np.arange(width) < nodes[order, None]
         flat_types = torch.from_numpy(types[used])
-        clean = torch.cat([torch.from_numpy(centered[used]), self._table[flat_types]], 1)
+        clean = torch.cat([torch.from_numpy(centered[used]), self.table[flat_types]], 1)
         is_dummy = flat_types == len(self.elements) if self.has_dummies else None
         return EncodedMolecules(clean, AtomLayout.from_counts(nodes[order]), is_dummy, order)
 

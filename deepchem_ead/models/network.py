@@ -13,10 +13,12 @@ from deepchem_ead.diffusion import (
     SIGMA_COLUMN,
     DiffusionProcess,
     NoiseSchedule,
+    feature_target,
 )
 from deepchem_ead.models.clipping import GradientClipper
 from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.encoding import AtomEncoding
 
 
 class EADNetwork(nn.Module):
@@ -29,15 +31,17 @@ class EADNetwork(nn.Module):
     Parameters
     ----------
     config : EADConfig
-    n_features : int
-        Number F of features of a node.
+    encoding : AtomEncoding
+        Of the molecules it will see.
     """
 
-    def __init__(self, config: EADConfig, n_features: int) -> None:
+    def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
         super().__init__()
+        n_features = encoding.n_features
         self.process = DiffusionProcess(
             NoiseSchedule.polynomial_2(config.timesteps, config.schedule_precision),
             FRAMES[config.frame](),
+            feature_target(config.feature_target, encoding.table),
             config.level_features,
         )
         #: The context has a column that says "no dummy atoms here".

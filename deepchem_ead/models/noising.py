@@ -98,5 +98,11 @@ def _generator(*key: int) -> torch.Generator:
 
 def _draw_levels(layout, is_dummy, config: EADConfig, generator: torch.Generator) -> Tensor:
     return sample_levels(
-        layout, config.timesteps, config.interval, is_dummy, config.p_sync, generator
+        layout,
+        config.timesteps,
+        config.interval,
+        is_dummy,
+        config.p_sync,
+        generator,
+        config.level_power,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.models.rate import DECAYS
 from deepchem_ead.models.settings import Settings
 
 
@@ -31,7 +32,7 @@ class PropertyConfig(Settings):
         "fp32", "bf16" or "auto": arithmetic of the large matrix products in the network.
     learning_rate : float
     learning_rate_decay : str
-        "none", or "cosine": from ``learning_rate`` to zero over one call of ``fit``.
+        "none", "cosine" or "wsd", as in `EADConfig`.
     warmup_steps : int
         Steps of linear warm-up at the start of ``fit``.
     weight_decay : float
@@ -78,7 +79,7 @@ class PropertyConfig(Settings):
             shares=("ema_decay",),
             choices={
                 "precision": ("fp32", "bf16", "auto"),
-                "learning_rate_decay": ("none", "cosine"),
+                "learning_rate_decay": DECAYS,
             },
         )
         parse_elements(self.elements)

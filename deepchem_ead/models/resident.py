@@ -97,7 +97,7 @@ class ResidentTrainer:
         self.molecules = ResidentMolecules(X, encoding, config, self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network = EADNetwork(config, encoding.n_features)
+            network = EADNetwork(config, encoding)
         sizes = np.bincount(self.molecules.counts, minlength=config.max_atoms + 1)
         network.size_counts.copy_(torch.from_numpy(sizes))
         self._step = ResidentStep(network, self.molecules, config, self.device, graph)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -58,8 +57,7 @@ class ResidentStep:
         self.config, self.molecules, self.device = config, molecules, device
         self.network = network.to(device).train()
         # A table on the host would be copied to the device in every step.
-        process = network.process
-        network.process = replace(process, schedule=process.schedule.to(device))
+        network.process = network.process.to(device)
         on_gpu = device.type == "cuda"
         self.rate = torch.tensor(config.learning_rate, device=device)
         self.optimizer = torch.optim.AdamW(
@@ -124,6 +122,7 @@ class ResidentStep:
             is_dummy,
             config.p_sync,
             self._generator,
+            config.level_power,
         )
         eps = torch.randn(clean.shape, generator=self._generator, device=self.device)
         losses = self.network(

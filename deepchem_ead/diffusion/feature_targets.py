@@ -1,0 +1,92 @@
+"""What the network is asked to say about the features of an atom: their noise, or its type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+#: Weight of the cross-entropy of the type (nats) against the squared error of the noise.
+TYPE_LOSS_WEIGHT = 0.5
+
+
+class FeatureTarget(Protocol):
+    """How the network's invariant outputs become an estimate of the features' noise."""
+
+    def noise(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        """Estimated noise (A, F) of the features ``w`` (A, F) at ``tau`` (A, 1)."""
+
+    def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
+        """Training loss of the features of each atom, (A,)."""
+
+    def to(self, device: torch.device | str) -> FeatureTarget:
+        """The same with its tables on another device."""
+
+
+@dataclass(frozen=True)
+class NoiseTarget:
+    """The network predicts the noise itself (EDM, EAD)."""
+
+    def noise(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        return out[:, : w.shape[1]]
+
+    def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
+        return (self.noise(out, w, tau) - noise).square().sum(1)
+
+    def to(self, device: torch.device | str) -> NoiseTarget:
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class TypeTarget:
+    r"""The network predicts the type of the atom from everything but the atom's own features.
+
+    Clean features are one of the K rows ``c_k`` of a table. What an atom's own noisy features say
+    about its type is known exactly, so the network adds only what the rest of the molecule says::
+
+        p_k ~ exp(out_k + (w . c_k - |c_k|^2 / 2) / tau^2)
+        noise = (w - sum_k p_k c_k) / tau
+
+    With ``out_k = log p(k | rest)`` this is the posterior, and the noise its conditional mean. The
+    outputs are as large at low noise as at high noise, where a network that predicts noise has to
+    amplify its input by 1 / tau. Trained by the cross-entropy of p.
+
+    Attributes
+    ----------
+    table : Tensor, (K, F)
+        Features of the types.
+    """
+
+    table: Tensor
+
+    def noise(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        table = self.table.to(w)
+        return (w - self._logits(out, w, tau).softmax(1) @ table) / tau
+
+    def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
+        types = self._affinity(w - tau * noise).argmax(1)
+        return TYPE_LOSS_WEIGHT * cross_entropy(
+            self._logits(out, w, tau), types, reduction="none"
+        )
+
+    def to(self, device: torch.device | str) -> TypeTarget:
+        return TypeTarget(self.table.to(device))
+
+    def _logits(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        return out[:, : len(self.table)] + self._affinity(w) / tau.square()
+
+    def _affinity(self, w: Tensor) -> Tensor:
+        """``w . c_k - |c_k|^2 / 2``, the logarithm of the likelihood but for tau^2, (A, K)."""
+        table = self.table.to(w)
+        return w @ table.T - table.square().sum(1) / 2
+
+
+def feature_target(name: str, table: Tensor) -> FeatureTarget:
+    """A target by name, "noise" or "types", for features that are rows of ``table`` (K, F)."""
+    return TypeTarget(table) if name == "types" else NoiseTarget()
+
+
+FEATURE_TARGETS = ("noise", "types")

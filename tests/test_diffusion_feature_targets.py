@@ -1,0 +1,114 @@
+"""What the network says about features: noise, or types combined with the atom's own features."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sampling_toys import make_process
+
+from deepchem_ead.diffusion import AtomLayout, NoiseTarget, TypeTarget, feature_target
+from deepchem_ead.models import EADConfig
+from deepchem_ead.models.encoding import AtomEncoding
+
+TABLE = AtomEncoding(EADConfig()).table.double()  # H, C, N, O, F and dummy; types and charge
+N_TYPES = len(TABLE)
+
+
+def draw(tau: float, n: int = 50_000):
+    """Types from a known prior, their noisy features and the noise."""
+    generator = torch.Generator().manual_seed(0)
+    prior = torch.tensor([0.4, 0.3, 0.1, 0.1, 0.02, 0.08], dtype=torch.float64)
+    types = torch.multinomial(prior, n, replacement=True, generator=generator)
+    noise = torch.randn(n, TABLE.shape[1], generator=generator, dtype=torch.float64)
+    return prior, types, TABLE[types] + tau * noise, noise
+
+
+@pytest.mark.parametrize("tau", [0.003, 0.1, 0.4, 3.0, 300.0])
+def test_outputs_that_are_log_priors_give_the_posterior(tau):
+    """Against Bayes' rule written out with normal densities, atom by atom."""
+    prior, _, w, _ = draw(tau, 200)
+    tau = torch.tensor([[tau]], dtype=torch.float64)
+    density = torch.distributions.Normal(TABLE, tau).log_prob(w.unsqueeze(1)).sum(2)  # (A, K)
+    weight = (density + prior.log()).softmax(1)
+    out = prior.log().expand(len(w), -1)
+    x_hat = w - tau * TypeTarget(TABLE).noise(out, w, tau)
+    assert torch.allclose(x_hat, weight @ TABLE, atol=1e-8)
+
+
+def test_no_other_outputs_have_a_smaller_loss():
+    """Cross-entropy and squared error of the noise both have their minimum at the true prior."""
+    tau = torch.tensor([[0.3]], dtype=torch.float64)
+    prior, _, w, noise = draw(0.3)
+    target = TypeTarget(TABLE)
+
+    def losses(out):
+        out = out.expand(len(w), -1)
+        squared = (target.noise(out, w, tau) - noise).square().sum(1)
+        return target.error(out, w, tau, noise).mean(), squared.mean()
+
+    best = losses(prior.log())
+    for k in range(N_TYPES):
+        for change in (-0.5, 0.5):
+            other = prior.log().clone()
+            other[k] += change
+            assert all(o > b for o, b in zip(losses(other), best, strict=True))
+
+
+def test_error_is_the_cross_entropy_of_the_true_type():
+    tau = torch.tensor([[1e6]], dtype=torch.float64)  # own features say nothing
+    _, types, w, noise = draw(1e6, 20)
+    out = torch.randn(20, N_TYPES + 1, generator=torch.Generator().manual_seed(1)).double()
+    target = TypeTarget(TABLE)
+    expected = -0.5 * out[:, :N_TYPES].log_softmax(1)[torch.arange(20), types]
+    assert torch.allclose(target.error(out, w, tau, noise), expected, atol=1e-6)
+
+
+def test_nothing_is_left_to_learn_without_noise():
+    """At the lowest level any outputs give the type, and no gradient: nothing is amplified."""
+    process = make_process(1000)
+    tau = process.schedule.tau[0].float().reshape(1, 1)
+    _, types, w, noise = draw(float(tau), 100)
+    out = torch.randn(100, N_TYPES, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    target = TypeTarget(TABLE.float())
+    error = target.error(out, w.float(), tau, noise.float())
+    assert float(error.detach().max()) == 0
+    error.sum().backward()
+    assert not out.grad.any()
+    clean = w.float() - tau * target.noise(out, w.float(), tau)
+    assert torch.allclose(clean, TABLE[types].float(), atol=1e-6)
+
+
+def test_the_process_uses_the_target():
+    """Noise of the features and loss of a molecule, at mixed levels."""
+    table = TABLE[:3]
+    target = TypeTarget(table)
+    process = make_process(100, features=target)
+    layout = AtomLayout.from_counts([2, 3])
+    generator = torch.Generator().manual_seed(2)
+    clean = torch.cat([torch.randn(5, 3, generator=generator).double(), table[[0, 1, 2, 0, 0]]], 1)
+    eps = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
+    out = torch.randn(5, 8, generator=generator, dtype=torch.float64)
+    levels = torch.tensor([10, 90, 40, 40, 70])
+
+    def says(x, h, inner):
+        return torch.zeros_like(x), out
+
+    w = process.add_noise(clean, levels, eps)
+    tau = process.schedule.tau[levels].unsqueeze(1)
+    predicted = process.predict_noise(says, w, levels, layout)
+    assert torch.equal(predicted[:, 3:], target.noise(out, w[:, 3:], tau))
+    weight = torch.rand(5, generator=generator, dtype=torch.float64)
+    loss = process.loss(says, clean, levels, eps, layout, weight)
+    noise = process.draw_noise(eps, layout)
+    w = process.add_noise(clean, levels, noise)
+    positional = process.frame.project(noise[:, :3], tau[:, 0], layout).square().sum(1)
+    error = positional + target.error(out, w[:, 3:], tau, noise[:, 3:])
+    assert torch.allclose(loss, layout.sum(weight * error) / (layout.counts * clean.shape[1]))
+
+
+def test_targets_by_name():
+    assert isinstance(feature_target("noise", TABLE), NoiseTarget)
+    assert feature_target("types", TABLE).table is TABLE
+    assert feature_target("types", TABLE).to("meta").table.device.type == "meta"
+    out, w = torch.randn(2, 4, 8)
+    assert torch.equal(NoiseTarget().noise(out, w[:, :7], None), out[:, :7])
