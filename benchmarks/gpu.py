@@ -225,7 +225,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         print("There is no GPU here: nothing was timed.")
         return
-    X = unpack(arguments.data)
+    X, _ = unpack(arguments.data)
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     for precision in ("fp32", "bf16"):
         torch.set_float32_matmul_precision("highest")

@@ -114,13 +114,15 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     config = EADConfig.load(arguments.preset, **settings(arguments.set))
     began = time.perf_counter()
+    X, properties = unpack(arguments.data)
     trainer = ResidentTrainer(
-        unpack(arguments.data),
+        X,
         config,
         out,
         arguments.device,
         graph=not arguments.no_graph,
         block_steps=arguments.block_steps,
+        properties=properties,
     )
     continued = trainer.restore()
     name = torch.cuda.get_device_name() if trainer.device.type == "cuda" else "CPU"

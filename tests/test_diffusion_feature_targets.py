@@ -78,6 +78,30 @@ def test_nothing_is_left_to_learn_without_noise():
     assert torch.allclose(clean, TABLE[types].float(), atol=1e-6)
 
 
+@pytest.mark.parametrize("tau", [0.003, 0.4, 300.0])
+def test_the_network_is_told_what_own_features_say(tau):
+    _, types, w, _ = draw(tau, 200)
+    tau = torch.tensor([[tau]], dtype=torch.float64)
+    density = torch.distributions.Normal(TABLE, tau).log_prob(w.unsqueeze(1)).sum(2)
+    evidence = TypeTarget(TABLE).evidence(w, tau)
+    assert torch.allclose(evidence, density.softmax(1), atol=1e-8)
+    process = make_process(1000, features=TypeTarget(TABLE))
+    seen = []
+
+    def denoiser(x, h, inner):
+        seen.append(h)
+        return x, torch.zeros(len(x), N_TYPES, dtype=x.dtype)
+
+    levels = torch.full((5,), 300)
+    state = torch.cat([torch.zeros(5, 3), TABLE[types[:5]] + 0.2], 1)
+    process.predict_noise(denoiser, state, levels, AtomLayout.from_counts([5]))
+    width = TABLE.shape[1]
+    at_level = process.schedule.tau[levels].unsqueeze(1)
+    expected = TypeTarget(TABLE).evidence(state[:, 3:], at_level)
+    assert torch.equal(seen[0][:, width : width + N_TYPES], expected)
+    assert seen[0].shape[1] == width + N_TYPES + 1
+
+
 def test_the_process_uses_the_target():
     """Noise of the features and loss of a molecule, at mixed levels."""
     table = TABLE[:3]

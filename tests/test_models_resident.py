@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import deepchem as dc
 import numpy as np
 import pytest
 import torch
@@ -17,8 +18,10 @@ from benchmarks.pack_qm9 import pack, unpack
 from deepchem_ead import CheckpointError, EADModel
 from deepchem_ead.models import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.noising import training_conditions
 from deepchem_ead.models.resident import ResidentTrainer
 from deepchem_ead.models.resident_data import ResidentMolecules, compose
+from deepchem_ead.models.resident_step import seen_conditions
 
 aten = torch.ops.aten
 CPU = torch.device("cpu")
@@ -134,6 +137,71 @@ def test_steps_are_those_of_the_model(X, tmp_path):
     assert_same_weights(early.network, model.model, rtol=1e-5, atol=2e-6)
 
 
+@pytest.fixture(scope="module")
+def properties(X):
+    """Two properties in a unit of their own, one of them unknown now and then."""
+    values = np.random.default_rng(3).normal(40, 7, (len(X), 2))
+    values[::5, 1] = np.nan
+    return values
+
+
+CONDITIONAL = {"conditions": "a,b", "variable_size": True, "dummy_padding": "random",
+               "p_fixed_size": 0.4, "p_uncond": 0.3, "feature_target": "types"}  # fmt: skip
+
+
+def test_conditional_steps_are_those_of_the_model(X, properties, tmp_path):
+    resident = trainer(X, None, CONDITIONAL, properties=properties)
+    batches = []
+    resident.network.register_forward_pre_hook(lambda module, inputs: batches.append(inputs[0]))
+    model = EADModel(model_dir=str(tmp_path), **{**SMALL, **CONDITIONAL})
+    model._ensure_built()
+    model._before_training(dc.data.NumpyDataset(X, properties, np.isfinite(properties)))
+    # Means of the labels are summed in another order.
+    assert_same_weights(resident.network, model.model, rtol=1e-12)
+    weight = resident.molecules.plan(0).weight
+    resident.fit(epochs=1)
+    # Every molecule is told its own properties, or that they are unknown.
+    stored = torch.from_numpy(resident.molecules.properties)
+    plan = resident.molecules.plan(0)
+    known = 0
+    for batch, chosen in zip(batches, plan.molecules, strict=True):
+        told = batch["conditions"]
+        seen = ~told.isnan()
+        assert torch.equal(told[seen], stored[chosen][seen])
+        known += int(seen.sum())
+    assert 0 < known < stored.isfinite().sum()
+    for batch in batches:
+        model._pytorch_optimizer.zero_grad()
+        (model.model(batch)[:, 0] * weight).sum().backward()
+        model._pytorch_optimizer.step()
+    assert_same_weights(resident.network, model.model, rtol=1e-4, atol=2e-5)
+
+
+def test_conditional_weights_generate_what_is_asked_for(X, properties, tmp_path):
+    resident = trainer(X, None, CONDITIONAL, properties=properties)
+    resident.fit(epochs=1)
+    resident.save_pretrained(tmp_path)
+    model = EADModel.from_pretrained(tmp_path)
+    assert_same_weights(model.model.average.module, resident.network.average.module)
+    assert_same_weights(
+        model.model.embedding_average.module, resident.network.embedding_average.module
+    )
+    assert_same_weights(model.model.statistics, resident.network.statistics)
+    asked = model.generate(2, conditions={"a": 40.0}, steps=4, seed=0, progress=False)
+    assert len(asked) == 2
+
+
+def test_hidden_conditions_are_those_of_the_model():
+    """The same distribution of the number of known properties, and each as often."""
+    n, p = 40_000, 4
+    seen = seen_conditions(n, p, 0.2, torch.Generator().manual_seed(0))
+    expected = training_conditions(n, config(conditions="a,b,c,d", p_uncond=0.2), 0)
+    for found in (seen.numpy(), expected):
+        number = np.bincount(found.sum(1), minlength=p + 1) / n
+        np.testing.assert_allclose(number, [0.2, 0.2, 0.2, 0.2, 0.2], atol=0.01)
+        np.testing.assert_allclose(found.mean(0), 0.5, atol=0.01)
+
+
 def test_it_learns_and_its_weights_score_the_same_in_the_model(X, tmp_path):
     resident = trainer(X, tmp_path / "run", {"ema_decay": 0.9}, block_steps=4)
     losses = []
@@ -229,10 +297,12 @@ class NoWaiting(TorchDispatchMode):
 
 @pytest.mark.parametrize("changes", DUMMIES)
 @pytest.mark.parametrize("denoiser", ["egnn", "attention"])
-def test_the_host_never_waits_in_a_step(X, changes, denoiser):
+@pytest.mark.parametrize("conditional", [{}, {"conditions": "a,b", "feature_target": "types"}])
+def test_the_host_never_waits_in_a_step(X, properties, changes, denoiser, conditional):
     changes = {**changes, "denoiser": denoiser, "n_heads": 4, "level_features": "fourier",
-               "dummy_weight": 0.5, "p_sync": 0.2}  # fmt: skip
-    resident = trainer(X[:64], None, changes)
+               "dummy_weight": 0.5, "p_sync": 0.2, "level_power": 1.5, **conditional}  # fmt: skip
+    known = {"properties": properties[:64]} if conditional else {}
+    resident = trainer(X[:64], None, changes, **known)
     resident.network.denoiser.backend = "torch"
     resident.fit(epochs=1)  # builds what is built once
     resident._step.begin(0, 0, (0,))
@@ -251,8 +321,12 @@ def test_a_loss_that_is_no_number_stops_before_the_checkpoint(X, tmp_path):
 
 
 def test_what_cannot_be_trained_is_refused(X, tmp_path):
-    with pytest.raises(ValueError, match="conditions='alpha'"):
+    with pytest.raises(
+        ValueError, match=r"'alpha' needs properties of the shape \(128, 1"
+    ):
         trainer(X, None, {"conditions": "alpha"})
+    with pytest.raises(ValueError, match=r"conditions='' needs .* \(128, 0\), not \(128, 2\)"):
+        trainer(X, properties=np.zeros((128, 2)))
     with pytest.raises(ValueError, match=r"batch_size=4, but molecules come in \d+ sizes"):
         trainer(X, None, {"batch_size": 4})
     with pytest.raises(ValueError, match="no molecules"):
@@ -274,8 +348,10 @@ def test_a_damaged_checkpoint_is_passed_over(X, tmp_path):
 
 
 def test_packed_molecules_come_back(X, tmp_path):
-    pack(tmp_path / "packed.npz", X)
-    again = unpack(tmp_path / "packed.npz")
+    properties = np.random.default_rng(0).normal(size=(len(X), 2)).astype(np.float32)
+    pack(tmp_path / "packed.npz", X, properties)
+    again, labels = unpack(tmp_path / "packed.npz")
+    assert np.array_equal(labels, properties)
     assert np.array_equal(again[..., 3], X[:, : again.shape[1], 3])
     assert np.abs(again[..., :3] - X[:, : again.shape[1], :3]).max() <= 0.5 / 2048 + 1e-6
     far = X.copy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +15,12 @@ TYPE_LOSS_WEIGHT = 0.5
 
 class FeatureTarget(Protocol):
     """How the network's invariant outputs become an estimate of the features' noise."""
+
+    #: Columns of `evidence`.
+    n_evidence: int
+
+    def evidence(self, w: Tensor, tau: Tensor) -> Tensor:
+        """What the network is told besides the features themselves, (A, n_evidence)."""
 
     def noise(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
         """Estimated noise (A, F) of the features ``w`` (A, F) at ``tau`` (A, 1)."""
@@ -29,6 +35,11 @@ class FeatureTarget(Protocol):
 @dataclass(frozen=True)
 class NoiseTarget:
     """The network predicts the noise itself (EDM, EAD)."""
+
+    n_evidence: ClassVar[int] = 0
+
+    def evidence(self, w: Tensor, tau: Tensor) -> Tensor:
+        return w[:, :0]
 
     def noise(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
         return out[:, : w.shape[1]]
@@ -62,15 +73,21 @@ class TypeTarget:
 
     table: Tensor
 
+    @property
+    def n_evidence(self) -> int:
+        return len(self.table)
+
+    def evidence(self, w: Tensor, tau: Tensor) -> Tensor:
+        """Probabilities of the types by the atom's own features alone, (A, K)."""
+        return (self._affinity(w) / tau.square()).softmax(1)
+
     def noise(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
         table = self.table.to(w)
         return (w - self._logits(out, w, tau).softmax(1) @ table) / tau
 
     def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
         types = self._affinity(w - tau * noise).argmax(1)
-        return TYPE_LOSS_WEIGHT * cross_entropy(
-            self._logits(out, w, tau), types, reduction="none"
-        )
+        return TYPE_LOSS_WEIGHT * cross_entropy(self._logits(out, w, tau), types, reduction="none")
 
     def to(self, device: torch.device | str) -> TypeTarget:
         return TypeTarget(self.table.to(device))

@@ -64,7 +64,8 @@ class DiffusionProcess:
     ) -> Tensor:
         """The denoiser's estimate of the noise, its positional part projected, (A, 3 + F).
 
-        The denoiser sees variance-preserving features, then what it is told about the level of
+        The denoiser sees variance-preserving features, then what the feature target makes of them
+        (nothing where noise is predicted), then what it is told about the level of
         each node (EDM: ``t / T``, the same number for all nodes), then the molecule's row of
         ``context`` (B, K), if there is one.
         """
@@ -79,7 +80,9 @@ class DiffusionProcess:
         alpha = self.schedule.alpha_at(levels)
         x = self.frame.network_input(w[:, :3], alpha.to(w.dtype), layout)
         level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
-        inputs = [w[:, 3:] * alpha.to(w.dtype).unsqueeze(1), level]
+        tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
+        evidence = self.features.evidence(w[:, 3:], tau)
+        inputs = [w[:, 3:] * alpha.to(w.dtype).unsqueeze(1), evidence, level]
         if context is not None:
             inputs.append(layout.expand(context))
         dx, h_out = denoiser(x, torch.cat(inputs, 1), layout)

@@ -17,7 +17,6 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
-from deepchem_ead.models.checkpoint import prefixed
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.evaluation import evaluate_model
@@ -399,12 +398,7 @@ class EADModel(ResumableModel):
             Text of the model card; a short one is written by default.
         """
         self._ensure_built()
-        weights = self.model.sampling_denoiser.state_dict()
-        tensors = prefixed("denoiser", weights) | {"size_counts": self.model.size_counts}
-        if self.model.embedding is not None:
-            tensors |= prefixed("embedding", self.model.embedding_average.module.state_dict())
-            statistics = self.model.statistics.state_dict()
-            tensors |= {f"statistics.{name}": tensor for name, tensor in statistics.items()}
+        tensors = self.model.averaged_tensors()
         pretrained.save(directory, tensors, self.config, self._global_step, card)
 
     @classmethod

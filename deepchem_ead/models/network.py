@@ -15,6 +15,7 @@ from deepchem_ead.diffusion import (
     NoiseSchedule,
     feature_target,
 )
+from deepchem_ead.models.checkpoint import prefixed
 from deepchem_ead.models.clipping import GradientClipper
 from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.models.config import EADConfig
@@ -48,14 +49,15 @@ class EADNetwork(nn.Module):
         self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
         n_conditions = len(config.condition_names)
         n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
+        first_level_column = n_features + self.process.features.n_evidence
         self.denoiser = build_denoiser(
             config.denoiser,
-            n_features + N_LEVEL_FEATURES[config.level_features] + n_context,
+            first_level_column + N_LEVEL_FEATURES[config.level_features] + n_context,
             n_features + 1,  # EDM's networks have one output more than they use
             n_layers=config.n_layers,
             n_features=config.n_features,
             n_heads=config.n_heads,
-            sigma_column=n_features + SIGMA_COLUMN[config.level_features]
+            sigma_column=first_level_column + SIGMA_COLUMN[config.level_features]
             if config.level_features in SIGMA_COLUMN
             else None,
             precision=config.precision,
@@ -108,6 +110,16 @@ class EADNetwork(nn.Module):
             columns.append(embedding(self.statistics.normalise(conditions)))
         return torch.cat(columns, 1) if columns else None
 
+    def averaged_tensors(self) -> dict[str, Tensor]:
+        """What generation needs, by the names of a pretrained model's file."""
+        tensors = prefixed("denoiser", self.sampling_denoiser.state_dict())
+        tensors["size_counts"] = self.size_counts
+        if self.embedding is not None:
+            tensors |= prefixed("embedding", self.embedding_average.module.state_dict())
+            statistics = self.statistics.state_dict()
+            tensors |= {f"statistics.{name}": tensor for name, tensor in statistics.items()}
+        return tensors
+
     def forward(self, batch: dict) -> Tensor:
         """Denoising loss of each molecule, (B, 1), in the order of the input rows.
 
@@ -135,7 +147,9 @@ class EADNetwork(nn.Module):
     def before_optimizer_step(self) -> None:
         """Clip the gradients."""
         if self.clipper is not None:
-            self.clipper(p for p in self.parameters() if p.grad is not None)
+            trained = [module for module in (self.denoiser, self.embedding) if module is not None]
+            parameters = [p for module in trained for p in module.parameters()]
+            self.clipper(p for p in parameters if p.grad is not None)
 
     def after_optimizer_step(self) -> None:
         """Update the averaged weights."""

@@ -51,7 +51,6 @@ class ResidentTrainer:
     X : ndarray, (M, width, 4)
         Molecules as `Molecule3DFeaturizer` makes them.
     config : EADConfig
-        Without conditions.
     model_dir : str or Path, optional
         Folder of checkpoints; none are written without it.
     device : torch.device or str, optional
@@ -60,6 +59,14 @@ class ResidentTrainer:
         Capture a CUDA graph. Where that fails, training goes on without and a warning says why.
     block_steps : int
         Steps between two looks at the loss.
+    properties : ndarray, (M, P), optional
+        What a conditional model is told, in the order of ``config.condition_names``, in the unit
+        of the labels, NaN where unknown.
+
+    Raises
+    ------
+    ValueError
+        If the properties do not fit the configuration.
 
     Examples
     --------
@@ -81,11 +88,14 @@ class ResidentTrainer:
         device: torch.device | str | None = None,
         graph: bool = True,
         block_steps: int = 50,
+        properties: np.ndarray | None = None,
     ) -> None:
-        if config.condition_names:
+        expected = (len(X), len(config.condition_names))
+        found = (len(X), 0) if properties is None else np.shape(properties)
+        if found != expected:
             raise ValueError(
-                f"conditions={config.conditions!r}: this trainer has no labels; train conditional "
-                "models with EADModel.fit"
+                f"conditions={config.conditions!r} needs properties of the shape {expected}, "
+                f"not {found}"
             )
         if block_steps < 1:
             raise ValueError(f"block_steps must be at least 1, not {block_steps}")
@@ -94,12 +104,14 @@ class ResidentTrainer:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.block_steps = block_steps
         encoding = AtomEncoding(config)
-        self.molecules = ResidentMolecules(X, encoding, config, self.device)
+        self.molecules = ResidentMolecules(X, encoding, config, self.device, properties)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = EADNetwork(config, encoding)
         sizes = np.bincount(self.molecules.counts, minlength=config.max_atoms + 1)
         network.size_counts.copy_(torch.from_numpy(sizes))
+        if network.statistics is not None:
+            network.statistics.measure(self.molecules.properties, self.molecules.counts)
         self._step = ResidentStep(network, self.molecules, config, self.device, graph)
         self.network = network
         #: Steps made, and seconds they took.
@@ -268,6 +280,5 @@ class ResidentTrainer:
 
     def save_pretrained(self, directory: str | Path, card: str | None = None) -> None:
         """Write what generation needs, for `EADModel.from_pretrained`."""
-        weights = self.network.sampling_denoiser.state_dict()
-        tensors = prefixed("denoiser", weights) | {"size_counts": self.network.size_counts}
+        tensors = self.network.averaged_tensors()
         pretrained.save(directory, tensors, self.config, self.global_step, card)

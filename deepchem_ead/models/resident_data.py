@@ -51,6 +51,8 @@ class ResidentMolecules:
     config : EADConfig
         Its ``batch_size`` B, seed and dummy atoms.
     device : torch.device
+    properties : ndarray, (M, P), optional
+        Conditions, NaN where unknown.
 
     Attributes
     ----------
@@ -68,7 +70,12 @@ class ResidentMolecules:
     """
 
     def __init__(
-        self, X: np.ndarray, encoding: AtomEncoding, config: EADConfig, device: torch.device
+        self,
+        X: np.ndarray,
+        encoding: AtomEncoding,
+        config: EADConfig,
+        device: torch.device,
+        properties: np.ndarray | None = None,
     ) -> None:
         if len(X) == 0:
             raise ValueError("there are no molecules to train on")
@@ -78,6 +85,11 @@ class ResidentMolecules:
         encoded = encoding.encode(X, n_nodes=counts if config.variable_size else None)
         #: Atoms of each molecule, (M,), on the host; molecules are sorted by it.
         self.counts = counts[encoded.order]
+        if properties is None:
+            properties = np.zeros((len(X), 0))
+        #: Properties (M, P) of the molecules in the same order, on the host.
+        self.properties = np.asarray(properties, np.float64)[encoded.order]
+        self._properties = torch.from_numpy(self.properties).to(device)
         clean = encoded.clean
         if config.variable_size:
             # A dummy atom is the last row of a molecule with one node too many.
@@ -130,6 +142,10 @@ class ResidentMolecules:
             is_dummy = self._place >= self._counts[owner]
             rows = rows.masked_fill(is_dummy, len(self._clean) - 1)
         return self._clean[rows], is_dummy
+
+    def conditions(self, molecules: Tensor) -> Tensor:
+        """Properties (B, P) float64 of a batch of molecules (B,), NaN where unknown."""
+        return self._properties[molecules]
 
     def _possible_sizes(self) -> np.ndarray:
         own, config = np.unique(self.counts), self.config

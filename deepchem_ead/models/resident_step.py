@@ -125,6 +125,11 @@ class ResidentStep:
             config.level_power,
         )
         eps = torch.randn(clean.shape, generator=self._generator, device=self.device)
+        conditions = None
+        if config.condition_names:
+            conditions = molecules.conditions(chosen)
+            hidden = ~seen_conditions(*conditions.shape, config.p_uncond, self._generator)
+            conditions = conditions.masked_fill(hidden, torch.nan)
         losses = self.network(
             {
                 "clean": clean,
@@ -133,7 +138,7 @@ class ResidentStep:
                 "layout": molecules.layout,
                 "node_weight": node_weight,
                 "fixed_size": fixed_size,
-                "conditions": None,
+                "conditions": conditions,
                 "rank": self._rank,
             }
         )
@@ -147,6 +152,8 @@ class ResidentStep:
         network.before_optimizer_step()
         self.optimizer.step()
         update_average(network.average, network.denoiser, self.config.ema_decay)
+        if network.embedding is not None:
+            update_average(network.embedding_average, network.embedding, self.config.ema_decay)
         self.loss_sum += self._loss
         self._row += 1
 
@@ -191,6 +198,17 @@ class ResidentStep:
             return f"capturing it failed ({error})"
         self._graph = graph
         return None
+
+
+def seen_conditions(n: int, n_conditions: int, p_uncond: float, generator: torch.Generator):
+    """`noising.training_conditions` with the random numbers of the device, (n, P) bool."""
+    number, uncond, rank = (
+        torch.rand(shape, generator=generator, device=generator.device)
+        for shape in ((n, 1), (n, 1), (n, n_conditions))
+    )
+    number = 1 + (n_conditions * number).floor()
+    number = number.masked_fill(uncond < p_uncond, 0)
+    return rank.argsort(1).argsort(1) < number
 
 
 @torch.no_grad()
