@@ -38,6 +38,7 @@ from deepchem_ead.models.property_labels import (
 )
 from deepchem_ead.models.resumable import ResumableModel
 from deepchem_ead.models.warm_start import TrainedWeights
+from deepchem_ead.models.weak import WEAK
 from deepchem_ead.molnet.labels import MAX_LABEL
 from deepchem_ead.sampling import PropertyGuidance
 
@@ -124,6 +125,8 @@ class EADModel(ResumableModel):
         if initial is not None:
             initial.load_into(network, self.config)
         self._columns: list[int] = []
+        #: A weak version of this model, for autoguidance (see `generate`).
+        self.weak_model: EADModel | None = None
         super().__init__(
             self.config,
             network,
@@ -301,6 +304,8 @@ class EADModel(ResumableModel):
         conditions: Mapping[str, object] | None = None,
         guidance_scale: float = 0.0,
         guide: PropertyGuidance | None = None,
+        autoguidance_scale: float = 0.0,
+        weak_model: EADModel | str | Path | None = None,
         stepper="ancestral",
         repeat_rule=None,
         record_levels: bool = False,
@@ -346,6 +351,13 @@ class EADModel(ResumableModel):
         guide : PropertyGuidance, optional
             A differentiable model of properties that steers towards targets, with or without
             conditions. The result then depends on the batch size by rounding errors.
+        autoguidance_scale : float
+            How far to go away from a weak model's estimate: better molecules, somewhat less
+            diverse, for one evaluation of the weak model more in every step (see
+            `deepchem_ead.sampling.AutoGuidance`). 0 does without.
+        weak_model : EADModel, str or Path, optional
+            A smaller or less trained model of the same data, or its name or folder. By default
+            the one that came with the weights, if any.
         stepper : str or stepper object
             "ancestral" (EDM's posterior), "ddim", or "dpm++2m".
         repeat_rule : str, optional
@@ -370,7 +382,9 @@ class EADModel(ResumableModel):
         settings = GenerationSettings.resolve(
             self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels
         )
-        request = Request(self, n, conditions, guidance_scale, guide)
+        request = Request(
+            self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model
+        )
         parts = list(
             generate_batches(
                 self, n, settings, n_atoms, progress=progress, callback=callback, request=request
@@ -390,6 +404,8 @@ class EADModel(ResumableModel):
     def save_pretrained(self, directory: str | Path, card: str | None = None) -> None:
         """Write what generation needs: averaged weights, configuration and checksum.
 
+        A weak model for autoguidance, if there is one, goes to the folder ``weak`` below.
+
         Parameters
         ----------
         directory : str or Path
@@ -400,6 +416,8 @@ class EADModel(ResumableModel):
         self._ensure_built()
         tensors = self.model.averaged_tensors()
         pretrained.save(directory, tensors, self.config, self._global_step, card)
+        if self.weak_model is not None:
+            self.weak_model.save_pretrained(Path(directory) / WEAK)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options) -> EADModel:
@@ -425,6 +443,9 @@ class EADModel(ResumableModel):
         model._check_config(weights.config.to_dict(), name)
         weights.load_into(model.model, model.config)
         weights.load_counts_into(model.model)
+        weak = pretrained.find(name) / WEAK
+        if (weak / pretrained.CONFIG).is_file():
+            model.weak_model = cls.from_pretrained(weak, device=model.device)
         return model
 
 

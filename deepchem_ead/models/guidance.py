@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout, DiffusionProcess
 from deepchem_ead.models.condition_values import requested_values
 from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.weak import WeakModel
 from deepchem_ead.sampling import (
     ClassifierFreeGuidance,
     GradientGuidance,
@@ -35,6 +37,10 @@ class Request:
     guidance_scale : float
         Of classifier-free guidance; 0 is the conditional model.
     guide : PropertyGuidance, optional
+    autoguidance_scale : float
+        How far to go away from a weak model, see `WeakModel`; 0 does without one.
+    weak_model : EADModel, str or Path, optional
+        The weak model, if not the one that came with the weights.
 
     Attributes
     ----------
@@ -45,7 +51,7 @@ class Request:
     ------
     ValueError
         For unknown properties or unreadable values, a negative guidance scale, guidance to nothing,
-        a guide that does not fit, and a conditional model that has seen no data.
+        a guide or weak model that does not fit, and a conditional model that has seen no data.
     """
 
     def __init__(
@@ -55,6 +61,8 @@ class Request:
         conditions=None,
         guidance_scale: float = 0.0,
         guide: PropertyGuidance | None = None,
+        autoguidance_scale: float = 0.0,
+        weak_model: EADModel | str | Path | None = None,
     ) -> None:
         if n < 0:
             raise ValueError(f"n must not be negative, not {n}")
@@ -67,6 +75,14 @@ class Request:
             raise ValueError(f"guidance_scale must not be negative, not {guidance_scale}")
         if guidance_scale > 0 and n > 0 and not conditional:
             raise ValueError("guidance_scale needs conditions to guide to")
+        if not autoguidance_scale >= 0:
+            raise ValueError(f"autoguidance_scale must not be negative, not {autoguidance_scale}")
+        self.autoguidance_scale = autoguidance_scale
+        self._weak = None
+        if autoguidance_scale > 0:
+            self._weak = WeakModel(model, weak_model, autoguidance_scale)
+        elif weak_model is not None:
+            raise ValueError("a weak_model does nothing without an autoguidance_scale above 0")
         if conditional:
             if not model.model.statistics.measured:
                 raise ValueError("the model has seen no data to know properties from; fit it first")
@@ -82,6 +98,8 @@ class Request:
         process = model.model.process
         if self.guidance_scale > 0:
             process = ClassifierFreeGuidance(process, self.guidance_scale)
+        if self._weak is not None:
+            process = self._weak.process(process)
         if guide is not None:
             mad = torch.as_tensor(np.asarray(guide.mad, np.float64))
             process = GradientGuidance(
@@ -94,10 +112,13 @@ class Request:
 
     def describe(self) -> dict[str, Any]:
         """What is asked, as plain values: one number where all molecules are asked the same."""
+        described: dict[str, Any] = {}
+        if self._weak is not None:
+            described["autoguidance_scale"] = self.autoguidance_scale
         if not np.isfinite(self.values).any() and self.guide is None:
-            return {}
+            return described
         asked = dict(zip(self.model.config.condition_names, self.values.T, strict=True))
-        described: dict[str, Any] = {
+        described |= {
             "conditions": {k: _plain(v) for k, v in asked.items() if np.isfinite(v).any()},
             "guidance_scale": self.guidance_scale,
         }
@@ -122,6 +143,9 @@ class Request:
         columns = told(values)
         if self.guidance_scale > 0:
             columns += told(np.full_like(values, np.nan))
+        if self._weak is not None:
+            row = self._weak.context(values, fixed_size)
+            columns += [] if row is None else [row]
         if self._targets is not None:
             columns.append(torch.from_numpy(self._targets[chosen]).float().to(device))
         return torch.cat(columns, 1) if columns else None

@@ -1,0 +1,73 @@
+"""Autoguidance: away from what a weaker version of the model says."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.sampling.guidance import GuidedProcess, evaluations_of
+
+
+class AutoGuidance(GuidedProcess):
+    """``eps = eps(model) + s (eps(model) - eps(weak))``: further along what learning has changed.
+
+    A weak version of a model (smaller, or trained for less time) errs in the same places, only
+    more. Where the two differ, the better one still errs in the direction of the weaker one, and
+    going beyond it corrects for some of that. Molecules become better than the model's own, and
+    somewhat less diverse.
+
+    Parameters
+    ----------
+    process : DiffusionProcess or GuidedProcess
+        Of the better model.
+    weak : DiffusionProcess
+        Of the weak model, on the same states and levels.
+    denoiser : callable
+        The weak model's.
+    n_context : int
+        Columns of the weak model's context.
+    scale : float
+        Autoguidance scale s, at least 0. 0 is the better model alone.
+
+    Notes
+    -----
+    Rows of context end with the weak model's. The evaluation of the weak model counts as one.
+
+    References
+    ----------
+    Karras et al., Guiding a diffusion model with a bad version of itself, arXiv:2406.02507, eq. 4
+    (whose w is 1 + s).
+    """
+
+    def __init__(
+        self,
+        process: DiffusionProcess | GuidedProcess,
+        weak: DiffusionProcess,
+        denoiser: Denoiser,
+        n_context: int,
+        scale: float,
+    ) -> None:
+        super().__init__(process)
+        if not scale >= 0:
+            raise ValueError(f"the autoguidance scale must not be negative, not {scale}")
+        self.weak, self.weak_denoiser = weak, denoiser
+        self.n_context, self.scale = n_context, scale
+        self.evaluations = evaluations_of(process) + 1
+
+    def predict_noise(
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor | None = None,
+    ) -> Tensor:
+        """The guided estimate of the noise, (A, 3 + F)."""
+        own = told = None
+        if context is not None:
+            n_own = context.shape[1] - self.n_context
+            own = context[:, :n_own] if n_own else None
+            told = context[:, n_own:] if self.n_context else None
+        eps = self.process.predict_noise(denoiser, w, levels, layout, own)
+        eps_weak = self.weak.predict_noise(self.weak_denoiser, w, levels, layout, told)
+        return eps + self.scale * (eps - eps_weak)
