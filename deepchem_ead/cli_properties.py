@@ -19,6 +19,7 @@ from deepchem_ead.cli_support import (
     parse_option,
     stop_on_interrupt,
 )
+from deepchem_ead.models.curve import summary_writer_type
 from deepchem_ead.models.design import DEFAULT_PREDICTOR, select_molecules
 from deepchem_ead.models.design import design as run_design
 from deepchem_ead.models.property_config import PropertyConfig
@@ -75,6 +76,14 @@ def train_predictor(
     checkpoint_interval: Annotated[
         int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
     ] = 500,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Log the curve for TensorBoard, too, in FOLDER/tensorboard (pip install "
+            "tensorboard).",
+        ),
+    ] = False,
     restart: Annotated[
         bool,
         typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
@@ -85,6 +94,8 @@ def train_predictor(
     Molecules that it does not see (QM9's validation part, or a tenth of a file) tell how large its
     errors are and scale the uncertainty that it predicts.
     """
+    if tensorboard:
+        summary_writer_type()  # fails before the data is loaded
     overrides = dict(parse_option(text) for text in option or [])
     if precision is not None:
         overrides["precision"] = precision.value
@@ -102,7 +113,9 @@ def train_predictor(
     if reason is None:
         typer.echo(f"{len(dataset):,} molecules to learn {', '.join(names)} from")
         with stop_on_interrupt(model):
-            finished = tasks.train(model, dataset, out, epochs, minutes, checkpoint_interval)
+            finished = tasks.train(
+                model, dataset, out, epochs, minutes, checkpoint_interval, tensorboard
+            )
     if held_out is not None:
         errors = property_tasks.held_out_errors(model, held_out)
         typer.echo(f"mean absolute error on {len(held_out):,} other molecules: {errors}")

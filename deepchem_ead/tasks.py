@@ -25,7 +25,7 @@ from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.condition_values import parse_quantity
 from deepchem_ead.models.config import EADConfig, preset_names
-from deepchem_ead.models.curve import CurveLog
+from deepchem_ead.models.curve import CurveLog, TensorBoardLog
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.generation import GenerationSettings, generate_batches
 from deepchem_ead.models.guidance import Request
@@ -207,16 +207,20 @@ def train(
     epochs: int,
     minutes: float | None = None,
     checkpoint_interval: int = 500,
+    tensorboard: bool = False,
 ) -> bool:
     """Train up to ``epochs`` in all, log the curve, write the model; False if it was stopped."""
     remaining = epochs - model.training_position.epoch
+    logs = [CurveLog(folder / "curve.csv", model)]
+    if tensorboard:
+        logs.append(TensorBoardLog(folder / "tensorboard", model))
     model.fit(
         dataset,
         nb_epoch=remaining,
         minutes=minutes,
         checkpoint_interval=checkpoint_interval,
         max_checkpoints_to_keep=3,
-        callbacks=[CurveLog(folder / "curve.csv", model)],
+        callbacks=logs,
         progress=True,
     )
     model.save_pretrained(folder / "model")

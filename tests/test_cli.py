@@ -426,7 +426,7 @@ def test_an_existing_file_is_never_overwritten(deepchem_ead, model_folder, tmp_p
         (["-m", "RUN"], ["did you mean", "model'?"]),
         (["-m", "MODEL", "-o", "molecules.pdb"], ["molecules.pdb", ".sdf"]),
         (["-m", "MODEL", "--steps", "31"], ["steps must lie between 1 and 30, not 31"]),
-        (["-m", "MODEL", "--n-atoms", "30"], ["n_atoms must lie between 1 and 29", "not 30"]),
+        (["-m", "MODEL", "--n-atoms", "0"], ["n_atoms must be at least 1, not 0"]),
         (["-m", "MODEL", "-o", "missing/molecules.sdf"], ["missing/molecules.sdf: No such file"]),
     ],
 )
@@ -522,30 +522,35 @@ def test_help_is_text_for_people(command, deepchem_ead):
     assert "None" not in result.out and "StrEnum" not in result.out
 
 
-def test_demo_goes_from_data_to_molecules(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(demo, "qm9pack_version", lambda: None)  # the whole of QM9 takes a minute
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "notes.txt").write_text("not ours")
-    for _ in range(2):  # a second demo replaces the first
-        demo.run_demo(tmp_path, 0.01, 3, "fp32", **TINY)
+def test_demo_shows_the_shipped_model(tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("not ours")
+    for n in (2, 3):  # a second demo replaces the first
+        demo.run_demo(tmp_path, n, "fp32", steps=10)
         out = capsys.readouterr().out
-        assert [line[:3] for line in out.splitlines() if line[1:3] == "/4"] == [
-            "1/4", "2/4", "3/4", "4/4",
+        assert [line[:3] for line in out.splitlines() if line[1:3] == "/3"] == [
+            "1/3", "2/3", "3/3",
         ]  # fmt: skip
-        assert "QM9 itself" in out and "(n=3)" in out
+        assert "QM9 itself" in out and f"{demo.DEMO_MODEL} (n={n})" in out
+        assert re.search(r"all of it took \d+ s", out)
     assert len(MoleculeBatch.read(tmp_path / "molecules.sdf")) == 3
     assert (tmp_path / "molecules.smi").exists()
     assert (tmp_path / "molecules.png").read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
-    assert (tmp_path / "run" / "notes.txt").exists()
+    assert (tmp_path / "notes.txt").exists()
 
 
 def test_demo_takes_its_options(deepchem_ead, tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(demo, "run_demo", lambda *arguments: given.extend(arguments))
-    words = ["--out", tmp_path, "--minutes", 0.05, "-n", 3, "--precision", "fp32"]
+    words = ["--out", tmp_path, "-n", 3, "--precision", "fp32", "--steps", 20]
     assert deepchem_ead("demo", *words).code == 0
-    assert given == [tmp_path, 0.05, 3, "fp32"]
+    assert given == [tmp_path, 3, "fp32", 20]
+
+
+def test_the_demo_model_and_the_commands_it_names_exist(deepchem_ead):
+    assert demo.DEMO_MODEL in deepchem_ead("info").out
+    source = Path(demo.__file__).read_text()
+    for command in re.findall(r"deepchem-ead (train|generate) ", source):
+        assert deepchem_ead(command, "--help").code == 0
 
 
 def test_interrupting_before_training_is_no_traceback(deepchem_ead, monkeypatch):

@@ -230,6 +230,22 @@ def test_sizes_can_be_asked_for(model, variable_model):
         assert m.generate(2, n_atoms=4, steps=3, progress=False).counts.tolist() == [4, 4]
 
 
+def test_sizes_never_seen_in_training_are_made_with_a_warning(model, variable_model, caplog):
+    for m in (model, variable_model):
+        caplog.clear()
+        assert m.config.max_atoms == 29
+        options = dict(steps=3, seed=0, progress=False)
+        assert m.generate(2, n_atoms=[29, 29], **options).counts.tolist() == [29, 29]
+        assert not caplog.records
+        larger = m.generate(3, n_atoms=[4, 30, 41], **options)
+        assert larger.counts.tolist() == [4, 30, 41]
+        assert np.isfinite(larger.coordinates).all()
+        (record,) = caplog.records
+        assert "n_atoms=41: the model was trained on molecules of up to 29" in record.getMessage()
+        # the warning changes nothing about the sizes it does not concern
+        assert_same_molecules(larger[:1], m.generate(1, n_atoms=4, **options))
+
+
 def test_dummy_atoms_make_sizes_variable(variable_model):
     molecules = variable_model.generate(6, steps=40, seed=0, progress=False)
     assert molecules.counts.max() <= 29
@@ -240,7 +256,7 @@ def test_dummy_atoms_make_sizes_variable(variable_model):
     "arguments, message",
     [
         (dict(n=-1), "n must not be negative"),
-        (dict(n=2, n_atoms=30), "between 1 and 29"),
+        (dict(n=2, n_atoms=[30, 0]), "n_atoms must be at least 1, not 0"),
         (dict(n=2, n_atoms=[3, 4, 5]), "3 entries for 2 molecules"),
         (dict(n=2, steps=0), "steps must lie between 1 and 1000"),
         (dict(n=2, steps=1001), "steps must lie between 1 and 1000"),

@@ -321,9 +321,7 @@ def test_a_loss_that_is_no_number_stops_before_the_checkpoint(X, tmp_path):
 
 
 def test_what_cannot_be_trained_is_refused(X, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"'alpha' needs properties of the shape \(128, 1"
-    ):
+    with pytest.raises(ValueError, match=r"'alpha' needs properties of the shape \(128, 1"):
         trainer(X, None, {"conditions": "alpha"})
     with pytest.raises(ValueError, match=r"conditions='' needs .* \(128, 0\), not \(128, 2\)"):
         trainer(X, properties=np.zeros((128, 2)))

@@ -8,7 +8,12 @@ from sampling_toys import RecordedNoise, make_process, pair_denoiser, random_rot
 
 from deepchem_ead.denoisers import EGNN
 from deepchem_ead.diffusion import AtomLayout
-from deepchem_ead.sampling import AdaptiveSchedule, RandomCoinSchedule, sample
+from deepchem_ead.sampling import (
+    AdaptiveSchedule,
+    RandomCoinSchedule,
+    SettledFirstSchedule,
+    sample,
+)
 
 COUNTS = [6, 4, 9]
 
@@ -33,6 +38,7 @@ def egnn():
         AdaptiveSchedule(sync_fraction=0.2, interval=10),
         AdaptiveSchedule(sync_fraction=0.2, interval=10, velocity="x0hat", window=3),
         RandomCoinSchedule(sync_fraction=0.2, interval=10),
+        SettledFirstSchedule(sync_fraction=0.2, interval=10, window=3),
     ],
 )
 def test_levels_are_invariant_and_states_equivariant(denoiser, reflect, schedule, repeat_rule):

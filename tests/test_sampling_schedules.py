@@ -17,6 +17,7 @@ from deepchem_ead.sampling import (
     RandomCoinSchedule,
     ReplaySchedule,
     SamplerState,
+    SettledFirstSchedule,
     StaircaseSchedule,
     Step,
     SynchronousSchedule,
@@ -92,7 +93,7 @@ def test_clocked_levels_keep_their_promises(flags, n_steps, interval, sync_fract
         assert n_iterations == n_steps + 2 * interval
 
 
-@pytest.mark.parametrize("schedule", [AdaptiveSchedule, RandomCoinSchedule])
+@pytest.mark.parametrize("schedule", [AdaptiveSchedule, RandomCoinSchedule, SettledFirstSchedule])
 def test_sync_fraction_1_and_interval_0_are_synchronous(schedule):
     counts = [4, 2]
 
@@ -205,6 +206,57 @@ def test_atoms_are_repeated_where_the_trajectory_accelerates(velocity, window, r
     assert n_repeats > 50
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_atoms_wait_until_their_estimate_has_settled(reverse):
+    """Repeats computed once more from the estimates the loop went through."""
+    process, counts, interval, window = make_process(60), [5, 3, 1], 12, 4
+    schedule = SettledFirstSchedule(0.5, window=window, interval=interval, reverse=reverse)
+    spy = Spy(schedule)
+    result = sample(
+        process, pair_denoiser, AtomLayout.from_counts(counts), 1, spy, repeat_rule="repaint",
+        noise=MoleculeNoise(2, [0, 1, 2], counts, torch.float64), record_levels=True,
+    )  # fmt: skip
+    moves = []
+    for m, (state, proposal) in enumerate(spy.notes[:-1]):
+        if m > 0:
+            drift = torch.cat([state.last.shift, torch.zeros(9, 1)], 1)
+            moves.append((state.x_hat + drift - spy.notes[m - 1][0].x_hat).norm(dim=1))
+        if m < 30:
+            assert proposal[1] is None
+            continue
+        move = torch.stack(moves[-window:]).mean(0)
+        for atoms in torch.arange(9).split(counts):
+            left = atoms[state.levels[atoms] > 0]
+            average = sum(move[left].tolist()) / max(len(left), 1)
+            waits = move[atoms] < average - 1e-12 if reverse else move[atoms] > average + 1e-12
+            free = (state.levels[atoms] > 0) & (state.levels[atoms] <= max(59 - m + 24, 0))
+            assert torch.equal(proposal[1][atoms], waits & free)
+    repeats = (result.levels.diff(dim=0) == 0).logical_and(result.levels[1:] > 0).sum(0)
+    assert repeats[8] == 0  # alone in its molecule
+    assert repeats[:8].max() > 18
+    if not reverse:  # who waits is behind, and has less of an estimate: few repeat for all
+        assert repeats[:5].min() < 6 and repeats[5:8].min() < 6
+
+
+def test_settled_and_unsettled_first_are_opposites():
+    state, runs = (
+        None,
+        [
+            begin(SettledFirstSchedule(0.0, window=2, interval=5, reverse=r), [4])
+            for r in (False, True)
+        ],
+    )
+    zeros = torch.zeros(4, 4)
+    for speed in ([1.0, 2.0, 3.0, 4.0], [1.0, 8.0, 2.0, 1.0]):
+        last = Step(torch.full((4,), 90.0), zeros, zeros, zeros, torch.zeros(4, 3))
+        estimate = torch.zeros(4, 4)
+        estimate[:, 3] = torch.tensor(speed)  # the type counts as the position does
+        state = SamplerState(torch.full((4,), 90.0), zeros, estimate, last)
+        waiting = [run.next(state)[1].tolist() for run in runs]
+    # means of two: 1, 5, 2.5, 2.5 around 2.75
+    assert waiting == [[False, True, False, False], [True, False, True, True]]
+
+
 @pytest.mark.parametrize(("counts", "window", "steps"), [([7, 3], 2, None), ([29], None, 50)])
 def test_staircase_rows(counts, window, steps):
     run = begin(StaircaseSchedule(window=window), counts, steps)
@@ -267,6 +319,8 @@ def test_grid():
         (lambda: AdaptiveSchedule(window=1), "window must be at least 2"),
         (lambda: AdaptiveSchedule(interval=-1), "interval must not be negative"),
         (lambda: AdaptiveSchedule(velocity="eps"), "velocity must be one of latent, x0hat"),
+        (lambda: SettledFirstSchedule(window=0), "window must be at least 1"),
+        (lambda: SettledFirstSchedule(interval=-1), "interval must not be negative"),
         (lambda: RandomCoinSchedule(probability=2), "probability must lie between 0 and 1"),
         (lambda: StaircaseSchedule(window=0), "window must be at least 1"),
     ],

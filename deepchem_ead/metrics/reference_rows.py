@@ -74,6 +74,8 @@ QM9_ROWS: tuple[ReferenceRow, ...] = (
     _published("EAD adaptive", 99.0, 90.3, 95.1, 93.2, "~1050"),
     _published("EAD synchronous", 98.7, 81.9, 91.9, 90.2, "1000"),
     _published("EAD manual staircase", 90.5, 64.0, 87.2, 81.7),
+    _published("GeoBFN", None, 85.11, None, None, "50", "GeoBFN's paper"),
+    _published("GeoBFN", None, 87.21, None, None, "100", "GeoBFN's paper"),
     _published("GeoBFN", 99.08, 90.87, 95.31, 92.96, "1000", "GeoBFN's paper"),
     _published("GeoBFN", 99.31, 93.32, 96.88, 92.41, "2000", "GeoBFN's paper"),
     _published("MolFLAE", 99.4, 92.0, 96.8, None, "100", "MolFLAE's paper"),

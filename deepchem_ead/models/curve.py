@@ -1,4 +1,4 @@
-"""The training curve as a CSV file."""
+"""The training curve: a CSV file, and TensorBoard if it is wanted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,28 @@ if TYPE_CHECKING:
 COLUMNS = ("step", "epoch", "seconds", "loss")
 
 
-class CurveLog:
+class _Curve:
+    """A ``fit`` callback that records the mean loss of every ``interval`` steps."""
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self._losses: list[float] = []
+
+    def __call__(self, model: EADModel, step: int, **kwargs) -> None:
+        self._losses.append(model.last_loss)
+        if step % self.interval:
+            return
+        mean = sum(self._losses) / len(self._losses)
+        self._losses.clear()
+        position = model.training_position
+        epoch = position.epoch + position.batch / max(position.n_batches, 1)
+        self._record(step, epoch, position.elapsed, mean)
+
+    def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
+        raise NotImplementedError
+
+
+class CurveLog(_Curve):
     """A ``fit`` callback that appends the mean loss of every ``interval`` steps to a CSV file.
 
     Rows of steps later than the model's are dropped when it is opened, so that a run continued from
@@ -28,9 +49,8 @@ class CurveLog:
     """
 
     def __init__(self, path: str | Path, model: EADModel, interval: int = 100) -> None:
+        super().__init__(interval)
         self.path = Path(path)
-        self.interval = interval
-        self._losses: list[float] = []
         model._ensure_built()
         rows = read_curve(self.path) if self.path.exists() else []
         kept = [row for row in rows if row["step"] <= model.get_global_step()]
@@ -40,18 +60,57 @@ class CurveLog:
             writer.writeheader()
             writer.writerows(kept)
 
-    def __call__(self, model: EADModel, step: int, **kwargs) -> None:
-        self._losses.append(model.last_loss)
-        if step % self.interval:
-            return
-        mean = sum(self._losses) / len(self._losses)
-        self._losses.clear()
-        position = model.training_position
-        epoch = position.epoch + position.batch / max(position.n_batches, 1)
+    def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
         with open(self.path, "a", newline="") as file:
-            csv.writer(file).writerow(
-                [step, f"{epoch:.3f}", f"{position.elapsed:.1f}", f"{mean:.5f}"]
-            )
+            csv.writer(file).writerow([step, f"{epoch:.3f}", f"{seconds:.1f}", f"{loss:.5f}"])
+
+
+class TensorBoardLog(_Curve):
+    """The same for TensorBoard: ``loss``, ``epoch`` and ``seconds`` at every ``interval`` steps.
+
+    TensorBoard is told to hide what it has of steps later than the model's.
+
+    Parameters
+    ----------
+    folder : str or Path
+        For the event files; what is there already stays.
+    model, interval
+        As in `CurveLog`.
+
+    Raises
+    ------
+    ImportError
+        If TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: str | Path, model: EADModel, interval: int = 100) -> None:
+        super().__init__(interval)
+        writer_type = summary_writer_type()
+        model._ensure_built()
+        self._writer = writer_type(str(folder), purge_step=model.get_global_step() + 1)
+
+    def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
+        for name, value in {"loss": loss, "epoch": epoch, "seconds": seconds}.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()  # a run may be killed at any time
+
+
+def summary_writer_type() -> type:
+    """TensorBoard's ``SummaryWriter``.
+
+    Raises
+    ------
+    ImportError
+        If TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            "TensorBoard is not installed: `pip install tensorboard`, or train without it (the "
+            "curve is in curve.csv in any case)"
+        ) from error
+    return SummaryWriter
 
 
 def read_curve(path: str | Path) -> list[dict]:

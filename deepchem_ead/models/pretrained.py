@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -94,7 +95,11 @@ def names(model_type: str | None = None) -> list[str]:
 
 
 def find(name: str | Path) -> Path:
-    """Folder of a model: a path, a name of `names`, or a Hugging Face Hub repository."""
+    """Folder of a model: a path, a name of `names`, or a Hugging Face Hub repository.
+
+    In this order, so that nothing is asked over the network that is on this machine. A repository
+    is ``owner/name``; a copy in the Hub's cache is used without looking for a newer one.
+    """
     if (Path(name) / CONFIG).is_file():
         return Path(name)
     if str(name) in names():
@@ -111,15 +116,23 @@ def find(name: str | Path) -> Path:
 
 
 def _from_hub(name: str) -> Path:
+    """Folder of the Hub's files; they are downloaded once and read from the Hub's cache then."""
     try:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
     except ImportError:
         raise CheckpointError(
             f"there is no folder {name!r}; if it is a Hugging Face Hub repository, "
             "`pip install huggingface-hub` first"
         ) from None
+    wanted = {"allow_patterns": [WEIGHTS, CONFIG, CARD]}
     try:
-        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, CONFIG, CARD]))
+        with suppress(LocalEntryNotFoundError):
+            cached = Path(snapshot_download(name, local_files_only=True, **wanted))
+            # The Hub client takes an interrupted download for a snapshot, too.
+            if (cached / WEIGHTS).exists() and (cached / CONFIG).exists():
+                return cached
+        return Path(snapshot_download(name, **wanted))
     except Exception as error:  # the Hub client raises many unrelated types
         raise CheckpointError(
             f"there is no folder {name!r}, and from the Hugging Face Hub it cannot be downloaded: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from deepchem_ead.models.ead import EADModel
+
+logger = logging.getLogger(__name__)
 
 #: Words for ``n_atoms``.
 DRAWN_SIZES = ("histogram", "from-conditions")
@@ -28,10 +31,11 @@ def node_counts(
     model : EADModel
     n_atoms : int, sequence of int, str or None
         Numbers of atoms, or from where to draw them: "histogram" of the training set, or
-        "from-conditions", p(size | properties). None leaves the size to a model that knows dummy
-        atoms: it gets ``max_atoms`` nodes or, if it was trained with random padding, as many as a
-        training molecule with these properties would have had. For other models None is
-        "from-conditions" where properties are asked for and "histogram" otherwise.
+        "from-conditions", p(size | properties). Numbers may exceed ``max_atoms``, with a warning.
+        None leaves the size to a model that knows dummy atoms: it gets ``max_atoms`` nodes or, if
+        it was trained with random padding, as many as a training molecule with these properties
+        would have had. For other models None is "from-conditions" where properties are asked for
+        and "histogram" otherwise.
     values : ndarray, (n, P)
         Properties asked for, NaN where not.
     indices : ndarray, (n,)
@@ -41,8 +45,8 @@ def node_counts(
     Raises
     ------
     ValueError
-        For sizes the model does not hold, an unknown word, or if sizes are to be drawn and the
-        model has seen no data or is asked for no properties.
+        For sizes below 1, an unknown word, or if sizes are to be drawn and the model has seen no
+        data or is asked for no properties.
     """
     config = model.config
     if isinstance(n_atoms, str):
@@ -82,10 +86,12 @@ def _given(n_atoms: int | Sequence[int], indices: np.ndarray, max_atoms: int) ->
     if sizes.ndim > 0 and sizes.shape != indices.shape:
         raise ValueError(f"n_atoms has {sizes.size} entries for {len(indices)} molecules")
     sizes = np.broadcast_to(sizes, indices.shape)
-    bad = (sizes < 1) | (sizes > max_atoms)
-    if bad.any():
-        raise ValueError(
-            f"n_atoms must lie between 1 and {max_atoms} (max_atoms of the model), "
-            f"not {sizes[bad][0]}"
+    if (sizes < 1).any():
+        raise ValueError(f"n_atoms must be at least 1, not {sizes[sizes < 1][0]}")
+    largest = int(sizes.max(initial=0))
+    if largest > max_atoms:
+        # A given size takes no table and no padding, only a network, which knows no largest size.
+        logger.warning(
+            "n_atoms=%d: the model was trained on molecules of up to %d atoms", largest, max_atoms
         )
     return sizes

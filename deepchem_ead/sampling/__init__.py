@@ -1,6 +1,7 @@
 """Sampling: schedules, steppers and repeat rules in one loop."""
 
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
+from deepchem_ead.sampling.autoguidance import AutoGuidance
 from deepchem_ead.sampling.cohort import Cohort
 from deepchem_ead.sampling.guidance import (
     ClassifierFreeGuidance,
@@ -28,6 +29,7 @@ from deepchem_ead.sampling.repeat import (
     repaint,
 )
 from deepchem_ead.sampling.replay import ReplaySchedule
+from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
 from deepchem_ead.sampling.state import SamplerState, Schedule, ScheduleRun, Step, level_grid
 from deepchem_ead.sampling.steppers import STEPPERS, DPMSolverStepper, EtaStepper, Stepper
@@ -38,6 +40,7 @@ __all__ = [
     "SCHEDULES",
     "STEPPERS",
     "AdaptiveSchedule",
+    "AutoGuidance",
     "ClassifierFreeGuidance",
     "Cohort",
     "DPMSolverStepper",
@@ -54,6 +57,7 @@ __all__ = [
     "SamplerState",
     "Schedule",
     "ScheduleRun",
+    "SettledFirstSchedule",
     "StaircaseSchedule",
     "Step",
     "Stepper",

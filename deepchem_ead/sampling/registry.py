@@ -8,6 +8,7 @@ from deepchem_ead.sampling.adaptive import AdaptiveSchedule
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
 from deepchem_ead.sampling.repeat import REPEAT_RULES, RepeatRule
 from deepchem_ead.sampling.replay import ReplaySchedule
+from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
 from deepchem_ead.sampling.state import Schedule
 from deepchem_ead.sampling.steppers import STEPPERS, Stepper
@@ -17,6 +18,7 @@ SCHEDULES: dict[str, type] = {
     "synchronous": SynchronousSchedule,
     "staircase": StaircaseSchedule,
     "adaptive": AdaptiveSchedule,
+    "settled-first": SettledFirstSchedule,
     "random-coin": RandomCoinSchedule,
     "replay": ReplaySchedule,
 }

@@ -1,0 +1,181 @@
+"""Generated molecules as files that an interrupted benchmark finds again.
+
+A *run* is a name and arguments of ``generate``. Its molecules are made part by part: equal seeds
+and numbers mean equal initial noise in all runs, whatever the parts, so that runs can be compared
+in pairs. A part is ``<run>-<seed>-<first>.xyz`` and, written last, ``.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.conditional import check_settings
+from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
+from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.metrics import MetricsReport
+from deepchem_ead.models.generation import GenerationSettings, generate_batches
+from deepchem_ead.molnet.qm9pack import qm9pack_version
+from deepchem_ead.tasks import training_data
+
+Runs = dict[str, dict]
+
+
+def add_options(parser: argparse.ArgumentParser, out: str, n: int) -> None:
+    """What every benchmark of a generator takes."""
+    parser.add_argument("model", help="folder of a model, or the name of one that is shipped")
+    parser.add_argument("--out", type=Path, default=Path(out), help="folder of parts and tables")
+    parser.add_argument("--n", type=int, default=n, help="molecules of a run and seed")
+    parser.add_argument(
+        "--part", type=int, default=250, help="molecules generated and kept at once"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument(
+        "--table-only", action="store_true", help="no new molecules: the table of those there are"
+    )
+
+
+def add_steps_and_sizes(parser: argparse.ArgumentParser) -> None:
+    """What those take that do not choose steps and sizes themselves."""
+    parser.add_argument("--steps", type=int, help="levels of the grid, all by default")
+    parser.add_argument(
+        "--sizes",
+        default="histogram",
+        choices=["histogram", "model"],
+        help="numbers of atoms: drawn from those of the data, or left to the model",
+    )
+
+
+def prepare(arguments: argparse.Namespace) -> EADModel:
+    """The model of the command line, after a look whether the folder's parts fit to it."""
+    if arguments.n % arguments.part:
+        raise SystemExit(f"--n {arguments.n} must be a multiple of --part {arguments.part}")
+    settings = {name: getattr(arguments, name) for name in ("model", "part", "precision")}
+    settings |= {name: getattr(arguments, name, None) for name in ("steps", "sizes")}
+    check_settings(arguments.out, settings)
+    return EADModel.from_pretrained(arguments.model, precision=arguments.precision)
+
+
+def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -> None:
+    """Make the parts that are missing, all runs of a seed before the next seed."""
+    if arguments.table_only:
+        return
+    common = {
+        "n_atoms": None if getattr(arguments, "sizes", None) == "model" else "histogram",
+        "steps": getattr(arguments, "steps", None),
+    }
+    for seed in arguments.seeds:
+        for first in range(0, arguments.n, arguments.part):
+            for run, options in runs.items():
+                stem = arguments.out / f"{_slug(run)}-{seed}-{first:06d}"
+                if not stem.with_suffix(".json").exists():
+                    record = {"run": run, "first": first, "n": arguments.part, "seed": seed}
+                    _make(model, stem, record, common | options)
+                    print(
+                        f"{run}, seed {seed}, from {first}: {record['seconds']:.0f} s", flush=True
+                    )
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9+]+", "-", name.lower())
+
+
+def _make(model: EADModel, stem: Path, record: dict, options: dict) -> None:
+    n_atoms = options["n_atoms"]
+    options = {name: value for name, value in options.items() if name != "n_atoms"}
+    settings = GenerationSettings.resolve(model.config, seed=record["seed"], **options)
+    began = time.perf_counter()
+    found = list(
+        generate_batches(
+            model, record["n"], settings, n_atoms, first=record["first"], progress=False
+        )
+    )
+    record["seconds"] = time.perf_counter() - began
+    record["evaluations"] = int(sum(part.n_evaluations.sum() for part in found))
+    record |= settings.describe()
+    MoleculeBatch.concatenate([part.molecules for part in found]).to_xyz(stem.with_suffix(".xyz"))
+    with atomic_path(stem.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All molecules of one run and seed, scored together.
+
+    Attributes
+    ----------
+    run : str
+    seed : int
+    edm, strict : MetricsReport
+        By EDM's protocol and by the strict one.
+    evaluations : float
+        Network evaluations a molecule took, decoding included; mean.
+    seconds : float
+        Per molecule.
+    """
+
+    run: str
+    seed: int
+    edm: MetricsReport
+    strict: MetricsReport
+    evaluations: float
+    seconds: float
+
+    @property
+    def per_molecule(self) -> np.ndarray:
+        """Share of stable atoms, whether all are, whether it is valid: (n, 3)."""
+        rows = self.edm.per_molecule
+        share = rows.n_stable / rows.n_atoms.clip(lower=1)
+        return np.column_stack([share, rows.stable, rows.valid]).astype(float)
+
+
+def read_parts(folder: Path) -> dict[tuple[str, int], tuple[MoleculeBatch, list[dict]]]:
+    """Molecules and records of a folder by run and seed, in the order of their numbers."""
+    groups = defaultdict(list)
+    for path in folder.glob("*.json"):
+        record = json.loads(path.read_text())
+        if "run" in record:
+            groups[record["run"], record["seed"]].append((record["first"], path, record))
+    found = {}
+    for key, parts in sorted(groups.items()):
+        parts.sort(key=lambda part: part[0])
+        expected = np.cumsum([0] + [part[2]["n"] for part in parts[:-1]]).tolist()
+        if [part[0] for part in parts] != expected:
+            raise SystemExit(f"{folder}: {key[0]}, seed {key[1]} has gaps; generate the rest first")
+        batches = [MoleculeBatch.read(path.with_suffix(".xyz")) for _, path, _ in parts]
+        found[key] = MoleculeBatch.concatenate(batches), [part[2] for part in parts]
+    return found
+
+
+def score_parts(folder: Path, runs: Runs, reference=None) -> list[Scored]:
+    """Score what there is of the runs; with a reference (SMILES or dataset) also novelty."""
+    rows = []
+    for (run, seed), (molecules, records) in read_parts(folder).items():
+        if run in runs:
+            edm = evaluate_molecules(molecules, reference=reference, progress=False)
+            strict = evaluate_molecules(molecules, protocol="strict", progress=False)
+            evaluations, seconds = (
+                sum(record[name] for record in records) / len(molecules)
+                for name in ("evaluations", "seconds")
+            )
+            rows.append(Scored(run, seed, edm, strict, evaluations, seconds))
+    return rows
+
+
+def known_molecules():
+    """Training molecules that novelty is measured against: QM9's, or the sample's without it."""
+    return training_data("qm9" if qm9pack_version() else "qm9-sample")
+
+
+def write_table(folder: Path, name: str, text: str) -> None:
+    """Keep a table beside the parts and print it."""
+    (folder / name).write_text(text + "\n")
+    print(text)

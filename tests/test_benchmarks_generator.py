@@ -1,0 +1,261 @@
+"""The benchmarks of a generator: resumable parts, paired tests, studies, and each command once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from benchmarks import (
+    evidence,
+    few_steps,
+    level_traces,
+    paired,
+    parts,
+    rare_sizes,
+    schedules,
+    studies,
+    tables,
+)
+from deepchem_ead import EADModel, MoleculeBatch
+from deepchem_ead.models.config import EADConfig
+
+MODEL = "qm9-small"
+
+
+def test_mcnemar_counts_the_pairs_that_differ():
+    one = np.repeat([1, 1, 0, 0], [50, 8, 2, 40])
+    other = np.repeat([1, 0, 1, 0], [50, 8, 2, 40])
+    found = paired.binary_difference(one, other)
+    # twice the chance of at least 8 heads in 10 throws
+    assert found.p == pytest.approx(2 * (45 + 10 + 1) / 1024)
+    assert found.mean == pytest.approx(0.06)
+    assert found.low < 0.06 < found.high
+    swapped = paired.binary_difference(other, one)
+    assert swapped.mean == pytest.approx(-0.06) and swapped.p == pytest.approx(found.p)
+
+
+def test_equal_runs_do_not_differ():
+    values = np.linspace(0, 1, 30)
+    assert paired.share_difference(values, values) == (0, 0, 0, 1)
+    assert paired.binary_difference(values > 0.5, values > 0.5) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.04])
+def test_share_test_keeps_its_level_and_sees_an_effect(effect, monkeypatch):
+    def quick(difference):
+        return intervals(difference, n_resamples=200)
+
+    intervals = paired.bootstrap_interval
+    monkeypatch.setattr(paired, "bootstrap_interval", quick)
+    rng = np.random.default_rng(0)
+    p, covered = [], 0
+    for _ in range(100):
+        size = rng.integers(9, 27, 200)
+        one, other = (rng.binomial(size, share) / size for share in (0.85 + effect, 0.85))
+        found = paired.share_difference(one, other)
+        p.append(found.p)
+        covered += found.low <= effect <= found.high
+    assert 86 <= covered <= 99
+    rejected = np.mean(np.array(p) < 0.05)
+    assert rejected > 0.9 if effect else rejected < 0.12
+
+
+def test_bootstrap_interval_is_that_of_the_mean():
+    rng = np.random.default_rng(1)
+    values = rng.choice([-1.0, 0.0, 0.0, 0.0, 1.0, 0.25], 400)
+    low, high = paired.bootstrap_interval(values)
+    error = values.std() / 20
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+@pytest.mark.parametrize("name", list(studies.STUDIES))
+def test_studies_compare_what_they_run(name):
+    config = EADConfig(interval=17)
+    runs, pairs = studies.STUDIES[name](config, "repaint")
+    assert {run for pair in pairs for run in pair} <= set(runs)
+    assert len(pairs) == len(set(pairs)) and all(one != other for one, other in pairs)
+    assert runs["synchronous"] == {"schedule": "synchronous"}
+    chosen = [run["schedule"] for run in runs.values()][1:]
+    assert name == "interval" or all(schedule.interval == 17 for schedule in chosen)
+    # equal names are equal runs, so that studies can share a folder
+    everything = [study(config, "repaint").runs for study in studies.STUDIES.values()]
+    for other in everything:
+        assert all(runs[run] == other[run] for run in set(runs) & set(other))
+    assert {"adaptive, repaint", "random coin, repaint"} & set(runs)
+    slugs = [parts._slug(run) for run in runs]
+    assert len(set(slugs)) == len(slugs)
+
+
+def options(folder, **changed) -> argparse.Namespace:
+    given = dict(
+        model=MODEL, out=folder, n=4, part=2, seeds=[3], precision="fp32", table_only=False,
+        steps=5, sizes="histogram",
+    )  # fmt: skip
+    return argparse.Namespace(**(given | changed))
+
+
+RUNS = {"synchronous": {"schedule": "synchronous"}, "coin 0.5, x": {"schedule": "random-coin"}}
+
+
+def test_parts_are_one_job_and_survive_interruptions(tmp_path):
+    arguments = options(tmp_path)
+    model = parts.prepare(arguments)
+    parts.generate_parts(model, RUNS, arguments)
+    whole = model.generate(4, "random-coin", n_atoms="histogram", seed=3, steps=5, progress=False)
+    molecules, records = parts.read_parts(tmp_path)["coin 0.5, x", 3]
+    np.testing.assert_allclose(molecules.coordinates, whole.coordinates, atol=1e-5)
+    assert sum(r["evaluations"] for r in records) == sum(whole.info["evaluations"])
+
+    lost = tmp_path / "coin-0-5-x-3-000002.json"
+    lost.unlink()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
+    parts.generate_parts(model, RUNS, arguments)
+    assert lost.exists() and all(path.stat().st_mtime_ns == t for path, t in kept.items())
+    again = parts.read_parts(tmp_path)["coin 0.5, x", 3][0]
+    assert np.array_equal(again.coordinates, molecules.coordinates)
+
+    parts.generate_parts(model, RUNS, options(tmp_path, n=6))
+    assert len(parts.read_parts(tmp_path)["synchronous", 3][0]) == 6
+    lost.unlink()
+    with pytest.raises(SystemExit, match="has gaps"):
+        parts.read_parts(tmp_path)
+
+
+def test_parts_of_other_settings_are_not_mixed(tmp_path):
+    parts.prepare(options(tmp_path))
+    with pytest.raises(SystemExit, match="steps=5, not 9"):
+        parts.prepare(options(tmp_path, steps=9))
+    with pytest.raises(SystemExit, match="multiple of --part 2"):
+        parts.prepare(options(tmp_path, n=5))
+
+
+def test_sizes_may_be_left_to_the_model(tmp_path):
+    arguments = options(tmp_path, model="qm9-conditional", n=2, sizes="model", steps=3)
+    model = parts.prepare(arguments)
+    parts.generate_parts(model, {"synchronous": RUNS["synchronous"]}, arguments)
+    expected = model.generate(2, "synchronous", seed=3, steps=3, progress=False)
+    molecules = parts.read_parts(tmp_path)["synchronous", 3][0]
+    assert molecules.counts.tolist() == expected.counts.tolist()
+
+
+def test_tables_show_means_errors_and_paired_differences(tmp_path, qm9_sample):
+    """Real molecules as one run, half of them broken as the other."""
+    real = MoleculeBatch.from_padded(qm9_sample.X[:20])
+    moved = [x * (1 + 0.5 * (k % 2)) for k, x in enumerate(real.positions)]
+    broken = MoleculeBatch.from_arrays(real.numbers, moved)
+    for run, batch in (("real", real), ("broken", broken)):
+        for seed in (0, 1):
+            half = batch[10 * seed : 10 * seed + 10]
+            half.to_xyz(tmp_path / f"{run}-{seed}.xyz")
+            record = {"run": run, "seed": seed, "first": 0, "n": 10, "seconds": 5.0}
+            record["evaluations"] = 210
+            (tmp_path / f"{run}-{seed}.json").write_text(json.dumps(record))
+    scored = parts.score_parts(tmp_path, {"real": {}, "broken": {}}, qm9_sample)
+    lines = tables.metrics_table(scored, ["real", "broken", "absent"]).splitlines()
+    assert len(lines) == 4
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    head = [cell.strip() for cell in lines[0].split("|")[1:-1]]
+    row = dict(zip(head, cells, strict=True))
+    assert row["%"] == "real (n=20, 2 seeds)"
+    one, other = (s.edm.validity for s in scored if s.run == "real")
+    assert row["valid"] == f"{50 * (one + other):.1f} ± {50 * abs(one - other):.1f}"
+    assert row["novel"] == "0.0 ± 0.0"
+    assert (row["evaluations"], row["s / molecule"]) == ("21", "0.50")
+    difference = tables.paired_table(scored, [("real", "broken"), ("real", "absent")]).splitlines()
+    assert len(difference) == 3
+    molecule = difference[2].split("|")[3]
+    n_worse = int(scored[2].edm.per_molecule.stable.sum() + scored[3].edm.per_molecule.stable.sum())
+    n_worse -= int(scored[0].edm.per_molecule.stable.sum())
+    n_worse -= int(scored[1].edm.per_molecule.stable.sum())
+    assert n_worse >= 8
+    assert f"{100 * n_worse / 20:+.1f} [" in molecule and "p = " in molecule
+
+
+def test_atoms_are_grouped_by_element_ring_and_scaffold():
+    mol = Chem.AddHs(Chem.MolFromSmiles("OCC1CC1F"))
+    found = level_traces.groups_of(mol)
+    chosen = {name: np.flatnonzero(atoms).tolist() for (_, name), atoms in found.items()}
+    assert chosen["O"] == [0] and chosen["F"] == [5] and chosen["C"] == [1, 2, 3, 4]
+    assert chosen["in a ring"] == [2, 3, 4] and chosen["not in a ring"] == [0, 1, 5]
+    assert chosen["in the scaffold"] == [2, 3, 4] and chosen["side chain"] == [0, 1, 5]
+    chain = level_traces.groups_of(Chem.AddHs(Chem.MolFromSmiles("CCO")))
+    panel = list(level_traces.PANELS)[2]
+    assert np.flatnonzero(chain[panel, "molecule without one"]).tolist() == [0, 1, 2]
+    assert (panel, "in the scaffold") not in chain
+
+
+def test_traces_are_relative_to_the_molecule():
+    traces = level_traces.Traces()
+    methane = Chem.AddHs(Chem.MolFromSmiles("C"))
+    levels = np.full((6, 5), 0.0)
+    levels[:, 0] = [5, 4, 3, 2, 1, 0]  # carbon goes ahead
+    levels[:, 1:] = np.array([5, 5, 5, 3, 1, 0])[:, None]
+    traces.add(methane, levels)
+    lag, _ = traces.mean_lag(("element", "C"))
+    np.testing.assert_allclose(lag, [0, -0.8, -1.6, -0.8, 0, 0], atol=1e-12)
+    assert traces.repeats["element", "H"] == [2] and traces.repeats["element", "C"] == [0]
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "files", "phrase"),
+    [
+        (schedules, ["--study", "window", "--steps", "6"], ["window.md"], "adaptive, literal, wi"),
+        (evidence, ["--steps", "6"], ["evidence.md"], "| MolFLAE (published) |"),
+        (few_steps, ["--evaluations", "2", "5"], ["few_steps.md", "few_steps.png"], "DDIM, 5 (n"),
+        (rare_sizes, ["--steps", "4", "--atoms", "29", "30"], ["rare_sizes.md"], "30 atoms, EAD"),
+    ],
+)
+def test_every_command_prints_its_table(
+    module, words, files, phrase, tmp_path, monkeypatch, capsys, qm9_sample
+):
+    monkeypatch.setattr(module, "known_molecules", lambda: qm9_sample.select(range(50)))
+    words = [MODEL, "--out", str(tmp_path), "--n", "2", "--part", "2", "--seeds", "0", "1", *words]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    module.main()
+    assert phrase in capsys.readouterr().out
+    for name in files:
+        assert (tmp_path / name).stat().st_size > 100
+    before = sorted(tmp_path.glob("*-[01]-*.json"))
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--table-only"])
+    module.main()
+    assert phrase in capsys.readouterr().out and sorted(tmp_path.glob("*-[01]-*.json")) == before
+
+
+def test_level_traces_prints_a_table_and_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(MoleculeBatch, "to_rdkit", real_molecules)
+    words = [MODEL, "--out", str(tmp_path), "--n", "3", "--steps", "20"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--schedules", "settled-first"])
+    level_traces.main()
+    assert "| settled-first | H | " in capsys.readouterr().out
+    assert (tmp_path / "level_traces.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "level_traces.md").exists()
+
+
+def real_molecules(batch: MoleculeBatch) -> list[Chem.Mol]:
+    """Chains as long as the molecules, for what so few steps make is never valid."""
+    found = []
+    for count in batch.counts.tolist():
+        n_carbon = count - count // 2
+        mol = Chem.RWMol()
+        for k in range(count):
+            mol.AddAtom(Chem.Atom("C" if k < n_carbon else "H"))
+        for k in range(1, count):
+            mol.AddBond(k - (1 if k < n_carbon else n_carbon), k, Chem.BondType.SINGLE)
+        Chem.SanitizeMol(mol)
+        found.append(mol.GetMol())
+    return found
+
+
+def test_the_folder_of_a_model_is_a_model(tmp_path):
+    model = EADModel("qm9-small", n_layers=1, n_features=32, model_dir=str(tmp_path / "run"))
+    model.model.size_counts[5] = 1
+    model.save_pretrained(tmp_path / "mine")
+    arguments = options(tmp_path / "out", model=str(tmp_path / "mine"), n=2)
+    parts.generate_parts(parts.prepare(arguments), RUNS, arguments)
+    assert parts.read_parts(tmp_path / "out")["synchronous", 3][0].counts.tolist() == [5, 5]
