@@ -22,6 +22,7 @@ from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.metrics import MetricsReport
 from deepchem_ead.models.generation import GenerationSettings, generate_batches
+from deepchem_ead.models.guidance import Request
 from deepchem_ead.molnet.qm9pack import qm9pack_version
 from deepchem_ead.tasks import training_data
 
@@ -38,6 +39,9 @@ def add_options(parser: argparse.ArgumentParser, out: str, n: int) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument(
+        "--autoguidance", type=float, default=0.0, help="scale; needs weights with a weak model"
+    )
     parser.add_argument(
         "--table-only", action="store_true", help="no new molecules: the table of those there are"
     )
@@ -58,7 +62,9 @@ def prepare(arguments: argparse.Namespace) -> EADModel:
     """The model of the command line, after a look whether the folder's parts fit to it."""
     if arguments.n % arguments.part:
         raise SystemExit(f"--n {arguments.n} must be a multiple of --part {arguments.part}")
-    settings = {name: getattr(arguments, name) for name in ("model", "part", "precision")}
+    settings = {
+        name: getattr(arguments, name) for name in ("model", "part", "precision", "autoguidance")
+    }
     settings |= {name: getattr(arguments, name, None) for name in ("steps", "sizes")}
     check_settings(arguments.out, settings)
     return EADModel.from_pretrained(arguments.model, precision=arguments.precision)
@@ -71,6 +77,7 @@ def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -
     common = {
         "n_atoms": None if getattr(arguments, "sizes", None) == "model" else "histogram",
         "steps": getattr(arguments, "steps", None),
+        "autoguidance_scale": arguments.autoguidance,
     }
     for seed in arguments.seeds:
         for first in range(0, arguments.n, arguments.part):
@@ -89,18 +96,19 @@ def _slug(name: str) -> str:
 
 
 def _make(model: EADModel, stem: Path, record: dict, options: dict) -> None:
-    n_atoms = options["n_atoms"]
-    options = {name: value for name, value in options.items() if name != "n_atoms"}
+    options = dict(options)
+    n_atoms, scale = options.pop("n_atoms"), options.pop("autoguidance_scale")
+    request = Request(model, record["n"], autoguidance_scale=scale)
     settings = GenerationSettings.resolve(model.config, seed=record["seed"], **options)
     began = time.perf_counter()
     found = list(
         generate_batches(
-            model, record["n"], settings, n_atoms, first=record["first"], progress=False
+            model, record["n"], settings, n_atoms, record["first"], progress=False, request=request
         )
     )
     record["seconds"] = time.perf_counter() - began
     record["evaluations"] = int(sum(part.n_evaluations.sum() for part in found))
-    record |= settings.describe()
+    record |= settings.describe() | request.describe()
     MoleculeBatch.concatenate([part.molecules for part in found]).to_xyz(stem.with_suffix(".xyz"))
     with atomic_path(stem.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")

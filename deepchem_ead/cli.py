@@ -236,6 +236,21 @@ def generate(
             "above 0.",
         ),
     ] = 0.0,
+    autoguidance_scale: Annotated[
+        float,
+        typer.Option(
+            "--autoguidance",
+            min=0.0,
+            metavar="W",
+            help="Go away from what a weak model says: better molecules, somewhat less diverse.",
+        ),
+    ] = 0.0,
+    weak_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="The weak model, if not the one that comes with the weights."
+        ),
+    ] = None,
     n_atoms: Annotated[
         str | None,
         typer.Option(
@@ -284,6 +299,8 @@ def generate(
             n_atoms=tasks.read_size(n_atoms),
             conditions=parse_assignments("--condition", condition),
             guidance_scale=guidance_scale,
+            autoguidance_scale=autoguidance_scale,
+            weak_model=weak_model,
             schedule=schedule.value,
             repeat_rule=None if repeat_rule is None else repeat_rule.value,
             stepper=stepper.value,
@@ -384,6 +401,10 @@ def evaluate(
     guidance_scale: Annotated[
         float, typer.Option(min=0.0, metavar="W", help="Of classifier-free guidance.")
     ] = 0.0,
+    autoguidance_scale: Annotated[
+        float,
+        typer.Option("--autoguidance", min=0.0, metavar="W", help="As in 'generate'."),
+    ] = 0.0,
     free_size: Annotated[
         bool,
         typer.Option(
@@ -420,6 +441,7 @@ def evaluate(
             {} if precision is None else {"precision": precision.value},
             n=n,
             guidance_scale=guidance_scale,
+            autoguidance_scale=autoguidance_scale,
             n_atoms=None if free_size else "drawn",
             vocabulary=vocabulary.value,
             seed=seed,

@@ -271,6 +271,10 @@ def design(
             min=0.0, metavar="W", help="Go beyond what the model says about the conditions."
         ),
     ] = 0.0,
+    autoguidance_scale: Annotated[
+        float,
+        typer.Option("--autoguidance", min=0.0, metavar="W", help="As in 'generate'."),
+    ] = 0.0,
     n_atoms: Annotated[
         str | None,
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
@@ -307,6 +311,7 @@ def design(
             typer.echo(f"{model} cannot be asked for {', '.join(unheard)}: only chosen by it")
         result = run_design(
             network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
+            autoguidance_scale=autoguidance_scale,
             n_atoms=tasks.read_size(n_atoms), steps=steps, stepper=stepper.value, seed=seed,
         )  # fmt: skip
     typer.echo(result.funnel_table())

@@ -10,7 +10,7 @@ from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.ead import EADModel
 
 #: The shipped model that the demo shows.
-DEMO_MODEL = "qm9-conditional"
+DEMO_MODEL = "qm9"
 
 
 def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> None:

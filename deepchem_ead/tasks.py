@@ -248,6 +248,8 @@ def generate_file(
     n_atoms: int | str | None = None,
     conditions: Mapping[str, str] | None = None,
     guidance_scale: float = 0.0,
+    autoguidance_scale: float = 0.0,
+    weak_model: str | None = None,
     **options,
 ) -> int:
     """Write molecules 0 to n - 1 of a job to a file as they are finished; returns their number.
@@ -272,7 +274,9 @@ def generate_file(
     first = complete_records(path, kind)[0] if resume and path.exists() else 0
     if first > n:
         raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
-    request = Request(model, n - first, conditions, guidance_scale)
+    request = Request(
+        model, n - first, conditions, guidance_scale, None, autoguidance_scale, weak_model
+    )
     asked = requested_tags(conditions or {})
     if first:
         _refuse_other_conditions(path, kind, asked)

@@ -79,6 +79,9 @@ class EADConfig(Settings):
         Steps of linear warm-up at the start of ``fit``.
     weight_decay : float
         Of AdamW.
+    amsgrad : bool
+        AdamW keeps the largest second moments (EDM) instead of the recent ones. Only a new run
+        heeds it: a restored optimiser brings its own.
     gradient_clipping : bool
         Clip the gradient's norm at 1.5 times the mean plus 2 standard deviations of the last 50
         steps (EDM).
@@ -126,6 +129,7 @@ class EADConfig(Settings):
     learning_rate_decay: str = "none"
     warmup_steps: int = 0
     weight_decay: float = 1e-12
+    amsgrad: bool = True
     gradient_clipping: bool = True
     batch_size: int = 64
     ema_decay: float = 0.9999

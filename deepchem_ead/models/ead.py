@@ -38,7 +38,6 @@ from deepchem_ead.models.property_labels import (
 )
 from deepchem_ead.models.resumable import ResumableModel
 from deepchem_ead.models.warm_start import TrainedWeights
-from deepchem_ead.models.weak import WEAK
 from deepchem_ead.molnet.labels import MAX_LABEL
 from deepchem_ead.sampling import PropertyGuidance
 
@@ -417,7 +416,7 @@ class EADModel(ResumableModel):
         tensors = self.model.averaged_tensors()
         pretrained.save(directory, tensors, self.config, self._global_step, card)
         if self.weak_model is not None:
-            self.weak_model.save_pretrained(Path(directory) / WEAK)
+            self.weak_model.save_pretrained(Path(directory) / pretrained.WEAK)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options) -> EADModel:
@@ -443,7 +442,7 @@ class EADModel(ResumableModel):
         model._check_config(weights.config.to_dict(), name)
         weights.load_into(model.model, model.config)
         weights.load_counts_into(model.model)
-        weak = pretrained.find(name) / WEAK
+        weak = pretrained.find(name) / pretrained.WEAK
         if (weak / pretrained.CONFIG).is_file():
             model.weak_model = cls.from_pretrained(weak, device=model.device)
         return model

@@ -18,6 +18,12 @@ from deepchem_ead.models.settings import Settings
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
+#: Folder of the weak model for autoguidance beside a model's files.
+WEAK = "weak"
+
+#: Other names of models that come with the package.
+ALIASES = {"qm9-conditional": "qm9"}
+
 
 def save(
     directory: str | Path,
@@ -102,6 +108,7 @@ def find(name: str | Path) -> Path:
     """
     if (Path(name) / CONFIG).is_file():
         return Path(name)
+    name = ALIASES.get(str(name), name)
     if str(name) in names():
         return Path(str(resources.files("deepchem_ead") / "pretrained" / str(name)))
     if str(name).count("/") == 1 and not Path(name).exists():
@@ -125,7 +132,7 @@ def _from_hub(name: str) -> Path:
             f"there is no folder {name!r}; if it is a Hugging Face Hub repository, "
             "`pip install huggingface-hub` first"
         ) from None
-    wanted = {"allow_patterns": [WEIGHTS, CONFIG, CARD]}
+    wanted = {"allow_patterns": [WEIGHTS, CONFIG, CARD, f"{WEAK}/*"]}
     try:
         with suppress(LocalEntryNotFoundError):
             cached = Path(snapshot_download(name, local_files_only=True, **wanted))

@@ -37,6 +37,8 @@ class PropertyConfig(Settings):
         Steps of linear warm-up at the start of ``fit``.
     weight_decay : float
         Of AdamW.
+    amsgrad : bool
+        As in `EADConfig`.
     gradient_clipping : bool
         Clip the gradient's norm at 1.5 times the mean plus 2 standard deviations of the last 50
         steps.
@@ -65,6 +67,7 @@ class PropertyConfig(Settings):
     learning_rate_decay: str = "cosine"
     warmup_steps: int = 200
     weight_decay: float = 1e-12
+    amsgrad: bool = True
     gradient_clipping: bool = True
     batch_size: int = 64
     ema_decay: float = 0.999

@@ -64,7 +64,7 @@ class ResidentStep:
             [p for p in network.parameters() if p.requires_grad],
             lr=self.rate,
             weight_decay=config.weight_decay,
-            amsgrad=True,
+            amsgrad=config.amsgrad,
             fused=True,
             capturable=on_gpu,
         )

@@ -70,7 +70,9 @@ class ResumableModel(TorchModel):
         wandb_logger=None,
     ) -> None:
         self.config = config
-        inner = optimizer or default_optimizer(config.learning_rate, config.weight_decay)
+        inner = optimizer or default_optimizer(
+            config.learning_rate, config.weight_decay, config.amsgrad
+        )
         super().__init__(
             network,
             loss=loss,

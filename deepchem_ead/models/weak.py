@@ -15,9 +15,6 @@ from deepchem_ead.sampling import AutoGuidance, GuidedProcess
 if TYPE_CHECKING:
     from deepchem_ead.models.ead import EADModel
 
-#: Folder of the weak model beside a pretrained model's files.
-WEAK = "weak"
-
 #: What must be equal for two models to speak about the same states.
 MUST_AGREE = (
     "elements", "variable_size", "include_charge", "type_scale", "charge_scale", "timesteps",
