@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--stepper", default="ancestral")
     parser.add_argument("--schedule", default="adaptive")
+    parser.add_argument("--autoguidance", type=float, default=0.0, help="scale")
     parser.add_argument("--free-size", action="store_true", help="the model chooses the size")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--data-dir", help="cache of the parsed QM9")
@@ -193,7 +194,7 @@ def main() -> None:
     settings = {
         name: getattr(arguments, name)
         for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule",
-                     "free_size", "precision")
+                     "free_size", "precision", "autoguidance")
     }  # fmt: skip
     check_settings(arguments.out, settings)
 
@@ -217,6 +218,7 @@ def main() -> None:
                     stem, model, oracles, second, first, asked, n=arguments.n, seed=seed,
                     guidance_scale=scale, n_atoms=None if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
+                    autoguidance_scale=arguments.autoguidance,
                 )  # fmt: skip
     text = tables(read_parts(arguments.out))
     (arguments.out / "table.md").write_text(text + "\n")

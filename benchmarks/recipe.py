@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.recipe --minutes 4 [--preset qm9] [--precision bf16]
         [--set feature_target=noise batch_size=64 ...] [--out FOLDER]
+    python -m benchmarks.recipe --model FOLDER        # only measures
 
 Trains on the second half of EDM's training part of QM9 and measures, on the first 1,000 validation
 molecules at their own size with the same noise for every recipe, at synchronous levels: the squared
@@ -52,6 +53,7 @@ def errors_by_level(model: EADModel, X: np.ndarray) -> list[tuple[float, float]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="measure this trained model")
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--preset", default="qm9")
     parser.add_argument("--precision", default="bf16", choices=["fp32", "bf16"])
@@ -59,13 +61,16 @@ def main() -> None:
     parser.add_argument("--out", help="keep the trained model in this folder")
     arguments = parser.parse_args()
     _, (train, valid, _), _ = load_qm9_3d()
-    data = train.select(np.sort(edm_halves(len(train))[1]))
-    changes = {"precision": arguments.precision} | settings(arguments.set)
-    model = EADModel(preset=arguments.preset, **changes)
-    began = time.perf_counter()
-    model.fit(data, nb_epoch=1000, minutes=arguments.minutes, checkpoint_interval=0)
-    steps, seconds = model.get_global_step(), time.perf_counter() - began
-    print(f"{steps:,} steps of {model.batch_size}, {seconds / steps:.3f} s each")
+    if arguments.model:
+        model = EADModel.from_pretrained(arguments.model, precision=arguments.precision)
+    else:
+        changes = {"precision": arguments.precision} | settings(arguments.set)
+        model = EADModel(preset=arguments.preset, **changes)
+        began = time.perf_counter()
+        half = train.select(np.sort(edm_halves(len(train))[1]))
+        model.fit(half, nb_epoch=1000, minutes=arguments.minutes, checkpoint_interval=0)
+        steps, seconds = model.get_global_step(), time.perf_counter() - began
+        print(f"{steps:,} steps of {model.batch_size}, {seconds / steps:.3f} s each")
     cells = [f"{error:.3f} / {100 * right:.1f}" for error, right in
              errors_by_level(model, valid.X[:1000])]  # fmt: skip
     print("| level | " + " | ".join(map(str, LEVELS)) + " |")
