@@ -4,21 +4,22 @@
 
 prints the peak over a base: the resident memory of a process that has loaded everything, built the
 network and its gradients and taken one step with a single small molecule. First all paths at
-9 x 256 with 64 QM9 molecules, then the native ones from 9 to 181 atoms with the network of the
-``paper-geom`` preset (4 x 256), with the time a molecule takes.
+9 x 256 with 64 QM9 molecules, then from 9 to 181 atoms the native ones with the network of the
+``paper-geom`` preset (4 x 256) and the attention denoiser of ``qm9`` (6 x 192, 12 heads), with the
+time a molecule takes. ``--cpu-time`` wants one thread (``OMP_NUM_THREADS=1``).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import subprocess
 import sys
 import time
 
+from benchmarks.attention import Network
 from benchmarks.engine_paths import (
     PATHS,
+    Batch,
     Path,
     operations,
     random_batch,
@@ -27,27 +28,39 @@ from benchmarks.engine_paths import (
 )
 
 SIZES = (9, 18, 29, 50, 100, 181)
+N_HEADS = 12
+SHARED = {"egnn", "denoiser", "parameters"}  # of networks on several batches
 
 
-def _resident_mib() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _mib(field: str) -> float:
+    """Resident memory of this process: now (VmRSS) or at its highest (VmHWM).
+
+    The peak that ``getrusage`` knows is inherited from the process that started this one.
+    """
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 2**10
 
 
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+def _network(name: str, n_layers: int, n_features: int, batch: Batch) -> Path | Network:
+    """A path of `PATHS`, or for example "attention fp32"."""
+    kind, *precision = name.split()
+    if kind != "attention":
+        return Path(name, n_layers, n_features, batch)
+    size = argparse.Namespace(layers=n_layers, features=n_features, heads=N_HEADS)
+    return Network("native", *precision, size, batch)
 
 
 def measure(name: str, task: str, n_layers: int, n_features: int, atoms: int, n: int, clock):
     """Print MiB over the base and seconds of one step; ``atoms`` 0 stands for QM9 molecules."""
-    warm_up = Path(name, n_layers, n_features, random_batch(2, 1))
+    warm_up = _network(name, n_layers, n_features, random_batch(2, 1))
     warm_up.train()
     warm_up.evaluate()
-    path = Path(name, n_layers, n_features, random_batch(atoms, n) if atoms else real_batch(0, n))
-    path.egnn = warm_up.egnn
-    base = _resident_mib()
+    batch = random_batch(atoms, n) if atoms else real_batch(0, n)
+    path = _network(name, n_layers, n_features, batch)
+    path.__dict__ |= {k: v for k, v in warm_up.__dict__.items() if k in SHARED}
+    base = _mib("VmRSS")
     elapsed = seconds(path.train if task == "train" else path.evaluate, clock)
-    print(max(_peak_mib() - base, 0.0), elapsed)
+    print(max(_mib("VmHWM") - base, 0.0), elapsed)
 
 
 def peak(
@@ -96,15 +109,19 @@ def compare_sizes(name: str, n_layers: int, n_features: int, n: int, sizes, cpu_
         row = f"{atoms:5d}"
         for task, times, width in (("train", 3, 13), ("evaluate", 1, 16)):
             mib, elapsed = peak(name, task, n_layers, n_features, atoms, n, cpu_time)
-            row += f" {1e3 * elapsed / n:{width}.2f} {times * work / elapsed:8.0f} {mib:6.0f}"
+            # `operations` counts those of the EGNN.
+            speed = "" if name.startswith("attention") else f"{times * work / elapsed:.0f}"
+            row += f" {1e3 * elapsed / n:{width}.2f} {speed:>8} {mib:6.0f}"
         print(row, flush=True)
 
 
 def tables(quick: bool = False, cpu_time: bool = False) -> None:
     """Print all tables of this module."""
     compare_paths(9, 256, 16 if quick else 64)
-    for name in ("native fp32", "native bf16"):
-        compare_sizes(name, 4, 256, 8 if quick else 64, SIZES[:3] if quick else SIZES, cpu_time)
+    n, sizes = (8, SIZES[:3]) if quick else (64, SIZES)
+    for precision in ("fp32", "bf16"):
+        compare_sizes(f"native {precision}", 4, 256, n, sizes, cpu_time)
+        compare_sizes(f"attention {precision}", 6, 192, n, sizes, cpu_time)
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ def test_downloaded_weights_are_checked(hub):
 def test_everything_that_is_shipped_is_listed_and_loads():
     listed = tasks.describe_installation()
     names = pretrained.names()
-    assert {"qm9-small", "qm9-conditional", "qm9-properties"} <= set(names)
+    assert {"qm9", "qm9-small", "qm9-properties"} <= set(names)
     for name in names:
         assert name in listed
     for name in pretrained.names("EADModel"):

@@ -128,6 +128,7 @@ class AttentionBackward : AttentionChunk<P, NH> {
 
   void through_silu() {
     const Scalar* z = Base::template rows_of<Scalar>(p_.saved.hidden, layer_, 3 * features_);
+    Scalar* activated = Base::rows_or(activated_, b_.activated, 0, 3 * features_);
     for (size_t f = 0; f < size_t(atoms_) * 3 * features_; f += 2 * LANES) {
       Vec y[2], d[2];
       for (int c = 0; c < 2; c++) {
@@ -135,12 +136,11 @@ class AttentionBackward : AttentionChunk<P, NH> {
         silu_and_slope<P::EXACT>(P::load(z + f + c * LANES), y[c], slope);
         d[c] = vload(dactivated_ + f + c * LANES) * slope;
       }
-      P::store2(activated_ + f, y[0], y[1]);
+      P::store2(activated + f, y[0], y[1]);
       P::store2(dhidden_ + f, d[0], d[1]);
     }
     std::fill(dhidden_ + size_t(atoms_) * 3 * features_, dhidden_ + size_t(rows_) * 3 * features_,
               Scalar());
-    Base::save(b_.activated, 0, activated_, 3 * features_);
     Base::save(b_.dhidden, 0, dhidden_, 3 * features_);
   }
 

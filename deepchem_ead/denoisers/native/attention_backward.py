@@ -1,8 +1,7 @@
 """Gradients of the native attention denoiser.
 
-The kernel takes gradients from the outputs to the inputs. On the way it writes down what went into
-each linear map and the gradient of what came out; their products over all atoms, the gradients of
-the maps, are PyTorch's, in the kernel's number format.
+The kernel takes gradients from the outputs to the inputs, block by block, and multiplies what went
+into each linear map with the gradient of what came out. What lies outside the blocks is PyTorch's.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from deepchem_ead.denoisers.native.attention_kernel import (
     AttentionBackwardProblem,
     AttentionKernel,
     AttentionProblem,
-    PairGradients,
+    BlockPointers,
     Sizes,
 )
 
@@ -68,15 +67,15 @@ def backward(
     found = _arrays(sizes, kernel, wanted)
     pointers = {n: t.data_ptr() for n, t in (carried | found).items()}
     for layer in reversed(range(layers + 1)):
-        pairs = PairGradients()
+        block = BlockPointers()
         if wanted.parameters and layer < layers:
             prefix = f"blocks.{layer}."
-            names = [prefix + name for name in PairGradients.NAMES.values()]
+            names = [prefix + name for name in BlockPointers.NAMES.values()]
             gradients |= {name: torch.empty(parameters[name].shape) for name in names}
-            pairs = PairGradients.of(gradients, prefix)
+            block = BlockPointers.of(gradients, prefix)
         step = AttentionBackwardProblem(
             forward=problem, layer=layer, ddx=ddx.data_ptr(), dh_out=dh_out.data_ptr(),
-            wants_x=wanted.x, pairs=pairs, **pointers,
+            wants_x=wanted.x, gradients=block, **pointers,
         )  # fmt: skip
         kernel.call("attention_backward", step)
         if layer < layers:
@@ -86,14 +85,11 @@ def backward(
         for norm, dmodulation in zip(norms, found["dmodulations"], strict=False):
             weight = parameters[f"{norm}.weight"].to(kernel.dtype)
             dcondition += dmodulation @ weight
-            if wanted.parameters:
-                gradients |= _linear(norm, dmodulation, kept["condition"], kernel)
-        if wanted.parameters:
-            if layer < layers:
-                gradients |= _block(layer, sizes, kernel, kept, found)
-            else:
-                gradients["embedding_out.weight"] = dh_out.T @ found["normed"][0].float()
-                gradients["embedding_out.bias"] = dh_out.sum(0)
+        if wanted.parameters and layer == layers:
+            dmodulation = found["dmodulations"][0]
+            gradients |= _linear("norm_out.modulation", dmodulation, kept["condition"], kernel)
+            gradients["embedding_out.weight"] = dh_out.T @ found["normed"][0].float()
+            gradients["embedding_out.bias"] = dh_out.sum(0)
     if wanted.parameters:
         gradients |= _linear("embedding", carried["dh"], h, kernel)
     dh, through = _condition(network, h, dcondition, wanted.h)
@@ -132,50 +128,6 @@ def _linear(
     """Gradients of a map's weight and bias."""
     weight = (doutput.T @ operand).float()
     return {f"{name}.weight": weight, f"{name}.bias": kernel.column_sums(doutput)}
-
-
-def _block(
-    layer: int,
-    sizes: Sizes,
-    kernel: AttentionKernel,
-    kept: dict[str, Tensor],
-    found: dict[str, Tensor],
-) -> dict[str, Tensor]:
-    """Gradients of the maps of a block."""
-    block = f"blocks.{layer}"
-    moved = kept["h"][layer + 1].to(kernel.dtype)
-    maps = {
-        "project": (found["dprojected"], found["normed"][0]),
-        "out": (found["dout"], kept["received"][layer]),
-        "mlp.0": (found["dhidden"], found["normed"][1]),
-        "mlp.2": (found["dmlp"], found["activated"]),
-        "move": (found["dmove"], moved),
-    }
-    gradients: dict[str, Tensor] = {}
-    for name, (doutput, operand) in maps.items():
-        gradients |= _linear(f"{block}.{name}", doutput, operand, kernel)
-    for kind in ("weight", "bias"):
-        name = f"{block}.project.{kind}"
-        gradients[name] = _projection_by_head(gradients[name], sizes)
-        name = f"{block}.move.{kind}"
-        gradients[name] = gradients[name][: sizes.heads + 1]
-    name = f"{block}.out.weight"
-    gradients[name] = _reception_by_head(gradients[name], sizes)
-    return gradients
-
-
-def _projection_by_head(gradient: Tensor, sizes: Sizes) -> Tensor:
-    """Rows of q, k and v from the kernel's order (width, heads) to (heads, width)."""
-    f = sizes.features
-    parts = gradient[: 3 * f].unflatten(0, (3, f // sizes.heads, sizes.heads))
-    return torch.cat([parts.transpose(1, 2).flatten(0, 2), gradient[3 * f :]])
-
-
-def _reception_by_head(gradient: Tensor, sizes: Sizes) -> Tensor:
-    """The same for the columns of the values; drops the columns of zeros."""
-    f = sizes.features
-    values = gradient[:, :f].unflatten(1, (f // sizes.heads, sizes.heads))
-    return torch.cat([values.mT.flatten(1), gradient[:, f : sizes.received_used]], 1)
 
 
 def _condition(

@@ -3,6 +3,8 @@
 // What a row or a pair goes through does not depend on what is computed with it: every sum runs in an
 // order of its own. An atom's result is therefore a function of its molecule, bit for bit.
 #pragma once
+#include <climits>
+
 #include "lanes.h"
 #include "packed_attention.h"
 
@@ -38,6 +40,11 @@ class AttentionChunk {
   T* rows_of(void* array, size_t l, int width) const {
     return array ? static_cast<T*>(array) + (l * p_.n_atoms + range_.atom) * width : nullptr;
   }
+  // The same; without an array, memory of the chunk's own.
+  template <class T>
+  T* rows_or(T* own, void* array, size_t l, int width) const {
+    return array ? rows_of<T>(array, l, width) : own;
+  }
   // Copy the atoms' rows there.
   template <class T>
   void save(void* array, size_t l, const T* rows, int width) const {
@@ -61,16 +68,19 @@ class AttentionChunk {
     multiply<Format>(rows_, map.inner, map.features, a, map.inner, map.w, map.b, finish);
   }
 
-  // Ends of `apply`: store, store as scalars, or add.
+  // Ends of `apply`: store, store as scalars (of all rows or of those of atoms), or add.
   static auto to_floats(float* matrix, long stride) {
     return [=](auto& acc, int row, int column) { store_block(acc, matrix, stride, row, column); };
   }
-  static auto to_scalars(Scalar* matrix, long stride) {
+  static auto to_scalars(Scalar* matrix, long stride, int rows = INT_MAX) {
     return [=](auto& acc, int row, int column) {
       constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-      for (int r = 0; r < ROWS; r++)
+      const int n = std::min(ROWS, rows - row);
+      for (int r = 0; r < ROWS; r++) {
+        if (r == n) break;
         for (int c = 0; c < C; c += 2)
           P::store2(matrix + (row + r) * stride + column + c * LANES, acc[r][c], acc[r][c + 1]);
+      }
     };
   }
   static auto add_to(float* matrix, long stride) {

@@ -19,7 +19,7 @@ class AttentionForward : AttentionChunk<P, NH> {
     const size_t rows = rows_, f = features_, in = p.in_features;
     memory.reserve(sizeof(float) * rows * (in + 2 * CONDITION + f + MOVE + 6 + 5 * HEADS + 3) +
                    sizeof(Scalar) * rows * (CONDITION + 2 * f + f + shape.projected() +
-                                            shape.received() + 6 * f) + 64 * 20);
+                                            shape.received() + 3 * f) + 64 * 20);
     input_ = memory.take<float>(rows * in);
     condition_hidden_ = memory.take<float>(rows * 2 * CONDITION);
     h_ = memory.take<float>(rows * f);
@@ -34,7 +34,6 @@ class AttentionForward : AttentionChunk<P, NH> {
     operand_ = memory.take<Scalar>(rows * f);
     projected_ = memory.take<Scalar>(rows * shape.projected());
     received_ = memory.take<Scalar>(rows * shape.received());
-    hidden_ = memory.take<Scalar>(rows * 3 * f);
     activated_ = memory.take<Scalar>(rows * 3 * f);
   }
 
@@ -44,25 +43,25 @@ class AttentionForward : AttentionChunk<P, NH> {
       const PackedAttentionBlock<NH>& block = net_.blocks[l];
       Base::save(p_.saved.h, l, h_, features_);
       normalise(block.norm, 2 * l);
-      Base::apply(block.project, operand_, Base::to_scalars(projected_, shape_.projected()));
-      Base::save(p_.saved.projected, l, projected_, shape_.projected());
+      Scalar* projected = Base::rows_or(projected_, p_.saved.projected, l, shape_.projected());
+      float* vectors = Base::rows_or(vectors_, p_.saved.vectors, l, 3 * HEADS);
+      Base::apply(block.project, operand_, Base::to_scalars(projected, shape_.projected(), atoms_));
       Base::save(p_.saved.x, l, x_, 3);
-      receive(block.pair);
+      receive(block.pair, projected, vectors,
+              Base::rows_or(softmax_, p_.saved.softmax, l, 2 * HEADS));
       Base::save(p_.saved.received, l, received_, shape_.received());
-      Base::save(p_.saved.vectors, l, vectors_, 3 * HEADS);
-      Base::save(p_.saved.softmax, l, softmax_, 2 * HEADS);
       Base::apply(block.out, received_, Base::add_to(h_, features_));
       Base::save(p_.saved.h_mlp, l, h_, features_);
       normalise(block.norm_mlp, 2 * l + 1);
+      Scalar* hidden = Base::template rows_of<Scalar>(p_.saved.hidden, l, 3 * features_);
       Base::apply(block.mlp_first, operand_, [&](auto& acc, int row, int column) {
-        if (p_.saved.hidden) Base::to_scalars(hidden_, 3 * features_)(acc, row, column);
+        if (hidden) Base::to_scalars(hidden, 3 * features_, atoms_)(acc, row, column);
         for (auto& vectors : acc)
           for (Vec& v : vectors) v = silu<P::EXACT>(v);
         Base::to_scalars(activated_, 3 * features_)(acc, row, column);
       });
-      Base::save(p_.saved.hidden, l, hidden_, 3 * features_);
       Base::apply(block.mlp_second, activated_, Base::add_to(h_, features_));
-      move(block.move);
+      move(block.move, vectors);
       Base::save(p_.saved.move_weights, l, move_weights_, MOVE);
     }
     end();
@@ -71,13 +70,14 @@ class AttentionForward : AttentionChunk<P, NH> {
  private:
   const PackedAttention<P, NH>& net_;
   float *input_, *condition_hidden_, *h_, *move_weights_, *x_, *x0_, *dx_, *vectors_, *softmax_;
-  Scalar *condition_, *modulation_, *operand_, *projected_, *received_, *hidden_, *activated_;
+  Scalar *condition_, *modulation_, *operand_, *projected_, *received_, *activated_;
 
   void begin() {
     const size_t in = p_.in_features;
     const float* h = p_.h + range_.atom * in;
     std::fill(std::copy(h, h + atoms_ * in, input_), input_ + rows_ * in, 0.0f);
     std::fill(received_, received_ + size_t(rows_) * shape_.received(), Scalar());
+    std::fill(operand_, operand_ + size_t(rows_) * features_, Scalar());
     std::fill(dx_, dx_ + 3 * size_t(rows_), 0.0f);
     const float* x = p_.x + 3 * range_.atom;
     Base::for_molecules([&](int64_t at, int n) {
@@ -108,29 +108,28 @@ class AttentionForward : AttentionChunk<P, NH> {
   // modulation and, from h and it, operand: norm number `which` of the network.
   template <class To = P>
   void normalise(const PackedMap& map, size_t which, typename To::Scalar* n) {
-    Base::apply(map, condition_, Base::to_scalars(modulation_, 2 * features_));
-    for (int r = 0; r < rows_; r++)
-      adaptive_norm<P, To>(h_ + size_t(r) * features_, modulation_ + size_t(r) * 2 * features_,
-                           features_, n + size_t(r) * features_);
-    if (!p_.saved.modulations) return;
-    Scalar* to = Base::modulation_of(which);
-    const size_t width = 2 * features_;
+    const bool kept = p_.saved.modulations;
+    Scalar* modulation = kept ? Base::modulation_of(which) : modulation_;
+    const size_t stride = kept ? Base::modulations() : 2 * features_;
+    Base::apply(map, condition_, Base::to_scalars(modulation, stride, atoms_));
     for (int r = 0; r < atoms_; r++)
-      std::memcpy(to + r * Base::modulations(), modulation_ + r * width, sizeof(Scalar) * width);
+      adaptive_norm<P, To>(h_ + size_t(r) * features_, modulation + r * stride, features_,
+                           n + size_t(r) * features_);
   }
   void normalise(const PackedMap& map, size_t which) { normalise(map, which, operand_); }
 
-  void receive(const PairParameters<NH>& weights) {
+  void receive(const PairParameters<NH>& weights, const Scalar* projected, float* vectors,
+               float* softmax) {
     static thread_local Workspace memory;
     Base::for_molecules([&](int64_t at, int n) {
       PairForward<P, NH>(shape_, n, memory)
-          .run(projected_ + at * shape_.projected(), x_ + 3 * at, x0_ + 3 * at, weights,
-               received_ + at * shape_.received(), vectors_ + at * 3 * HEADS,
-               softmax_ + at * 2 * HEADS);
+          .run(projected + at * shape_.projected(), x_ + 3 * at, x0_ + 3 * at, weights,
+               received_ + at * shape_.received(), vectors + at * 3 * HEADS,
+               softmax + at * 2 * HEADS);
     });
   }
 
-  void move(const PackedMap& map) {
+  void move(const PackedMap& map, const float* vectors) {
     for (size_t f = 0; f < size_t(rows_) * features_; f += 2 * LANES)
       P::store2(operand_ + f, vload(h_ + f), vload(h_ + f + LANES));
     Base::apply(map, operand_, Base::to_floats(move_weights_, MOVE));
@@ -140,7 +139,7 @@ class AttentionForward : AttentionChunk<P, NH> {
         Vec sum = vset(0.0f);
         for (int c = 0; c < HEADS; c += LANES)
           sum = vfma(vload(move_weights_ + r * MOVE + c),
-                     vload(vectors_ + (3 * r + k) * HEADS + c), sum);
+                     vload(vectors + (3 * r + k) * HEADS + c), sum);
         const float d = vsum(sum);
         dx_[3 * r + k] += d;
         x_[3 * r + k] -= step * d;

@@ -7,6 +7,7 @@
 // Compiled once per instruction set; see build.py. The exported functions end in _fp32 and _bf16.
 #include "attention_backward.h"
 #include "attention_forward.h"
+#include "weight_gradients.h"
 
 namespace ead {
 namespace {
@@ -82,7 +83,7 @@ std::vector<MoleculeRange> bins(const AttentionProblem& p) {
 }
 
 template <int NH>
-void store(const PairGradients<NH>& sums, const PairShape& shape, const PairGradientPointers& to) {
+void store(const PairGradients<NH>& sums, const PairShape& shape, const PairPointers<float>& to) {
   for (int f = 0; f < PAIR; f++)
     for (int k = 0; k < RADIAL; k++) {
       to.radial[f * RADIAL + k] = sums.radial[0][k * PAIR + f];
@@ -97,14 +98,62 @@ void store(const PairGradients<NH>& sums, const PairShape& shape, const PairGrad
     }
 }
 
+// Gradients of a block's linear maps, in PyTorch's order, from what the bins have written down.
+template <class P>
+WeightGradients<P> map_gradients(const AttentionBackwardProblem& b, const PairShape& shape,
+                                 Workspace& memory) {
+  using Scalar = typename P::Scalar;
+  const AttentionProblem& p = b.forward;
+  const BlockPointers<float>& to = b.gradients;
+  const int f = shape.features, projected = shape.projected(), received = shape.received();
+  const size_t rows = p.n_atoms;
+  const auto scalars = [](const void* array) { return static_cast<const Scalar*>(array); };
+  const auto stored = [](float* dw, float* db, int inner) {
+    return [=](int o, const float* row, float sum) {
+      std::copy(row, row + inner, dw + size_t(o) * inner);
+      db[o] = sum;
+    };
+  };
+  WeightGradients<P> maps(rows, CONDITION + 6 * f + received, memory);
+  const Scalar *normed = scalars(b.normed), *dmodulations = scalars(b.dmodulations);
+
+  const uint32_t* condition = maps.operand(scalars(p.saved.condition), CONDITION);
+  maps.add(dmodulations, 2 * f, condition, CONDITION, stored(to.norm_w, to.norm_b, CONDITION));
+  maps.add(dmodulations + rows * 2 * f, 2 * f, condition, CONDITION,
+           stored(to.norm_mlp_w, to.norm_mlp_b, CONDITION));
+  maps.add(scalars(b.dprojected), projected, maps.operand(normed, f), f,
+           [=, in_order = stored(to.project_w, to.project_b, f)](int o, const float* dw, float db) {
+             in_order(shape.projection_of(o), dw, db);
+           });
+  maps.add(scalars(b.dout), f,
+           maps.operand(scalars(p.saved.received) + b.layer * rows * received, received), received,
+           [=](int o, const float* dw, float db) {
+             float* row = to.out_w + size_t(o) * shape.received_used();
+             for (int c = 0; c < shape.received_used(); c++) row[c] = dw[shape.received_at(c)];
+             to.out_b[o] = db;
+           });
+  maps.add(scalars(b.dhidden), 3 * f, maps.operand(normed + rows * f, f), f,
+           stored(to.mlp_w1, to.mlp_b1, f));
+  maps.add(scalars(b.dmlp), f, maps.operand(scalars(b.activated), 3 * f), 3 * f,
+           stored(to.mlp_w2, to.mlp_b2, 3 * f));
+  maps.add(scalars(b.dmove), MOVE, maps.operand(p.saved.h + (b.layer + 1) * rows * f, f), f,
+           [=, used = stored(to.move_w, to.move_b, f)](int o, const float* dw, float db) {
+             if (o < shape.vectors()) used(o, dw, db);
+           });
+  return maps;
+}
+
 template <class P, int NH>
 void backward(const AttentionBackwardProblem& b) {
-  static thread_local Workspace weights;
+  static thread_local Workspace weights, operands;
   const AttentionProblem& p = b.forward;
   const PairShape shape = {int(p.n_features), int(p.n_heads)};
   PackedAttentionBackward<P, NH> net(p, b.layer, shape, weights);
   const std::vector<MoleculeRange> ranges = bins(p);
-  std::vector<PairGradients<NH>> sums(b.pairs.radial ? BINS : 0);
+  const bool trains = b.gradients.pair.radial;
+  std::vector<PairGradients<NH>> sums(trains ? BINS : 0);
+  WeightGradients<P> maps =
+      trains ? map_gradients<P>(b, shape, operands) : WeightGradients<P>(0, 0, operands);
 #pragma omp parallel num_threads(int(p.n_threads))
   {
 #pragma omp for schedule(dynamic, 1)
@@ -117,10 +166,14 @@ void backward(const AttentionBackwardProblem& b) {
       for (const MoleculeRange& chunk : divide(p, ranges[bin], CHUNK_VALUES))
         AttentionBackward<P, NH>(b, net, shape, chunk, own, memory).run();
     }
+#pragma omp for schedule(dynamic, 1)
+    for (size_t task = 0; task < maps.packing.size(); task++) maps.packing[task]();
+#pragma omp for schedule(dynamic, 1)
+    for (size_t task = 0; task < maps.products.size(); task++) maps.products[task]();
   }
   if (sums.empty()) return;
   for (int bin = 1; bin < BINS; bin++) sums[0].add(sums[bin]);
-  store(sums[0], shape, b.pairs);
+  store(sums[0], shape, b.gradients.pair);
 }
 
 // Call body(std::integral_constant<int, NH>) with the number of registers that the heads need.

@@ -67,26 +67,15 @@ def _integers(*names: str) -> list[tuple[str, type]]:
     return [(name, ctypes.c_int64) for name in names]
 
 
-class PairGradients(ctypes.Structure):
-    """``PairGradientPointers`` of attention_problem.h."""
-
-    NAMES = _PAIR
-    _fields_ = _pointers(*_PAIR)
-
-    @classmethod
-    def of(cls, named: dict[str, Tensor], prefix: str) -> PairGradients:
-        """Gradients of the block whose parameters' names begin with `prefix`."""
-        return cls(**{key: named[prefix + name].data_ptr() for key, name in _PAIR.items()})
-
-
 class BlockPointers(ctypes.Structure):
-    """``AttentionBlockPointers`` of attention_problem.h."""
+    """As in attention_problem.h."""
 
+    NAMES = _BLOCK
     _fields_ = _pointers(*_BLOCK)
 
     @classmethod
     def of(cls, named: dict[str, Tensor], prefix: str) -> BlockPointers:
-        """Weights of the block whose parameters' names begin with `prefix`."""
+        """Weights, or gradients, of the block whose parameters' names begin with `prefix`."""
         return cls(**{key: named[prefix + name].data_ptr() for key, name in _BLOCK.items()})
 
 
@@ -121,7 +110,7 @@ class AttentionBackwardProblem(ctypes.Structure):
         *_integers("wants_x"),
         *_pointers("normed", "activated", "dprojected", "dout", "dmlp", "dhidden", "dmove"),
         *_pointers("dmodulations"),
-        ("pairs", PairGradients),
+        ("gradients", BlockPointers),
     ]
 
 

@@ -8,15 +8,18 @@ namespace ead {
 constexpr int CONDITION = 64;  // N_CONDITION
 constexpr int MOVE = 32;       // heads and own position, rounded up
 
-struct AttentionBlockPointers {
-  const float *norm_w, *norm_b;        // (2 F, CONDITION): scale, shift
-  const float *project_w, *project_b;  // (3 F + 2 PAIR, F)
-  PairPointers pair;
-  const float *out_w, *out_b;                          // (F, F + H PAIR + H + 1 + PRODUCTS)
-  const float *norm_mlp_w, *norm_mlp_b;                // (2 F, CONDITION)
-  const float *mlp_w1, *mlp_b1, *mlp_w2, *mlp_b2;      // (3 F, F), (F, 3 F)
-  const float *move_w, *move_b;                        // (H + 1, F)
+// Float: const float, or float for gradients.
+template <class Float>
+struct BlockPointers {
+  Float *norm_w, *norm_b;        // (2 F, CONDITION): scale, shift
+  Float *project_w, *project_b;  // (3 F + 2 PAIR, F)
+  PairPointers<Float> pair;
+  Float *out_w, *out_b;                      // (F, F + H PAIR + H + 1 + PRODUCTS)
+  Float *norm_mlp_w, *norm_mlp_b;            // (2 F, CONDITION)
+  Float *mlp_w1, *mlp_b1, *mlp_w2, *mlp_b2;  // (3 F, F), (F, 3 F)
+  Float *move_w, *move_b;                    // (H + 1, F)
 };
+using AttentionBlockPointers = BlockPointers<const float>;
 
 // Activations for the backward pass, all layers one after the other; all null without gradients.
 struct AttentionActivations {
@@ -43,11 +46,6 @@ struct AttentionProblem {
   float *dx, *h_out;  // (A, 3), (A, out_features)
 };
 
-// Gradients of the pair operation's weights, as PairPointers.
-struct PairGradientPointers {
-  float *radial, *radial_input, *logits, *gates, *left, *right;
-};
-
 // One step of the backward pass: through a block, or first through what follows the last block.
 struct AttentionBackwardProblem {
   AttentionProblem forward;    // with what the forward pass kept
@@ -62,7 +60,7 @@ struct AttentionBackwardProblem {
   // Gradients of what came out of them: (A, PairShape::projected()), of what is added to h (A, F)
   // twice, (A, 3 F), (A, MOVE), and always (2, A, 2 F).
   void *dprojected, *dout, *dmlp, *dhidden, *dmove, *dmodulations;
-  PairGradientPointers pairs;
+  BlockPointers<float> gradients;  // of the block's weights; all null where not wanted
 };
 
 }  // namespace ead

@@ -55,6 +55,12 @@ struct Bf16 {
     const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(vload(next)));
     return (Vec)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
   }
+  static Vec words(const uint16_t* row, const uint16_t* next) {
+    const auto load = [](const uint16_t* p) {
+      return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    };
+    return (Vec)_mm512_or_si512(load(row), _mm512_slli_epi32(load(next), 16));
+  }
 };
 #endif
 

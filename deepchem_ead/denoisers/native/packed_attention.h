@@ -50,30 +50,23 @@ class AttentionPacker {
     const int f = shape_.features, rows = shape_.projected();
     std::vector<float> ordered(size_t(rows) * f);
     for (int r = 0; r < rows; r++)
-      std::copy(w + size_t(r) * f, w + size_t(r + 1) * f, ordered.data() + size_t(projected_at(r)) * f);
+      std::copy(w + size_t(r) * f, w + size_t(r + 1) * f,
+                ordered.data() + size_t(shape_.projected_at(r)) * f);
     return ordered;
-  }
-  int projected_at(int r) const {
-    const int f = shape_.features;
-    return r < 3 * f ? r / f * f + by_component(r % f) : r;
   }
   // The map of what an atom receives, for rows as PairForward writes them.
   std::vector<float> reception(const float* w) const {
     const int f = shape_.features, inner = shape_.received();
-    const int columns = shape_.norms() + shape_.vectors() + PRODUCTS;
+    const int columns = shape_.received_used();
     std::vector<float> ordered(size_t(f) * inner, 0.0f);
     for (int r = 0; r < f; r++)
       for (int c = 0; c < columns; c++)
-        ordered[size_t(r) * inner + (c < f ? by_component(c) : c)] = w[size_t(r) * columns + c];
+        ordered[size_t(r) * inner + shape_.received_at(c)] = w[size_t(r) * columns + c];
     return ordered;
   }
 
   const PairShape shape_;
   Workspace& memory_;
-
- private:
-  // Place in (width, heads) of place k of (heads, width).
-  int by_component(int k) const { return k % shape_.width() * shape_.heads + k / shape_.width(); }
 };
 
 template <class P, int NH>
@@ -125,7 +118,7 @@ struct PackedAttention : AttentionPacker<P> {
     float* bias = memory_.template take<float>(columns);
     Base::tasks.push_back([=] {
       pack<P>(Base::projection(block.project_w).data(), f, f, columns, columns, to);
-      for (int r = 0; r < columns; r++) bias[Base::projected_at(r)] = block.project_b[r];
+      for (int r = 0; r < columns; r++) bias[shape_.projected_at(r)] = block.project_b[r];
     });
     return {f, columns, to, bias};
   }

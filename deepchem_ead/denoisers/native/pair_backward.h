@@ -18,7 +18,6 @@ struct PairBackwardArrays {
   float *dx, *dx0;                           // (n, 3); either may be null; dx0 is added to
 };
 
-
 template <class P, int NH>
 class PairBackward : PairMolecule<P, NH> {
   using Base = PairMolecule<P, NH>;
@@ -40,6 +39,7 @@ class PairBackward : PairMolecule<P, NH> {
     for (float*& u : dunit_) u = memory.template take<float>(row_);
     for (float*& u : dposition_) u = memory.template take<float>(row_);
     for (float*& d : ddistance_) d = memory.template take<float>(size_t(n) * row_);
+    ordered_ = memory.template take<Pair>(size_t(n) * (n - 1) / 2);
   }
 
   // weights: its free part is overwritten. sums: gradients of the weights are added; may be null.
@@ -102,6 +102,9 @@ class PairBackward : PairMolecule<P, NH> {
   }
 
  private:
+  struct Pair {
+    int i, j;
+  };
   float* reads_;         // (n, rows, STRIDE)
   float* dvalues_;       // (n, width, HEADS)
   float* dpairs_;        // (heads, PAIR) of one centre
@@ -112,6 +115,7 @@ class PairBackward : PairMolecule<P, NH> {
   float* dposition_[3];  // (row,)
   float dmean_[3];       // of own positions, which are relative to the mean
   float* ddistance_[2];  // (n, row): now, input
+  Pair* ordered_;        // (n (n - 1) / 2,) by their windows
 
   // Gradients (3, HEADS) of the vectors of atom i from its move, their norms and their products.
   void vector_gradients(int i, const PairBackwardArrays<P>& a, const PairParameters<NH>& weights,
@@ -247,46 +251,72 @@ class PairBackward : PairMolecule<P, NH> {
   }
 
   // From the radial parts of pairs (i, j) and (j, i) to the current (0) or input (1) distances, if
-  // wanted, and to C or D.
+  // wanted, and to C or D. Pairs with the same window of Gaussians are worked off together: what they
+  // add to its weights stays in registers.
   template <bool DISTANCES>
   void radial_gradients(int which, const PairParameters<NH>& weights, PairGradients<NH>* sums) {
-    constexpr int VECS = PAIR / LANES;
+    const Distances& d = which ? input_ : now_;
+    int end[RADIAL - WINDOW + 1] = {};
+    for (int i = 0; i < n_; i++)
+      for (int j = i + 1; j < n_; j++) end[window_start(d.t[size_t(i) * row_ + j])]++;
+    for (int w = 1; w <= RADIAL - WINDOW; w++) end[w] += end[w - 1];
+    for (int i = n_; i-- > 0;)
+      for (int j = n_; j-- > i + 1;)
+        ordered_[--end[window_start(d.t[size_t(i) * row_ + j])]] = {i, j};
+    const int n_pairs = n_ * (n_ - 1) / 2;
+    for (int w = 0; w <= RADIAL - WINDOW; w++) {  // now the window's first pair
+      const int first = end[w], last = w < RADIAL - WINDOW ? end[w + 1] : n_pairs;
+      if (first == last) continue;
+      const float* weight = weights.radial[which] + w * PAIR;
+      float* dweight = sums ? sums->radial[which] + w * PAIR : nullptr;
+      for (int f = 0; f < PAIR; f += PAIR_BLOCK)
+        window_gradients<DISTANCES>(which, f, ordered_ + first, ordered_ + last, weight + f,
+                                    dweight ? dweight + f : nullptr);
+    }
+  }
+
+  // The same for the pairs of one window and PAIR_BLOCK pair features, from f on.
+  template <bool DISTANCES>
+  void window_gradients(int which, int f, const Pair* pair, const Pair* last, const float* weight,
+                        float* dweight) {
     alignas(64) float g[WINDOW_MEMORY], slope[WINDOW_MEMORY];
     const Distances& d = which ? input_ : now_;
     float* ddistance = ddistance_[which];
-    for (int i = 0; i < n_; i++)
-      for (int j = i + 1; j < n_; j++) {
-        const float* a = mixed_ + (size_t(i) * n_ + j) * PAIR;
-        const float* b = mixed_ + (size_t(j) * n_ + i) * PAIR;
-        Vec dmixed[VECS];
-        for (int c = 0; c < VECS; c++) dmixed[c] = vload(a + c * LANES) + vload(b + c * LANES);
-        const size_t at = size_t(i) * row_ + j, mirrored = size_t(j) * row_ + i;
-        const int first = window<DISTANCES>(d.t[at], g, slope);
-        if constexpr (DISTANCES) {
-          const float* weight = weights.radial[which] + first * PAIR;
-          Vec along[VECS];
-          for (int c = 0; c < VECS; c++) along[c] = vset(0.0f);
-#pragma GCC unroll 12
-          for (int s = 0; s < WINDOW; s++)
-#pragma GCC unroll 4
-            for (int c = 0; c < VECS; c++)
-              along[c] = vfma(vset(slope[s]), vload(weight + s * PAIR + c * LANES), along[c]);
-          Vec dt = along[0] * dmixed[0];
-          for (int c = 1; c < VECS; c++) dt = vfma(along[c], dmixed[c], dt);
-          const float by_t = vsum(dt) * (1.0f / RADIAL_SPACING) / (1.0f + d.distance[at]);
-          const float by_unit = which ? 0.0f : ddistance[at] + ddistance[mirrored];
-          ddistance[at] = ddistance[mirrored] = by_t + by_unit;
-        }
-        if (!sums) continue;
-        float* dweight = sums->radial[which] + first * PAIR;
+    Vec sum[WINDOW][2];
+    for (int s = 0; s < WINDOW; s++)
+      for (int c = 0; c < 2; c++)
+        sum[s][c] = dweight ? vload(dweight + s * PAIR + c * LANES) : vset(0.0f);
+    for (; pair < last; pair++) {
+      const auto [i, j] = *pair;
+      const float* a = mixed_ + (size_t(i) * n_ + j) * PAIR + f;
+      const float* b = mixed_ + (size_t(j) * n_ + i) * PAIR + f;
+      const Vec dmixed[2] = {vload(a) + vload(b), vload(a + LANES) + vload(b + LANES)};
+      const size_t at = size_t(i) * row_ + j, mirrored = size_t(j) * row_ + i;
+      window<DISTANCES>(d.t[at], g, slope);
+      if constexpr (DISTANCES) {
+        Vec along[2] = {vset(0.0f), vset(0.0f)};
 #pragma GCC unroll 12
         for (int s = 0; s < WINDOW; s++)
-#pragma GCC unroll 4
-          for (int c = 0; c < VECS; c++) {
-            float* w = dweight + s * PAIR + c * LANES;
-            vstore(w, vfma(vset(g[s]), dmixed[c], vload(w)));
-          }
+#pragma GCC unroll 2
+          for (int c = 0; c < 2; c++)
+            along[c] = vfma(vset(slope[s]), vload(weight + s * PAIR + c * LANES), along[c]);
+        const float dt = vsum(vfma(along[0], dmixed[0], along[1] * dmixed[1]));
+        const float by_t = dt * (1.0f / RADIAL_SPACING) / (1.0f + d.distance[at]);
+        if (f == 0) {
+          const float by_unit = which ? 0.0f : ddistance[at] + ddistance[mirrored];
+          ddistance[at] = ddistance[mirrored] = by_t + by_unit;
+        } else {
+          ddistance[at] = ddistance[mirrored] += by_t;
+        }
       }
+#pragma GCC unroll 12
+      for (int s = 0; s < WINDOW; s++)
+#pragma GCC unroll 2
+        for (int c = 0; c < 2; c++) sum[s][c] = vfma(vset(g[s]), dmixed[c], sum[s][c]);
+    }
+    if (!dweight) return;
+    for (int s = 0; s < WINDOW; s++)
+      for (int c = 0; c < 2; c++) vstore(dweight + s * PAIR + c * LANES, sum[s][c]);
   }
 
   // store(i, k, gradient of coordinate k of atom i) from the gradients of distances.

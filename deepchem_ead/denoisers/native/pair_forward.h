@@ -66,7 +66,7 @@ class PairForward : PairMolecule<P, NH> {
         P::store2(to + shape_.features + h * PAIR + f, a, b);
       });
       vector_features<P, NH>(weights, shape_.vectors(), v, to + shape_.norms());
-      std::fill(to + shape_.norms() + shape_.vectors() + PRODUCTS, to + shape_.received(), Scalar());
+      std::fill(to + shape_.received_used(), to + shape_.received(), Scalar());
     }
   }
 

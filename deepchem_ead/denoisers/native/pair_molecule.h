@@ -35,7 +35,7 @@ class PairMolecule {
                     size_t(rows_) * PAIR + size_t(n) * n * PAIR + size_t(rows_) * STRIDE + cells_;
     if (backward)
       floats += size_t(n) * rows_ * STRIDE + n * cells_ + 2 * size_t(rows_) * PAIR + 6 * row +
-                2 * per_pair + size_t(n) * PAIR + MAX_HEADS * PAIR;
+                2 * per_pair + size_t(n) * PAIR + MAX_HEADS * PAIR + size_t(n) * n;
     memory.reserve(sizeof(float) * floats + 64 * 64);
     for (Distances* d : {&now_, &input_}) {
       d->n = n;

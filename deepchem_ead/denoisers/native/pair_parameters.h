@@ -24,14 +24,30 @@ struct PairShape {
   int projected() const { return 3 * features + 2 * PAIR; }
   // Columns of what it receives: values (width, heads), pairs (heads, PAIR), norms, products, zeros.
   int norms() const { return features + heads * PAIR; }
-  int received() const { return round_up(norms() + vectors() + PRODUCTS, 32); }
+  int received_used() const { return norms() + vectors() + PRODUCTS; }
+  int received() const { return round_up(received_used(), 32); }
+  // Place in this order of row r of the projection and of column c of what is received, which
+  // PyTorch orders (heads, width), and row of the projection at place k.
+  int projected_at(int r) const {
+    return r < 3 * features ? r / features * features + by_component(r % features) : r;
+  }
+  int received_at(int c) const { return c < features ? by_component(c) : c; }
+  int projection_of(int k) const {
+    if (k >= 3 * features) return k;
+    const int part = k % features;
+    return k / features * features + part % heads * width() + part / heads;
+  }
+
+ private:
+  int by_component(int k) const { return k % width() * heads + k / width(); }
 };
 
-// What Python passes in, as PyTorch stores it.
+// What Python passes in, as PyTorch stores it; Float: const float, or float for gradients.
+template <class Float>
 struct PairPointers {
-  const float *radial, *radial_input;  // C, D (PAIR, RADIAL)
-  const float *logits, *gates;         // L, G (H, PAIR)
-  const float *left, *right;           // (PRODUCTS, H + 1)
+  Float *radial, *radial_input;  // C, D (PAIR, RADIAL)
+  Float *logits, *gates;         // L, G (H, PAIR)
+  Float *left, *right;           // (PRODUCTS, H + 1)
 };
 
 // NH: registers of heads; HEADS: heads and own position, padded to whole registers.
@@ -44,7 +60,7 @@ struct PairParameters {
   alignas(64) float products[2][PRODUCTS * HEADS];  // left, right [product][vector]
   alignas(64) float columns[2][HEADS * PRODUCTS];   // left, right [vector][product]
 
-  PairParameters(const PairPointers& p, int heads) {
+  PairParameters(const PairPointers<const float>& p, int heads) {
     std::memset(this, 0, sizeof(*this));
     for (int f = 0; f < PAIR; f++) {
       for (int k = 0; k < RADIAL; k++) {
