@@ -192,7 +192,7 @@ def generate(
             help="Folder of a trained model (RUN/model after 'train'), or one of the names that "
             "'deepchem-ead info' lists.",
         ),
-    ] = "qm9-small",
+    ] = "qm9",
     n: Annotated[
         int, typer.Option("--n", "-n", min=0, metavar="N", help="Number of molecules.")
     ] = 100,
@@ -486,8 +486,8 @@ def demo(
         Precision, choice(Precision, "Arithmetic of the network")
     ] = Precision.auto,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Denoising steps; all by default.")
-    ] = None,
+        int, typer.Option(min=1, metavar="N", help="Denoising steps, of 1,000 at most.")
+    ] = 250,
 ) -> None:
     """Generate molecules from the model that comes with the package, score and draw them.
 

@@ -179,6 +179,8 @@ def test_normalisation():
     assert (float(statistics.mean), float(statistics.mad)) == (3.0, pytest.approx(4 / 3))
     out = statistics.normalise(torch.tensor([[3.0], [NAN], [7.0]], dtype=torch.float64))
     assert out[[0, 2], 0].tolist() == [0.0, 3.0] and out[1].isnan() and out.dtype == torch.float32
+    far = statistics.normalise(torch.tensor([[1e9], [-1e9]], dtype=torch.float64))
+    assert far[:, 0].tolist() == [6.0, -6.0]  # read as a value the network has seen
 
 
 def test_one_molecule_is_no_distribution(qm9):

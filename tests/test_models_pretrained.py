@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from fnmatch import fnmatch
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -22,7 +23,9 @@ class NotCached(FileNotFoundError):
 @pytest.fixture
 def folder(tmp_path):
     """Weights as they are uploaded."""
-    EADModel(**TINY, model_dir=str(tmp_path / "run")).save_pretrained(tmp_path / "uploaded")
+    model = EADModel(**TINY, model_dir=str(tmp_path / "run"))
+    model.weak_model = EADModel(**TINY, model_dir=str(tmp_path / "weak"), seed=1)
+    model.save_pretrained(tmp_path / "uploaded")
     return tmp_path / "uploaded"
 
 
@@ -42,8 +45,11 @@ def hub(monkeypatch, tmp_path, folder):
         if name != "someone/qm9":
             raise LookupError(f"404: no repository {name}")
         state.cache.mkdir(exist_ok=True)
-        for file in allow_patterns:
-            shutil.copy(folder / file, state.cache / file)
+        for path in folder.rglob("*"):
+            name = path.relative_to(folder)
+            if path.is_file() and any(fnmatch(str(name), pattern) for pattern in allow_patterns):
+                (state.cache / name).parent.mkdir(exist_ok=True)
+                shutil.copy(path, state.cache / name)
         return str(state.cache)
 
     module, errors = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.errors")
@@ -59,7 +65,7 @@ def test_a_repository_is_downloaded_once_and_then_used_offline(hub):
     assert model.config.n_features == 32 and hub.downloads == 1
     hub.online = False
     again = EADModel.from_pretrained("someone/qm9")
-    assert hub.downloads == 1
+    assert hub.downloads == 1 and again.weak_model.config.seed == 1
     assert len(again.generate(1, n_atoms=3, steps=2, seed=0, progress=False)) == 1
 
 
@@ -69,6 +75,11 @@ def test_an_interrupted_download_is_completed(hub, missing):
     (hub.cache / missing).unlink()
     EADModel.from_pretrained("someone/qm9")
     assert hub.downloads == 2
+
+
+def test_other_names_of_shipped_models():
+    assert pretrained.find("qm9-conditional") == pretrained.find("qm9")
+    assert EADModel.from_pretrained("qm9").weak_model is not None
 
 
 def test_a_folder_comes_before_the_hub(hub, folder, monkeypatch):
