@@ -15,10 +15,9 @@ import argparse
 from benchmarks.parts import (
     add_options,
     add_steps_and_sizes,
-    generate_parts,
-    known_molecules,
+    chosen_runs,
+    make_and_score,
     prepare,
-    score_parts,
     write_table,
 )
 from benchmarks.studies import STUDIES, SYNCHRONOUS
@@ -42,12 +41,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = prepare(arguments)
     known = STUDIES["schedules"](model.config, "literal").runs
-    unknown = [name for name in arguments.runs if name not in known]
-    if unknown:
-        parser.error(f"no run {unknown[0]!r}; there are: {'; '.join(known)}")
-    runs = {name: known[name] for name in arguments.runs}
-    generate_parts(model, runs, arguments)
-    scored = score_parts(arguments.out, runs, known_molecules())
+    runs = chosen_runs(parser, known, arguments.runs)
+    scored = make_and_score(model, runs, arguments)
     write_table(arguments.out, "evidence.md", metrics_table(scored, runs, QM9_ROWS))
 
 

@@ -19,10 +19,8 @@ from benchmarks.parts import (
     Runs,
     Scored,
     add_options,
-    generate_parts,
-    known_molecules,
+    make_and_score,
     prepare,
-    score_parts,
     write_table,
 )
 from benchmarks.tables import metrics_table
@@ -91,8 +89,7 @@ def main() -> None:
         for stepper in arguments.steppers
         for count in sorted(arguments.evaluations)
     }
-    generate_parts(model, runs, arguments)
-    scored = score_parts(arguments.out, runs, known_molecules())
+    scored = make_and_score(model, runs, arguments)
     draw(scored, arguments.steppers, sorted(arguments.evaluations), arguments.out / "few_steps.png")
     table = metrics_table(scored, runs, [*PUBLISHED, QM9_ROW])
     write_table(arguments.out, "few_steps.md", table)

@@ -145,6 +145,14 @@ class Scored:
         return np.column_stack([share, rows.stable, rows.valid]).astype(float)
 
 
+def chosen_runs(parser: argparse.ArgumentParser, known: Runs, names: list[str] | None) -> Runs:
+    """The runs of these names, all without any; a name that is not known ends the program."""
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        parser.error(f"no run {unknown[0]!r}; there are: {'; '.join(known)}")
+    return {name: known[name] for name in names or known}
+
+
 def read_parts(folder: Path) -> dict[tuple[str, int], tuple[MoleculeBatch, list[dict]]]:
     """Molecules and records of a folder by run and seed, in the order of their numbers."""
     groups = defaultdict(list)
@@ -181,6 +189,12 @@ def score_parts(folder: Path, runs: Runs, reference=None) -> list[Scored]:
 def known_molecules():
     """Training molecules that novelty is measured against: QM9's, or the sample's without it."""
     return training_data("qm9" if qm9pack_version() else "qm9-sample")
+
+
+def make_and_score(model: EADModel, runs: Runs, arguments: argparse.Namespace) -> list[Scored]:
+    """Make the parts that are missing and score all there are."""
+    generate_parts(model, runs, arguments)
+    return score_parts(arguments.out, runs, known_molecules())
 
 
 def write_table(folder: Path, name: str, text: str) -> None:

@@ -15,10 +15,8 @@ import argparse
 from benchmarks.parts import (
     Runs,
     add_options,
-    generate_parts,
-    known_molecules,
+    make_and_score,
     prepare,
-    score_parts,
     write_table,
 )
 from benchmarks.tables import metrics_table
@@ -55,8 +53,7 @@ def main() -> None:
         for name, options in SCHEDULES.items()
         if name in arguments.schedules
     }
-    generate_parts(model, runs, arguments)
-    scored = score_parts(arguments.out, runs, known_molecules())
+    scored = make_and_score(model, runs, arguments)
     published = [
         ReferenceRow(f"{size} atoms, {name}", "published", "EAD, Table 6", uniqueness=share / 100)
         for size in arguments.atoms

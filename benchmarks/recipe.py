@@ -19,8 +19,8 @@ import time
 import numpy as np
 import torch
 
-from benchmarks.train_resident import settings
 from deepchem_ead import EADModel, load_qm9_3d
+from deepchem_ead.cli_support import parse_option
 from deepchem_ead.molnet.splits import edm_halves
 
 LEVELS = (10, 25, 50, 100, 150, 200, 300, 400, 500, 650, 800, 950)
@@ -64,7 +64,7 @@ def main() -> None:
     if arguments.model:
         model = EADModel.from_pretrained(arguments.model, precision=arguments.precision)
     else:
-        changes = {"precision": arguments.precision} | settings(arguments.set)
+        changes = {"precision": arguments.precision} | dict(map(parse_option, arguments.set))
         model = EADModel(preset=arguments.preset, **changes)
         began = time.perf_counter()
         half = train.select(np.sort(edm_halves(len(train))[1]))

@@ -16,10 +16,9 @@ import argparse
 from benchmarks.parts import (
     add_options,
     add_steps_and_sizes,
-    generate_parts,
-    known_molecules,
+    chosen_runs,
+    make_and_score,
     prepare,
-    score_parts,
     write_table,
 )
 from benchmarks.studies import STUDIES
@@ -44,12 +43,8 @@ def main() -> None:
     arguments = parser.parse_args()
     model = prepare(arguments)
     study = STUDIES[arguments.study](model.config, arguments.rule)
-    unknown = set(arguments.runs or ()) - set(study.runs)
-    if unknown:
-        parser.error(f"no run {sorted(unknown)[0]!r}; there are: {'; '.join(study.runs)}")
-    runs = {name: study.runs[name] for name in arguments.runs or study.runs}
-    generate_parts(model, runs, arguments)
-    scored = score_parts(arguments.out, runs, known_molecules())
+    runs = chosen_runs(parser, study.runs, arguments.runs)
+    scored = make_and_score(model, runs, arguments)
     table = metrics_table(scored, runs, [QM9_ROW])
     text = f"{table}\n\n{paired_table(scored, study.pairs)}\n\n{PAIRED_NOTE}"
     write_table(arguments.out, f"{arguments.study}.md", text)

@@ -16,9 +16,13 @@ from deepchem_ead import EADModel, MoleculeBatch, tasks
 from deepchem_ead.chem.files import complete_records, file_format
 from deepchem_ead.cli_properties import design, predict, train_predictor
 from deepchem_ead.cli_support import (
+    Autoguidance,
+    CheckpointInterval,
+    LogTensorboard,
     Precision,
     Protocol,
     RepeatRuleName,
+    Restart,
     ScheduleName,
     StepperName,
     Vocabulary,
@@ -111,21 +115,9 @@ def train(
             metavar="NAME", help="Arithmetic: fp32, bf16 (about twice as fast), or auto (fp32)."
         ),
     ] = None,
-    checkpoint_interval: Annotated[
-        int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
-    ] = 500,
-    tensorboard: Annotated[
-        bool,
-        typer.Option(
-            "--tensorboard",
-            help="Log the curve for TensorBoard, too, in FOLDER/tensorboard (pip install "
-            "tensorboard).",
-        ),
-    ] = False,
-    restart: Annotated[
-        bool,
-        typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
-    ] = False,
+    checkpoint_interval: CheckpointInterval = 500,
+    tensorboard: LogTensorboard = False,
+    restart: Restart = False,
 ) -> None:
     """Train a model, or go on with a run that was stopped.
 
@@ -236,15 +228,7 @@ def generate(
             "above 0.",
         ),
     ] = 0.0,
-    autoguidance_scale: Annotated[
-        float,
-        typer.Option(
-            "--autoguidance",
-            min=0.0,
-            metavar="W",
-            help="Go away from what a weak model says: better molecules, somewhat less diverse.",
-        ),
-    ] = 0.0,
+    autoguidance_scale: Autoguidance = 0.0,
     weak_model: Annotated[
         str | None,
         typer.Option(
@@ -401,10 +385,7 @@ def evaluate(
     guidance_scale: Annotated[
         float, typer.Option(min=0.0, metavar="W", help="Of classifier-free guidance.")
     ] = 0.0,
-    autoguidance_scale: Annotated[
-        float,
-        typer.Option("--autoguidance", min=0.0, metavar="W", help="As in 'generate'."),
-    ] = 0.0,
+    autoguidance_scale: Autoguidance = 0.0,
     free_size: Annotated[
         bool,
         typer.Option(

@@ -10,8 +10,12 @@ import yaml
 
 from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
 from deepchem_ead.cli_support import (
+    Autoguidance,
+    CheckpointInterval,
+    LogTensorboard,
     Precision,
     Protocol,
+    Restart,
     StepperName,
     choice,
     one_line,
@@ -73,21 +77,9 @@ def train_predictor(
         ),
     ] = None,
     precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
-    checkpoint_interval: Annotated[
-        int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
-    ] = 500,
-    tensorboard: Annotated[
-        bool,
-        typer.Option(
-            "--tensorboard",
-            help="Log the curve for TensorBoard, too, in FOLDER/tensorboard (pip install "
-            "tensorboard).",
-        ),
-    ] = False,
-    restart: Annotated[
-        bool,
-        typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
-    ] = False,
+    checkpoint_interval: CheckpointInterval = 500,
+    tensorboard: LogTensorboard = False,
+    restart: Restart = False,
 ) -> None:
     """Train a model that predicts properties from 3D structures, or go on with a run.
 
@@ -271,10 +263,7 @@ def design(
             min=0.0, metavar="W", help="Go beyond what the model says about the conditions."
         ),
     ] = 0.0,
-    autoguidance_scale: Annotated[
-        float,
-        typer.Option("--autoguidance", min=0.0, metavar="W", help="As in 'generate'."),
-    ] = 0.0,
+    autoguidance_scale: Autoguidance = 0.0,
     n_atoms: Annotated[
         str | None,
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from typing import Annotated
 
 import typer
 import yaml
@@ -33,6 +34,30 @@ class Precision(StrEnum):
 ScheduleName = StrEnum("ScheduleName", [name for name in SCHEDULES if name != "replay"])
 RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
 StepperName = StrEnum("StepperName", list(STEPPERS))
+
+CheckpointInterval = Annotated[
+    int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
+]
+LogTensorboard = Annotated[
+    bool,
+    typer.Option(
+        "--tensorboard",
+        help="Log the curve for TensorBoard, too, in FOLDER/tensorboard (pip install tensorboard).",
+    ),
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
+]
+Autoguidance = Annotated[
+    float,
+    typer.Option(
+        "--autoguidance",
+        min=0.0,
+        metavar="W",
+        help="Go away from what a weak model says: better molecules, somewhat less diverse.",
+    ),
+]
 
 #: Remedies that the library's messages name, and what they are called here.
 OPTIONS = {

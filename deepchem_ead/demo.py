@@ -36,7 +36,10 @@ def run_demo(out: Path, n: int, precision: str, steps: int = 250) -> None:
         f"1/3  loaded {DEMO_MODEL}: {tasks.n_parameters(model):,} parameters, "
         f"{model.model.sampling_denoiser.active_backend}"
     )
-    print(f"2/3  generating {n} molecules in {steps} steps: adaptive schedule, autoguidance 1.5")
+    print(
+        f"2/3  generating {n} molecules in {steps} steps: adaptive schedule, "
+        f"autoguidance {SAMPLING['autoguidance_scale']}"
+    )
     molecules = model.generate(n, n_atoms="histogram", seed=0, steps=steps, **SAMPLING)
 
     report = evaluate_molecules(molecules)
@@ -54,7 +57,8 @@ def run_demo(out: Path, n: int, precision: str, steps: int = 250) -> None:
         f"picture    {out / 'molecules.png'}\n"
         f"all of it took {time.perf_counter() - began:.0f} s\n\n"
         "More molecules, and a model of your own after three minutes of training:\n"
-        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --steps 250 "
-        "--repeat-rule literal --autoguidance 1.5 --out more.sdf\n"
+        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --steps {steps} "
+        f"--repeat-rule {SAMPLING['repeat_rule']} --autoguidance {SAMPLING['autoguidance_scale']} "
+        "--out more.sdf\n"
         "  deepchem-ead train qm9 --minutes 3 --out runs/first"
     )

@@ -214,7 +214,7 @@ def test_traces_are_relative_to_the_molecule():
 def test_every_command_prints_its_table(
     module, words, files, phrase, tmp_path, monkeypatch, capsys, qm9_sample
 ):
-    monkeypatch.setattr(module, "known_molecules", lambda: qm9_sample.select(range(50)))
+    monkeypatch.setattr(parts, "known_molecules", lambda: qm9_sample.select(range(50)))
     words = [MODEL, "--out", str(tmp_path), "--n", "2", "--part", "2", "--seeds", "0", "1", *words]
     monkeypatch.setattr(sys, "argv", ["benchmark", *words])
     module.main()

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_variants import VARIANTS
 from torch import Tensor
 
 from deepchem_ead.denoisers import native
@@ -27,25 +28,6 @@ BOUNDS = {"fp32": (1e-6, 1e-5), "bf16": (6e-3, 1e-2)}
 # then (typical values are 0.3 to 10).
 SMALLEST_SIZE = 0.1
 
-if build.kernel_or_reason()[0] is None:
-    try:
-        build.compiler()
-        build.best_instruction_set()
-    except build.BuildError as error:
-        pytest.skip(f"this machine cannot run the kernel: {error}", allow_module_level=True)
-
-
-def _instruction_sets() -> list[str]:
-    best = build.best_instruction_set()
-    names = list(build.INSTRUCTION_SETS)
-    return names[names.index(best) :]
-
-
-VARIANTS = [
-    (name, precision)
-    for name in _instruction_sets()
-    for precision in build.load_kernel(name).precisions
-]
 PRECISIONS = build.load_kernel().precisions
 
 

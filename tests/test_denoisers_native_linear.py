@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from native_variants import VARIANTS
 
 from deepchem_ead.denoisers import native
 from deepchem_ead.denoisers.native import build
 from deepchem_ead.denoisers.native.linear import linear
 
-if build.kernel_or_reason()[0] is None:
-    try:
-        build.compiler()
-        build.best_instruction_set()
-    except build.BuildError as error:
-        pytest.skip(f"this machine cannot run the kernel: {error}", allow_module_level=True)
-
-NAMES = list(build.INSTRUCTION_SETS)
-VARIANTS = [
-    (name, precision)
-    for name in NAMES[NAMES.index(build.best_instruction_set()) :]
-    for precision in build.load_kernel(name).precisions
-]
 # Relative L2 error. One bf16 rounding is up to 2^-9 = 2e-3; there are two in each term of a sum.
 BOUNDS = {"fp32": 1e-6, "bf16": 4e-3}
 

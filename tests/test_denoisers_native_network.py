@@ -7,6 +7,7 @@ import torch
 from denoiser_data import N_IN, N_OUT, network, real_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_variants import VARIANTS
 from torch.optim.swa_utils import AveragedModel
 
 from deepchem_ead.denoisers import EGNN, native
@@ -14,19 +15,6 @@ from deepchem_ead.denoisers.native import build
 from deepchem_ead.denoisers.native import network as whole_network
 from deepchem_ead.diffusion.layout import AtomLayout
 
-if build.kernel_or_reason()[0] is None:
-    try:
-        build.compiler()
-        build.best_instruction_set()
-    except build.BuildError as error:
-        pytest.skip(f"this machine cannot run the kernel: {error}", allow_module_level=True)
-
-NAMES = list(build.INSTRUCTION_SETS)
-VARIANTS = [
-    (name, precision)
-    for name in NAMES[NAMES.index(build.best_instruction_set()) :]
-    for precision in build.load_kernel(name).precisions
-]
 # Largest L2 error of dx and of h_out, relative to their size. One bf16 rounding is up to 2e-3.
 BOUNDS = {"fp32": 2e-6, "bf16": 5e-3}
 # Per component at least; a few atoms' values can cancel to almost nothing (0.1 to 3 are typical).

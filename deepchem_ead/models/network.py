@@ -48,11 +48,12 @@ class EADNetwork(nn.Module):
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
         n_conditions = len(config.condition_names)
-        n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
+        #: Columns of `context`.
+        self.n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
         first_level_column = n_features + self.process.features.n_evidence
         self.denoiser = build_denoiser(
             config.denoiser,
-            first_level_column + N_LEVEL_FEATURES[config.level_features] + n_context,
+            first_level_column + N_LEVEL_FEATURES[config.level_features] + self.n_context,
             n_features + 1,  # EDM's networks have one output more than they use
             n_layers=config.n_layers,
             n_features=config.n_features,

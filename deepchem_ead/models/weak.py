@@ -65,13 +65,9 @@ class WeakModel:
 
     def process(self, process: DiffusionProcess | GuidedProcess) -> AutoGuidance:
         """The process guided away from the weak model's."""
-        row = self.context(np.full((1, 1 + max(self._columns, default=0)), np.nan), True)
+        network = self.network
         return AutoGuidance(
-            process,
-            self.network.process,
-            self.network.sampling_denoiser,
-            0 if row is None else row.shape[1],
-            self.scale,
+            process, network.process, network.sampling_denoiser, network.n_context, self.scale
         )
 
     def context(self, values: np.ndarray, fixed_size: bool) -> Tensor | None:
