@@ -19,6 +19,7 @@ from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
     LogTensorboard,
+    NoiseScale,
     Precision,
     Protocol,
     RepeatRuleName,
@@ -228,7 +229,8 @@ def generate(
             "above 0.",
         ),
     ] = 0.0,
-    autoguidance_scale: Autoguidance = 0.0,
+    autoguidance_scale: Autoguidance = None,
+    noise_scale: NoiseScale = None,
     weak_model: Annotated[
         str | None,
         typer.Option(
@@ -284,6 +286,7 @@ def generate(
             conditions=parse_assignments("--condition", condition),
             guidance_scale=guidance_scale,
             autoguidance_scale=autoguidance_scale,
+            noise_scale=noise_scale,
             weak_model=weak_model,
             schedule=schedule.value,
             repeat_rule=None if repeat_rule is None else repeat_rule.value,
@@ -385,7 +388,8 @@ def evaluate(
     guidance_scale: Annotated[
         float, typer.Option(min=0.0, metavar="W", help="Of classifier-free guidance.")
     ] = 0.0,
-    autoguidance_scale: Autoguidance = 0.0,
+    autoguidance_scale: Autoguidance = None,
+    noise_scale: NoiseScale = None,
     free_size: Annotated[
         bool,
         typer.Option(
@@ -423,6 +427,7 @@ def evaluate(
             n=n,
             guidance_scale=guidance_scale,
             autoguidance_scale=autoguidance_scale,
+            noise_scale=noise_scale,
             n_atoms=None if free_size else "drawn",
             vocabulary=vocabulary.value,
             seed=seed,

@@ -13,6 +13,7 @@ from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
     LogTensorboard,
+    NoiseScale,
     Precision,
     Protocol,
     Restart,
@@ -263,7 +264,8 @@ def design(
             min=0.0, metavar="W", help="Go beyond what the model says about the conditions."
         ),
     ] = 0.0,
-    autoguidance_scale: Autoguidance = 0.0,
+    autoguidance_scale: Autoguidance = None,
+    noise_scale: NoiseScale = None,
     n_atoms: Annotated[
         str | None,
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
@@ -301,6 +303,7 @@ def design(
         result = run_design(
             network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
             autoguidance_scale=autoguidance_scale,
+            noise_scale=noise_scale,
             n_atoms=tasks.read_size(n_atoms), steps=steps, stepper=stepper.value, seed=seed,
         )  # fmt: skip
     typer.echo(result.funnel_table())

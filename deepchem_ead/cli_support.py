@@ -50,12 +50,23 @@ Restart = Annotated[
     typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
 ]
 Autoguidance = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--autoguidance",
         min=0.0,
         metavar="W",
-        help="Go away from what a weak model says: better molecules, somewhat less diverse.",
+        help="Go away from what a weak model says: better molecules, somewhat less diverse; 0: do "
+        "not. As the model's configuration says by default.",
+    ),
+]
+NoiseScale = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        metavar="S",
+        help="Factor of the noise added in each step. 1 draws from what the model has learned; "
+        "less makes fewer errors and less diverse molecules. As the model's configuration says by "
+        "default.",
     ),
 ]
 

@@ -248,7 +248,7 @@ def generate_file(
     n_atoms: int | str | None = None,
     conditions: Mapping[str, str] | None = None,
     guidance_scale: float = 0.0,
-    autoguidance_scale: float = 0.0,
+    autoguidance_scale: float | None = None,
     weak_model: str | None = None,
     **options,
 ) -> int:

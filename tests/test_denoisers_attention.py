@@ -10,6 +10,7 @@ from attention_data import attention
 from denoiser_data import N_IN, N_OUT, real_batch
 
 from deepchem_ead.denoisers import AttentionDenoiser, attention_backend
+from deepchem_ead.denoisers.attention import LARGEST_MOVE
 from deepchem_ead.denoisers.pair_attention import (
     RADIAL_RANGE,
     PairWeights,
@@ -148,6 +149,21 @@ def test_sigma_scales_the_inner_moves_only(backend):
         one = attention(backend=backend, sigma_column=N_IN - 2)
         expected, _ = moving(x, h, layout)
         assert torch.allclose(one(x, h, layout)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_moves_do_not_build_up_to_infinity(backend):
+    """Each block's move grows with the positions and features that the moves before made."""
+    x, h, layout = real_batch(range(5))
+    denoiser = attention(n_layers=6, backend=backend)
+    for block in denoiser.blocks:
+        block.move.weight.data *= 1e6
+    dx, h_out = denoiser(x, h, layout)
+    # Centred moves of all blocks together; without a bound they overflow.
+    assert dx.norm(dim=1).max() <= 6 * LARGEST_MOVE * 1.001
+    assert dx.norm(dim=1).max() > 3 * LARGEST_MOVE
+    (dx.sum() + h_out.sum()).backward()
+    assert all(p.grad.isfinite().all() for p in denoiser.parameters())
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

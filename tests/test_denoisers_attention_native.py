@@ -49,18 +49,23 @@ def native(variant: tuple[str, str]):
     """The network as a function of (denoiser, x, h, layout), for one instruction set and format."""
     instructions, precision = variant
     kernel = attention_kernel.load_attention(precision, instructions)
-    return lambda *arguments: attention_network.evaluate(*arguments, kernel)
+
+    def run(denoiser, x, h, layout, reference=None):
+        return attention_network.evaluate(denoiser, x, h, layout, kernel, reference)
+
+    return run
 
 
 def plain(denoiser: AttentionDenoiser, *arguments) -> tuple[Tensor, Tensor]:
     return denoiser(*arguments)
 
 
-def outputs_and_gradients(run, denoiser, x, h, layout) -> dict[str, Tensor]:
+def outputs_and_gradients(run, denoiser, x, h, layout, reference=None) -> dict[str, Tensor]:
     dtype = next(denoiser.parameters()).dtype
     denoiser.zero_grad()
     x, h = (t.to(dtype).clone().requires_grad_() for t in (x, h))
-    dx, h_out = run(denoiser, x, h, layout)
+    told = () if reference is None else (reference.to(dtype),)
+    dx, h_out = run(denoiser, x, h, layout, *told)
     generator = torch.Generator().manual_seed(7)
     for_dx, for_h = (torch.randn(t.shape, generator=generator).to(dtype) for t in (dx, h_out))
     ((dx * for_dx).sum() + (h_out * for_h).sum()).backward()
@@ -68,13 +73,14 @@ def outputs_and_gradients(run, denoiser, x, h, layout) -> dict[str, Tensor]:
     return {"dx": dx.detach(), "h_out": h_out.detach(), "x": x.grad, "h": h.grad} | gradients
 
 
-def compare(variant, x, h, layout, **network) -> None:
-    expected = outputs_and_gradients(
-        plain, attention(backend="torch", dtype=torch.float64, **network), x, h, layout
-    )
-    found = outputs_and_gradients(
-        native(variant), attention(backend="torch", **network), x, h, layout
-    )
+def compare(variant, x, h, layout, reference=None, stronger: float = 1.0, **network) -> None:
+    runs = []
+    for run, dtype in ((plain, torch.float64), (native(variant), torch.float32)):
+        denoiser = attention(backend="torch", dtype=dtype, **network)
+        for block in denoiser.blocks:
+            block.move.weight.data *= stronger
+        runs.append(outputs_and_gradients(run, denoiser, x, h, layout, reference))
+    expected, found = runs
     bound, gradient_bound = BOUNDS[variant[1]]
     assert found.keys() == expected.keys()
     for name, target in expected.items():
@@ -91,6 +97,19 @@ def compare(variant, x, h, layout, **network) -> None:
 )
 def test_matches_pytorch_with_all_gradients(variant, n_features, n_heads):
     compare(variant, *batch(SIZES), n_features=n_features, n_heads=n_heads)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_matches_pytorch_with_a_reference(variant):
+    x, h, layout = batch(SIZES)
+    compare(variant, x, h, layout, batch(SIZES, seed=1)[0])
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_matches_pytorch_where_moves_are_bounded(variant):
+    """Moves of about 3 become 60 without the bound, and 20 with it."""
+    x, h, layout = batch(SIZES)
+    compare(variant, x, h, layout, n_layers=1, stronger=20.0)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids="-".join)

@@ -14,6 +14,7 @@ from deepchem_ead.models import generation
 from deepchem_ead.models.sizes import node_counts
 from deepchem_ead.sampling import (
     AdaptiveSchedule,
+    EtaStepper,
     RandomCoinSchedule,
     ReplaySchedule,
     StaircaseSchedule,
@@ -265,11 +266,28 @@ def test_dummy_atoms_make_sizes_variable(variable_model):
         (dict(n=2, schedule="adaptif"), "schedule must be one of .*adaptive"),
         (dict(n=2, stepper="euler"), "stepper must be one of"),
         (dict(n=2, repeat_rule="again"), "repeat_rule must be one of .*repaint"),
+        (dict(n=2, noise_scale=-0.1), "noise_scale must not be negative, not -0.1"),
+        (dict(n=2, noise_scale=0.5, stepper="dpm++2m"), "adds none; use stepper='ancestral'"),
     ],
 )
 def test_wrong_arguments_are_explained(model, arguments, message):
     with pytest.raises(ValueError, match=message):
         model.generate(progress=False, **arguments)
+
+
+def test_the_noise_scale_is_the_configurations_unless_it_is_given(model, tmp_path):
+    options = dict(n=2, n_atoms=6, steps=10, seed=0, progress=False)
+    plain, low = model.generate(**options), model.generate(noise_scale=0.5, **options)
+    assert not np.array_equal(plain.coordinates, low.coordinates)
+    assert "noise_scale=0.5" in low.info["stepper"]
+    model.save_pretrained(tmp_path)
+    cold = EADModel.from_pretrained(tmp_path, noise_scale=0.5)
+    assert np.array_equal(cold.generate(**options).coordinates, low.coordinates)
+    warm = cold.generate(noise_scale=1.0, **options)
+    assert np.array_equal(warm.coordinates, plain.coordinates)
+    asked = cold.generate(stepper=EtaStepper(noise_scale=0.25), **options)
+    assert "noise_scale=0.25" in asked.info["stepper"]
+    cold.generate(stepper="dpm++2m", **options)  # adds no noise to scale
 
 
 def test_no_molecules_are_an_empty_batch(model):

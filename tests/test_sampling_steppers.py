@@ -146,3 +146,20 @@ def test_deterministic_steppers_ignore_the_noise(name):
 def test_eta_is_a_share():
     with pytest.raises(ValueError, match="eta must lie between 0 and 1"):
         EtaStepper(1.5)
+
+
+def test_noise_scale_scales_the_added_noise_alone():
+    generator = torch.Generator().manual_seed(0)
+    w, x_hat, noise = torch.randn(3, 4, 5, generator=generator, dtype=torch.float64)
+    tau_t, tau_s = torch.tensor([[2.0, 1.0, 0.5, 0.5], [1.0, 0.8, 0.1, 0.5]], dtype=torch.float64)
+    full, none, half = (
+        EtaStepper(noise_scale=scale).step(w, x_hat, tau_t, tau_s, noise)
+        for scale in (1.0, 0.0, 0.5)
+    )
+    torch.testing.assert_close(half, (full + none) / 2)
+    assert torch.equal(none[3], w[3]) and (none[:3] != full[:3]).all()
+    # The mean of the posterior, whatever the scale.
+    ratio = (tau_s / tau_t).square().unsqueeze(1)
+    torch.testing.assert_close(none, x_hat + ratio * (w - x_hat))
+    with pytest.raises(ValueError, match="noise_scale must not be negative, not -1"):
+        EtaStepper(noise_scale=-1.0)

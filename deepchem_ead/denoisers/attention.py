@@ -16,6 +16,11 @@ N_PAIR_FEATURES = 32
 #: Width of what the noise level and the context are turned into.
 N_CONDITION = 64
 
+#: What the length of a move, in units of the noise, approaches. Moves are products of features and
+#: positions, which both grow with the moves before: unbounded, a few layers turn a large one into
+#: infinity. The noise of an atom is hardly ever longer than 5, where this takes away 3 %.
+LARGEST_MOVE = 20.0
+
 #: Pairs of vector channels whose inner products the features see.
 N_PRODUCTS = 16
 
@@ -32,9 +37,10 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
         V_i^h  = sum_j a_ij^h (G^h p_ij) (x_i - x_j) / (|x_i - x_j| + 1)         a vector a head
         h_i   <- h_i + O(o_i, norms and inner products of V_i and x_i - mean x)
         h_i   <- h_i + mlp(h_i)
-        x_i   <- x_i - s_i e_i,    e_i = sum_h w_i^h V_i^h + w_i (x_i - mean x)
+        x_i   <- x_i - s_i e_i,    e_i = bounded(sum_h w_i^h V_i^h + w_i (x_i - mean x))
 
-    and returns the sum of the e_i, the predicted noise. ``s_i`` is the atom's sigma, read from
+    with ``bounded(e) = e / sqrt(1 + |e|^2 / 20^2)``, and returns the sum of the e_i, the predicted
+    noise. ``s_i`` is the atom's sigma, read from
     column ``sigma_column`` of the input features, so that x stays the network's estimate of the
     clean molecule, whose distances mean something; without a column it is 1.
 
@@ -96,7 +102,9 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
         self.norm_out = AdaptiveNorm(n_features)
         self.embedding_out = nn.Linear(n_features, out_features)
 
-    def forward(self, x: Tensor, h: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, h: Tensor, layout: AtomLayout, reference: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Predicted noise of positions and features.
 
         Parameters
@@ -107,6 +115,9 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
             Invariant features, including the noise level and any context.
         layout : AtomLayout
             Which atoms form a molecule.
+        reference : Tensor, (A, 3), optional
+            Positions x0 whose distances all blocks see, in place of those of the input: what is
+            known of the clean molecule. No gradients go through it.
 
         Returns
         -------
@@ -124,12 +135,14 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
             )
         kernel = self._kernel(x)
         if kernel is not None:
-            return attention_network.evaluate(self, x, h, layout, kernel)
+            return attention_network.evaluate(self, x, h, layout, kernel, reference)
         step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             condition = by_rows(self.condition, h)
             features = by_rows(self.embedding, h)
             x = x0 = layout.center(x)
+            if reference is not None:
+                x0 = layout.center(reference.detach())
             dx = torch.zeros_like(x)
             for block in self.blocks:
                 features, move = block(features, condition, x, x0, layout)
@@ -206,4 +219,6 @@ class AttentionBlock(nn.Module):
         h = h + self.out(torch.cat([sums, norms, products], 1))
         h = h + self.mlp(self.norm_mlp(h, condition))
         weights = self.move(h).to(vectors.dtype)
-        return torch.cat([h, (weights.unsqueeze(2) * vectors).sum(1)], 1)
+        move = (weights.unsqueeze(2) * vectors).sum(1)
+        bound = (1 + move.square().sum(1, keepdim=True) / LARGEST_MOVE**2).rsqrt()
+        return torch.cat([h, move * bound], 1)

@@ -16,7 +16,7 @@ from deepchem_ead.diffusion.kernels import (
 from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES, N_LEVEL_FEATURES, SIGMA_COLUMN
 from deepchem_ead.diffusion.levels import sample_levels
-from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess
+from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess, EarlierState
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Denoiser",
     "DiffusionProcess",
     "EDMFrame",
+    "EarlierState",
     "NoiseSchedule",
     "SIGMA_COLUMN",
     "NoiseTarget",

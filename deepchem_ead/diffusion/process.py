@@ -4,19 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame
+from deepchem_ead.diffusion.kernels import forward_step
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
 #: ``denoiser(x (A, 3), h (A, F + L + K), layout) -> (dx (A, 3), h_out (A, F or more))``: h holds F
-#: features, L columns about the level and K of context.
-Denoiser = Callable[[Tensor, Tensor, AtomLayout], tuple[Tensor, Tensor]]
+#: features, L columns about the level and K of context. With self-conditioning h has F + 1 columns
+#: more, and a fourth argument is the reference (A, 3), positions like x.
+Denoiser = Callable[..., tuple[Tensor, Tensor]]
+
+
+class EarlierState(NamedTuple):
+    """A state a little noisier than that to be denoised, as a sampler would come from.
+
+    Attributes
+    ----------
+    levels : Tensor, (A,)
+        At least those of the state.
+    eps : Tensor, (A, 3 + F)
+        Independent standard normal draws of the noise in which the two differ.
+    told : Tensor, (B,) bool
+        Molecules whose estimate from there the denoiser is told.
+    """
+
+    levels: Tensor
+    eps: Tensor
+    told: Tensor
+
+    def to(self, device: torch.device | str) -> EarlierState:
+        """The same on another device."""
+        return EarlierState(*(tensor.to(device) for tensor in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +60,20 @@ class DiffusionProcess:
         What the denoiser says about features.
     level_features : str
         How the denoiser is told an atom's level, see `LEVEL_FEATURES`.
+    self_conditioning : bool
+        The denoiser is also told the previous estimate of the clean data: its features, and its
+        positions as the reference whose distances it sees.
+
+    References
+    ----------
+    Self-conditioning: Chen et al. (Analog Bits), arXiv:2208.04202, sec. 3.2.
     """
 
     schedule: NoiseSchedule
     frame: Frame
     features: FeatureTarget = NoiseTarget()
     level_features: str = "linear"
+    self_conditioning: bool = False
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -61,6 +94,7 @@ class DiffusionProcess:
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor | None = None,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The denoiser's estimate of the noise, its positional part projected, (A, 3 + F).
 
@@ -68,24 +102,40 @@ class DiffusionProcess:
         (nothing where noise is predicted), then what it is told about the level of
         each node (EDM: ``t / T``, the same number for all nodes), then the molecule's row of
         ``context`` (B, K), if there is one.
+
+        ``previous`` (A, 3 + F) is an earlier estimate of the clean data, in the frame of ``w``, and
+        NaN in molecules that have none. It does nothing without self-conditioning.
         """
-        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context)
+        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
         tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
         return torch.cat([eps_x, self.features.noise(h_out, w[:, 3:], tau)], 1)
 
     def _outputs(
-        self, denoiser: Denoiser, w: Tensor, levels: Tensor, layout: AtomLayout, context
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor | None,
+        previous: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Estimated noise of the positions (A, 3), and what the denoiser says about features."""
-        alpha = self.schedule.alpha_at(levels)
-        x = self.frame.network_input(w[:, :3], alpha.to(w.dtype), layout)
+        alpha = self.schedule.alpha_at(levels).to(w.dtype)
+        x = self.frame.network_input(w[:, :3], alpha, layout)
         level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
         tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
         evidence = self.features.evidence(w[:, 3:], tau)
-        inputs = [w[:, 3:] * alpha.to(w.dtype).unsqueeze(1), evidence, level]
+        inputs, reference = [w[:, 3:] * alpha.unsqueeze(1), evidence, level], ()
         if context is not None:
             inputs.append(layout.expand(context))
-        dx, h_out = denoiser(x, torch.cat(inputs, 1), layout)
+        if self.self_conditioning:
+            if previous is None:
+                previous = torch.full_like(w, torch.nan)
+            known = previous[:, :1].isfinite()
+            inputs += [torch.where(known, previous[:, 3:], 0.0), known.to(w.dtype)]
+            positions = torch.where(known, previous[:, :3], w[:, :3])
+            reference = (self.frame.network_input(positions, alpha, layout),)
+        dx, h_out = denoiser(x, torch.cat(inputs, 1), layout, *reference)
         return self.frame.project(dx, self.schedule.tau_at(levels), layout), h_out
 
     def predict_clean(
@@ -95,9 +145,10 @@ class DiffusionProcess:
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor | None = None,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The estimate of the clean data, ``x_hat = w - tau eps_hat``, (A, 3 + F)."""
-        eps = self.predict_noise(denoiser, w, levels, layout, context)
+        eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
         return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
 
     def loss(
@@ -109,6 +160,7 @@ class DiffusionProcess:
         layout: AtomLayout,
         node_weight: Tensor | None = None,
         context: Tensor | None = None,
+        earlier: EarlierState | None = None,
     ) -> Tensor:
         """Denoising loss of each molecule: error of the noise per degree of freedom.
 
@@ -128,6 +180,9 @@ class DiffusionProcess:
             Weight of each node, 1 by default.
         context : Tensor, (B, K), optional
             What the denoiser is told about each molecule.
+        earlier : EarlierState, optional
+            Where the previous estimate comes from that the denoiser is told, in a process with
+            self-conditioning. No gradients go through it.
 
         Returns
         -------
@@ -139,7 +194,10 @@ class DiffusionProcess:
         """
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
-        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context)
+        previous = None
+        if earlier is not None:
+            previous = self._estimate_from(earlier, denoiser, w, levels, layout, context)
+        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
         tau = self.schedule.tau_at(levels)
         target_x = self.frame.project(noise[:, :3], tau, layout)
         error = (eps_x - target_x).square().sum(1) + self.features.error(
@@ -148,3 +206,20 @@ class DiffusionProcess:
         if node_weight is not None:
             error = error * node_weight
         return layout.sum(error) / (layout.counts.to(clean.dtype) * clean.shape[1])
+
+    @torch.no_grad()
+    def _estimate_from(
+        self,
+        earlier: EarlierState,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor | None,
+    ) -> Tensor:
+        """Estimate (A, 3 + F) of the clean data from a noisier state, NaN where it is not told."""
+        noise = self.draw_noise(earlier.eps, layout)
+        tau_s, tau_t = self.schedule.tau_at(levels), self.schedule.tau_at(earlier.levels)
+        noisier = forward_step(w, tau_s, tau_t, noise)
+        estimate = self.predict_clean(denoiser, noisier, earlier.levels, layout, context)
+        return torch.where(layout.expand(earlier.told).unsqueeze(1), estimate, torch.nan)

@@ -46,6 +46,10 @@ class EADConfig(Settings):
     feature_target : str
         "noise": the network predicts the noise of the features (EDM, EAD). "types": it predicts
         the type of each atom (see `diffusion.TypeTarget`).
+    self_conditioning : bool
+        The network is told its previous estimate of the clean molecule: in sampling that of the
+        step before, in training in half of the steps that from a slightly noisier state (see
+        `DiffusionProcess`). Only for the attention denoiser.
     denoiser : str
         "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
     n_layers, n_features : int
@@ -90,6 +94,8 @@ class EADConfig(Settings):
         Decay of the exponential moving average of the weights, which is what generates.
     repeat_rule : str
         What a stalled atom does when generating, unless ``generate`` is told otherwise.
+    noise_scale, autoguidance_scale : float
+        The same for these arguments of ``generate``; the latter where there is a weak model.
     seed : int
         Seed of initial weights, shuffling and training noise.
     """
@@ -97,7 +103,7 @@ class EADConfig(Settings):
     STRUCTURE: ClassVar[tuple[str, ...]] = (
         "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
         "dummy_padding", "p_fixed_size", "conditions", "feature_target",
-        "denoiser", "n_layers", "n_features", "n_heads", "level_features",
+        "self_conditioning", "denoiser", "n_layers", "n_features", "n_heads", "level_features",
         "timesteps", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
 
@@ -112,6 +118,7 @@ class EADConfig(Settings):
     type_scale: float = 4.0
     charge_scale: float = 10.0
     feature_target: str = "noise"
+    self_conditioning: bool = False
     denoiser: str = "egnn"
     n_layers: int = 9
     n_features: int = 256
@@ -134,6 +141,8 @@ class EADConfig(Settings):
     batch_size: int = 64
     ema_decay: float = 0.9999
     repeat_rule: str = "repaint"
+    noise_scale: float = 1.0
+    autoguidance_scale: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -148,7 +157,10 @@ class EADConfig(Settings):
                 "max_atoms", "n_layers", "n_features", "n_heads", "timesteps",
                 "batch_size", "level_power", "type_scale", "charge_scale", "learning_rate",
             ),
-            not_negative=("interval", "warmup_steps", "weight_decay", "dummy_weight", "seed"),
+            not_negative=(
+                "interval", "warmup_steps", "weight_decay", "dummy_weight", "noise_scale",
+                "autoguidance_scale", "seed",
+            ),
             shares=("p_sync", "p_fixed_size", "p_uncond", "ema_decay"),
             choices={
                 "frame": tuple(FRAMES),
@@ -160,6 +172,11 @@ class EADConfig(Settings):
                 "learning_rate_decay": DECAYS,
             },
         )  # fmt: skip
+        if self.self_conditioning and self.denoiser != "attention":
+            raise ValueError(
+                f"self_conditioning needs denoiser='attention', not {self.denoiser!r}: no other "
+                "reads an earlier estimate"
+            )
         parse_elements(self.elements)
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):

@@ -27,6 +27,7 @@ from deepchem_ead.models.noising import (
     evaluation_nodes,
     evaluation_noise,
     training_conditions,
+    training_earlier,
     training_nodes,
     training_noise,
 )
@@ -208,6 +209,7 @@ class EADModel(ResumableModel):
         encoded = self.encoding.encode(X, ids, n_nodes)
         draw_noise = training_noise if training else evaluation_noise
         levels, eps = draw_noise(encoded, self.config, key)
+        earlier = training_earlier(encoded, levels, self.config, key) if training else None
         node_weight = None
         if encoded.is_dummy is not None and self.config.dummy_weight != 1:
             node_weight = torch.where(encoded.is_dummy, self.config.dummy_weight, 1.0)
@@ -223,6 +225,7 @@ class EADModel(ResumableModel):
             "fixed_size": None if fixed_size is None else torch.from_numpy(fixed_size[order]),
             "conditions": None if conditions is None else torch.from_numpy(conditions[order]),
             "rank": torch.from_numpy(rank),
+            "earlier": earlier,
         }
         prepared = {k: v if v is None else v.to(self.device) for k, v in prepared.items()}
         if weights is None:
@@ -303,9 +306,10 @@ class EADModel(ResumableModel):
         conditions: Mapping[str, object] | None = None,
         guidance_scale: float = 0.0,
         guide: PropertyGuidance | None = None,
-        autoguidance_scale: float = 0.0,
+        autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
         stepper="ancestral",
+        noise_scale: float | None = None,
         repeat_rule=None,
         record_levels: bool = False,
     ) -> MoleculeBatch:
@@ -350,15 +354,20 @@ class EADModel(ResumableModel):
         guide : PropertyGuidance, optional
             A differentiable model of properties that steers towards targets, with or without
             conditions. The result then depends on the batch size by rounding errors.
-        autoguidance_scale : float
+        autoguidance_scale : float, optional
             How far to go away from a weak model's estimate: better molecules, somewhat less
             diverse, for one evaluation of the weak model more in every step (see
-            `deepchem_ead.sampling.AutoGuidance`). 0 does without.
+            `deepchem_ead.sampling.AutoGuidance`). 0 does without. The configuration's by default,
+            if the weights came with a weak model.
         weak_model : EADModel, str or Path, optional
             A smaller or less trained model of the same data, or its name or folder. By default
             the one that came with the weights, if any.
         stepper : str or stepper object
             "ancestral" (EDM's posterior), "ddim", or "dpm++2m".
+        noise_scale : float, optional
+            Factor of the noise that the ancestral stepper adds; the configuration's by default. 1
+            draws from the model's distribution. Lower values, 0.5 for example, make fewer errors
+            and less diverse molecules (a low temperature).
         repeat_rule : str, optional
             What a stalled atom does: "literal", "repaint", "hold", "langevin" or "renoise"; the
             configuration's by default.
@@ -379,8 +388,9 @@ class EADModel(ResumableModel):
         """
         began = time.perf_counter()
         settings = GenerationSettings.resolve(
-            self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels
-        )
+            self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels,
+            noise_scale,
+        )  # fmt: skip
         request = Request(
             self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model
         )

@@ -60,6 +60,7 @@ class GenerationSettings:
         seed: int | None = None,
         batch_size: int | None = None,
         record_levels: bool = False,
+        noise_scale: float | None = None,
     ) -> GenerationSettings:
         """Check the arguments of ``generate`` and fill in what the configuration says.
 
@@ -78,9 +79,20 @@ class GenerationSettings:
         resolved = resolve_schedule(schedule)
         if named and hasattr(resolved, "interval"):
             resolved = replace(resolved, interval=config.interval)
+        stepper = resolve_stepper(stepper)
+        if hasattr(stepper, "noise_scale"):
+            if noise_scale is None and stepper.noise_scale == 1:
+                noise_scale = config.noise_scale
+            if noise_scale is not None:
+                stepper = replace(stepper, noise_scale=noise_scale)
+        elif noise_scale is not None:
+            raise ValueError(
+                f"noise_scale is a factor of the noise that a stepper adds, and {stepper} adds "
+                "none; use stepper='ancestral'"
+            )
         return cls(
             resolved,
-            resolve_stepper(stepper),
+            stepper,
             resolve_repeat_rule(repeat_rule or config.repeat_rule),
             steps,
             int(seed),

@@ -37,8 +37,9 @@ class Request:
     guidance_scale : float
         Of classifier-free guidance; 0 is the conditional model.
     guide : PropertyGuidance, optional
-    autoguidance_scale : float
-        How far to go away from a weak model, see `WeakModel`; 0 does without one.
+    autoguidance_scale : float, optional
+        How far to go away from a weak model, see `WeakModel`; 0 does without one. Default: the
+        configuration's, or 0 without a weak model.
     weak_model : EADModel, str or Path, optional
         The weak model, if not the one that came with the weights.
 
@@ -61,7 +62,7 @@ class Request:
         conditions=None,
         guidance_scale: float = 0.0,
         guide: PropertyGuidance | None = None,
-        autoguidance_scale: float = 0.0,
+        autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
     ) -> None:
         if n < 0:
@@ -75,6 +76,9 @@ class Request:
             raise ValueError(f"guidance_scale must not be negative, not {guidance_scale}")
         if guidance_scale > 0 and n > 0 and not conditional:
             raise ValueError("guidance_scale needs conditions to guide to")
+        if autoguidance_scale is None:
+            guided = weak_model is not None or model.weak_model is not None
+            autoguidance_scale = model.config.autoguidance_scale if guided else 0.0
         if not autoguidance_scale >= 0:
             raise ValueError(f"autoguidance_scale must not be negative, not {autoguidance_scale}")
         self.autoguidance_scale = autoguidance_scale

@@ -44,16 +44,22 @@ class EADNetwork(nn.Module):
             FRAMES[config.frame](),
             feature_target(config.feature_target, encoding.table),
             config.level_features,
+            self_conditioning=config.self_conditioning,
         )
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
         n_conditions = len(config.condition_names)
         #: Columns of `context`.
         self.n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
+        #: Columns about the previous estimate: features, and whether there is one.
+        self.n_previous = config.self_conditioning * (n_features + 1)
         first_level_column = n_features + self.process.features.n_evidence
         self.denoiser = build_denoiser(
             config.denoiser,
-            first_level_column + N_LEVEL_FEATURES[config.level_features] + self.n_context,
+            first_level_column
+            + N_LEVEL_FEATURES[config.level_features]
+            + self.n_context
+            + self.n_previous,
             n_features + 1,  # EDM's networks have one output more than they use
             n_layers=config.n_layers,
             n_features=config.n_features,
@@ -130,8 +136,9 @@ class EADNetwork(nn.Module):
         ----------
         batch : dict
             ``clean`` (A, 3 + F), ``levels`` (A,), ``eps`` (A, 3 + F), ``layout``, ``node_weight``
-            (A,) or None, ``fixed_size`` (B,) and ``conditions`` (B, P) or None (see `context`),
-            and ``rank`` (B,): the layout's molecule of each input row.
+            (A,) or None, ``earlier`` (an `EarlierState` or None), ``fixed_size`` (B,) and
+            ``conditions`` (B, P) or None (see `context`), and ``rank`` (B,): the layout's molecule
+            of each input row.
         """
         denoiser = self.denoiser if self.training else self.sampling_denoiser
         loss = self.process.loss(
@@ -142,6 +149,7 @@ class EADNetwork(nn.Module):
             batch["layout"],
             batch["node_weight"],
             self.context(batch["fixed_size"], batch["conditions"], averaged=not self.training),
+            batch["earlier"],
         )
         return loss[batch["rank"]].unsqueeze(1)
 

@@ -6,9 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import sample_levels
+from deepchem_ead.diffusion import AtomLayout, EarlierState, sample_levels
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import EncodedMolecules
+
+#: How much noisier, as a share of all levels, the state of an earlier estimate is at most.
+EARLIER_SHARE = 0.04
 
 
 def training_nodes(
@@ -59,6 +62,34 @@ def training_noise(
     generator = _generator(config.seed, step)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
     return levels, torch.randn(encoded.clean.shape, generator=generator)
+
+
+def training_earlier(
+    encoded: EncodedMolecules, levels: Tensor, config: EADConfig, step: int
+) -> EarlierState | None:
+    """Where the estimate comes from that a self-conditioned network is told in this step.
+
+    None in half of the steps, so that the network can do without; it saves time to draw this for
+    the whole batch. It depends on seed and step only.
+    """
+    generator = _generator(config.seed, step, 3)
+    n = encoded.layout.n_molecules
+    tells, ahead = torch.rand(2, n, generator=generator)
+    if not config.self_conditioning or tells[0] < 0.5:
+        return None
+    levels = earlier_levels(levels, encoded.layout, ahead, config.timesteps)
+    eps = torch.randn(encoded.clean.shape, generator=generator)
+    return EarlierState(levels, eps, torch.ones(n, dtype=torch.bool))
+
+
+def earlier_levels(levels: Tensor, layout: AtomLayout, ahead: Tensor, timesteps: int) -> Tensor:
+    """Levels (A,) of a state a sampler may come from to ``levels``.
+
+    All atoms of a molecule are ``EARLIER_SHARE u^2`` of the levels further up, whole numbers, for
+    uniform draws u (``ahead``, (B,)): few levels, as in a run of many steps, more often than many.
+    """
+    further = ((EARLIER_SHARE * timesteps + 1) * ahead.square()).floor().to(levels.dtype)
+    return (levels + layout.expand(further)).clamp_max(timesteps)
 
 
 def evaluation_noise(

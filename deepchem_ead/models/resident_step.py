@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from deepchem_ead.diffusion import sample_levels
+from deepchem_ead.diffusion import EarlierState, sample_levels
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.network import EADNetwork
+from deepchem_ead.models.noising import earlier_levels
 from deepchem_ead.models.resident_data import ResidentMolecules
 
 logger = logging.getLogger(__name__)
@@ -125,6 +126,7 @@ class ResidentStep:
             config.level_power,
         )
         eps = torch.randn(clean.shape, generator=self._generator, device=self.device)
+        earlier = self._earlier(levels, clean) if config.self_conditioning else None
         conditions = None
         if config.condition_names:
             conditions = molecules.conditions(chosen)
@@ -137,6 +139,7 @@ class ResidentStep:
                 "eps": eps,
                 "layout": molecules.layout,
                 "node_weight": node_weight,
+                "earlier": earlier,
                 "fixed_size": fixed_size,
                 "conditions": conditions,
                 "rank": self._rank,
@@ -145,6 +148,21 @@ class ResidentStep:
         loss = (losses[:, 0] * self._plan.weight).sum()
         loss.backward()
         self._loss = loss.detach()
+
+    def _earlier(self, levels: Tensor, clean: Tensor) -> EarlierState:
+        """`noising.training_earlier`, for half of the molecules of every batch: the host decides
+        nothing here."""
+        layout = self.molecules.layout
+        tells, ahead, eps = (
+            draw(shape, generator=self._generator, device=self.device)
+            for draw, shape in (
+                (torch.rand, layout.n_molecules),
+                (torch.rand, layout.n_molecules),
+                (torch.randn, clean.shape),
+            )
+        )
+        levels = earlier_levels(levels, layout, ahead, self.config.timesteps)
+        return EarlierState(levels, eps, tells >= 0.5)
 
     def update(self) -> None:
         """Clip, step, average; count the loss and move on to the next batch."""

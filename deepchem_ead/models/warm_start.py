@@ -15,9 +15,12 @@ from deepchem_ead.models.conditions import ConditionEmbedding
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.network import EADNetwork
 
-#: Fields in which a model may differ from the one it starts from: none of them moves or rescales
-#: what the network reads, they only add columns of context at the end.
-MAY_DIFFER = ("max_atoms", "dummy_padding", "p_fixed_size", "conditions", "gradient_clipping")
+#: Fields in which a model may differ from the one it starts from: none of them rescales what the
+#: network reads, they only add columns, of context or, behind them, of a previous estimate.
+MAY_DIFFER = (
+    "max_atoms", "dummy_padding", "p_fixed_size", "conditions", "self_conditioning",
+    "gradient_clipping",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +82,9 @@ class TrainedWeights:
     def load_into(self, network: EADNetwork, config: EADConfig) -> None:
         """Give a network these weights, with zeros for what it is told and this one was not.
 
-        The first maps of a denoiser read the context in their last columns. Those that the source
-        has not are zero to begin with, so that the network computes what the source computes.
+        The first maps of a denoiser read the context in their last columns, before those of the
+        previous estimate. Columns that the source has not are zero to begin with, so that the
+        network computes what the source computes (given no previous estimate).
 
         Raises
         ------
@@ -95,6 +99,8 @@ class TrainedWeights:
         context, theirs = context_columns(config), context_columns(self.config)
         if context[: len(theirs)] != theirs:
             differences["context"] = (", ".join(context) or "nothing", ", ".join(theirs))
+        if self.config.self_conditioning and not config.self_conditioning:
+            differences["self_conditioning"] = (False, True)
         if differences:
             listed = "; ".join(
                 f"{name} is {mine!r} here and {other!r} there"
@@ -105,7 +111,12 @@ class TrainedWeights:
                 "conditions after those of the source, or a flag for fixed sizes if the source "
                 "has no conditions"
             )
-        denoiser = widened(self.denoiser, network.denoiser.state_dict(), self.source)
+        denoiser = widened(
+            self.denoiser,
+            network.denoiser.state_dict(),
+            self.source,
+            network.n_previous if self.config.self_conditioning else 0,
+        )
         for module in (network.denoiser, network.average.module):
             module.load_state_dict(denoiser)
         if not self.embedding:
@@ -136,9 +147,11 @@ def context_columns(config: EADConfig) -> tuple[str, ...]:
 
 
 def widened(
-    found: dict[str, Tensor], expected: dict[str, Tensor], source: str
+    found: dict[str, Tensor], expected: dict[str, Tensor], source: str, n_last: int = 0
 ) -> dict[str, Tensor]:
-    """Weights with zeros appended to matrices that have more input columns in ``expected``.
+    """Weights with zeros put into matrices that have more input columns in ``expected``.
+
+    They come before the last ``n_last`` columns.
 
     Raises
     ------
@@ -151,7 +164,8 @@ def widened(
         if target is not None and target.dim() == tensor.dim() == 2:
             extra = target.shape[1] - tensor.shape[1]
             if extra > 0 and target.shape[0] == tensor.shape[0]:
-                tensor = torch.nn.functional.pad(tensor, (0, extra))
+                first, last = tensor.split([tensor.shape[1] - n_last, n_last], 1)
+                tensor = torch.cat([first, tensor.new_zeros(len(tensor), extra), last], 1)
         out[name] = tensor
     check_shapes(out, expected, source)
     return out

@@ -61,6 +61,7 @@ class AutoGuidance(GuidedProcess):
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor | None = None,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The guided estimate of the noise, (A, 3 + F)."""
         own = told = None
@@ -68,6 +69,6 @@ class AutoGuidance(GuidedProcess):
             n_own = context.shape[1] - self.n_context
             own = context[:, :n_own] if n_own else None
             told = context[:, n_own:] if self.n_context else None
-        eps = self.process.predict_noise(denoiser, w, levels, layout, own)
-        eps_weak = self.weak.predict_noise(self.weak_denoiser, w, levels, layout, told)
+        eps = self.process.predict_noise(denoiser, w, levels, layout, own, previous)
+        eps_weak = self.weak.predict_noise(self.weak_denoiser, w, levels, layout, told, previous)
         return eps + self.scale * (eps - eps_weak)

@@ -51,6 +51,8 @@ class Cohort:
         Levels of that state.
     x_hat : Tensor, (A, 3 + F)
         The last estimate of the clean data, zeros before the first.
+    previous : Tensor, (A, 3 + F)
+        The same in the frame of ``w``, NaN before the first.
     unfinished : Tensor, (B,) bool
         Molecules that have not been evaluated with all atoms at level 0: they need the network.
     n_evaluations : Tensor, (B,) int64
@@ -97,6 +99,7 @@ class Cohort:
         if context is not None and len(context) != layout.n_molecules:
             raise ValueError(f"context has {len(context)} rows for {layout.n_molecules} molecules")
         self.w, self.x_hat = w, torch.zeros_like(w)
+        self.previous = torch.full_like(w, torch.nan)
         self.unfinished = torch.ones_like(layout.counts, dtype=torch.bool)
         self.n_evaluations = torch.zeros_like(layout.counts)
         self.pairs_left = int(layout.counts.square().sum())
@@ -152,6 +155,7 @@ class Cohort:
         self._kernel.remember(x_hat, tau_t, next_levels < levels, shift)
         self._last = Step(levels, w, x_hat, moved, shift)
         self.w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
+        self.previous = torch.cat([x_hat[:, :3] - shift, x_hat[:, 3:]], 1)
         self.levels = next_levels
 
     def decode(self) -> Tensor:

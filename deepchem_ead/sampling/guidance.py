@@ -56,6 +56,7 @@ class GuidedProcess:
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The guided estimate of the noise, (A, 3 + F)."""
         raise NotImplementedError
@@ -67,9 +68,10 @@ class GuidedProcess:
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """``x_hat = w - tau eps_hat`` with the guided noise, (A, 3 + F)."""
-        eps = self.predict_noise(denoiser, w, levels, layout, context)
+        eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
         return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
 
 
@@ -114,11 +116,12 @@ class ClassifierFreeGuidance(GuidedProcess):
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The guided estimate of the noise, (A, 3 + F)."""
         told, null = context.chunk(2, 1)
-        eps = self.process.predict_noise(denoiser, w, levels, layout, told)
-        eps_null = self.process.predict_noise(denoiser, w, levels, layout, null)
+        eps = self.process.predict_noise(denoiser, w, levels, layout, told, previous)
+        eps_null = self.process.predict_noise(denoiser, w, levels, layout, null, previous)
         return eps + self.scale * (eps - eps_null)
 
 
@@ -184,6 +187,7 @@ class GradientGuidance(GuidedProcess):
         levels: Tensor,
         layout: AtomLayout,
         context: Tensor,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """The guided estimate of the noise, (A, 3 + F)."""
         n_targets = len(self.tolerance)
@@ -192,7 +196,7 @@ class GradientGuidance(GuidedProcess):
         with torch.enable_grad():
             w = w.detach().requires_grad_()
             eps = self.process.predict_noise(
-                denoiser, w, levels, layout, inner if inner.shape[1] else None
+                denoiser, w, levels, layout, inner if inner.shape[1] else None, previous
             )
             x_hat = w - tau.to(w.dtype) * eps
             values = self.properties(x_hat, layout)

@@ -53,12 +53,13 @@ class SharedBatch:
         """Evaluate the network and let every unfinished cohort take a step."""
         w = torch.cat([cohort.w for cohort in self._cohorts])
         levels = torch.cat([cohort.levels for cohort in self._cohorts])
-        if self._nodes is None:
-            x_hat = process.predict_clean(denoiser, w, levels, self._layout, self._context)
+        previous = torch.cat([cohort.previous for cohort in self._cohorts])
+        layout, context, nodes = self._layout, self._context, self._nodes
+        if nodes is None:
+            x_hat = process.predict_clean(denoiser, w, levels, layout, context, previous)
         else:
-            nodes = self._nodes
             evaluated = process.predict_clean(
-                denoiser, w[nodes], levels[nodes], self._layout, self._context
+                denoiser, w[nodes], levels[nodes], layout, context, previous[nodes]
             )
             x_hat = torch.cat([cohort.x_hat for cohort in self._cohorts])
             x_hat[nodes] = evaluated

@@ -46,23 +46,31 @@ class EtaStepper:
     ----------
     eta : float
         Share of the posterior's noise, 0 to 1.
+    noise_scale : float
+        Factor of the noise that is added, at least 0. Below 1 states become less noisy than their
+        levels say and molecules more typical: fewer errors, less diversity (a low temperature).
+        Unlike a smaller ``eta`` it leaves the share of the old noise that is kept as it is.
 
     References
     ----------
-    Ho et al., arXiv:2006.11239, eq. 7; Song et al., arXiv:2010.02502, eq. 12.
+    Ho et al., arXiv:2006.11239, eq. 7; Song et al., arXiv:2010.02502, eq. 12. Scaled noise as in
+    RFdiffusion (Watson et al., doi:10.1038/s41586-023-06415-8).
     """
 
     eta: float = 1.0
+    noise_scale: float = 1.0
 
     def __post_init__(self):
         if not 0.0 <= self.eta <= 1.0:
             raise ValueError(f"eta must lie between 0 and 1, not {self.eta}")
+        if not self.noise_scale >= 0:
+            raise ValueError(f"noise_scale must not be negative, not {self.noise_scale}")
 
     def begin(self, noise_schedule: NoiseSchedule) -> StepperRun:
         return self
 
     def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
-        return eta_step(w, x_hat, tau_t, tau_s, noise, self.eta)
+        return eta_step(w, x_hat, tau_t, tau_s, self.noise_scale * noise, self.eta)
 
     def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
         """Nothing: a step does not depend on the ones before."""

@@ -91,12 +91,15 @@ class AttentionBackward : AttentionChunk<P, NH> {
   // dmove, and the gradients of the weights of the vectors in it.
   void move() {
     const float* vectors = Base::template rows_of<float>(p_.saved.vectors, layer_, 3 * HEADS);
+    const float* weights = Base::template rows_of<float>(p_.saved.move_weights, layer_, MOVE);
     const float* ddx = b_.ddx + 3 * range_.atom;
     std::fill(dweights_, dweights_ + size_t(rows_) * MOVE, Scalar());
     for (int r = 0; r < atoms_; r++) {
       const float step = Base::step_of(r);
+      const Move move = Base::move_of(weights + r * MOVE, vectors + 3 * r * HEADS);
       alignas(64) float d[MOVE] = {};
       for (int k = 0; k < 3; k++) dmove_[3 * r + k] = ddx[3 * r + k] - step * dposition()[3 * r + k];
+      move.bound_backward(dmove_ + 3 * r);
       for (int c = 0; c < HEADS; c += LANES) {
         Vec sum = vset(0.0f);
         for (int k = 0; k < 3; k++)
@@ -104,20 +107,11 @@ class AttentionBackward : AttentionChunk<P, NH> {
         vstore(d + c, sum);
       }
       to_scalars<P>(d, MOVE, dweights_ + r * MOVE);
-      if (b_.dstep) add_step_gradient(r, vectors + 3 * r * HEADS);
+      if (b_.dstep)  // x after the block is x - step move
+        for (int k = 0; k < 3; k++)
+          b_.dstep[range_.atom + r] -= dposition()[3 * r + k] * move.d[k] * move.bound();
     }
     Base::save(b_.dmove, 0, dweights_, MOVE);
-  }
-
-  // x after the block is x - step move
-  void add_step_gradient(int r, const float* vectors) {
-    const float* weights = Base::template rows_of<float>(p_.saved.move_weights, layer_, MOVE) + r * MOVE;
-    for (int k = 0; k < 3; k++) {
-      Vec move = vset(0.0f);
-      for (int c = 0; c < HEADS; c += LANES)
-        move = vfma(vload(weights + c), vload(vectors + k * HEADS + c), move);
-      b_.dstep[range_.atom + r] -= dposition()[3 * r + k] * vsum(move);
-    }
   }
 
   // operand = dh as scalars, which is the gradient of what a map adds to h.
@@ -160,12 +154,14 @@ class AttentionBackward : AttentionChunk<P, NH> {
     static thread_local Workspace memory;
     PairParameters<NH> weights = *net_.pair;
     const bool moved = layer_ > 0 || b_.wants_x;
+    // Where it is not x itself, the reference is a constant.
+    const bool wants_reference = b_.wants_x && !p_.reference;
     const auto rows = [&](float* array, int width) {
       return Base::template rows_of<float>(array, layer_, width);
     };
     const Scalar* projected =
         Base::template rows_of<Scalar>(p_.saved.projected, layer_, shape_.projected());
-    const float* x0 = p_.saved.x + 3 * range_.atom;
+    const float* x0 = Base::template rows_of<float>(p_.saved.x, p_.n_layers, 3);
     std::fill(dx0_, dx0_ + 3 * atoms_, 0.0f);
     std::fill(dprojected_ + size_t(atoms_) * shape_.projected(),
               dprojected_ + size_t(rows_) * shape_.projected(), Scalar());
@@ -176,7 +172,7 @@ class AttentionBackward : AttentionChunk<P, NH> {
           rows(p_.saved.softmax, 2 * HEADS) + at * 2 * HEADS,
           dreceived_ + at * shape_.received(), rows(p_.saved.move_weights, MOVE) + at * MOVE,
           dmove_ + 3 * at, dprojected_ + at * shape_.projected(), moved ? dx_ + 3 * at : nullptr,
-          b_.wants_x ? dx0_ + 3 * at : nullptr};
+          wants_reference ? dx0_ + 3 * at : nullptr};
       PairBackward<P, NH>(shape_, n, memory).run(arrays, weights, sums_);
     });
     for (int k = 0; k < 3 * atoms_; k++) {

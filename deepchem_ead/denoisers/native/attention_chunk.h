@@ -4,6 +4,7 @@
 // order of its own. An atom's result is therefore a function of its molecule, bit for bit.
 #pragma once
 #include <climits>
+#include <cmath>
 
 #include "lanes.h"
 #include "packed_attention.h"
@@ -13,6 +14,24 @@ namespace ead {
 // Molecules [first, last), whose first atom is `atom`.
 struct MoleculeRange {
   int64_t first, last, atom;
+};
+
+// A move of an atom, before its length is bounded.
+struct Move {
+  float d[3];
+  // What it is multiplied with: (1 + |d|^2 / LARGEST_MOVE^2)^(-1/2).
+  float bound() const {
+    const float square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+    return 1.0f / std::sqrt(1.0f + square * (1.0f / (LARGEST_MOVE * LARGEST_MOVE)));
+  }
+  // Gradient of the move from that of the bounded one, in place.
+  void bound_backward(float* gradient) const {
+    const float b = bound();
+    float along = 0.0f;
+    for (int k = 0; k < 3; k++) along += d[k] * gradient[k];
+    along *= b * b * (1.0f / (LARGEST_MOVE * LARGEST_MOVE));
+    for (int k = 0; k < 3; k++) gradient[k] = b * (gradient[k] - along * d[k]);
+  }
 };
 
 // Molecules that pass through the network together, by one thread.
@@ -60,6 +79,18 @@ class AttentionChunk {
   float step_of(int row) const {
     if (p_.sigma_column < 0) return 1.0f;
     return p_.h[(range_.atom + row) * p_.in_features + p_.sigma_column];
+  }
+
+  // The move by the weights (HEADS,) of an atom's vectors (3, HEADS).
+  static Move move_of(const float* weights, const float* vectors) {
+    Move move;
+    for (int k = 0; k < 3; k++) {
+      Vec sum = vset(0.0f);
+      for (int c = 0; c < HEADS; c += LANES)
+        sum = vfma(vload(weights + c), vload(vectors + k * HEADS + c), sum);
+      move.d[k] = vsum(sum);
+    }
+    return move;
   }
 
   // finish(acc, row, column) for all rows of a linear map of the rows of a.

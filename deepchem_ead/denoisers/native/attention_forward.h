@@ -79,15 +79,9 @@ class AttentionForward : AttentionChunk<P, NH> {
     std::fill(received_, received_ + size_t(rows_) * shape_.received(), Scalar());
     std::fill(operand_, operand_ + size_t(rows_) * features_, Scalar());
     std::fill(dx_, dx_ + 3 * size_t(rows_), 0.0f);
-    const float* x = p_.x + 3 * range_.atom;
-    Base::for_molecules([&](int64_t at, int n) {
-      for (int k = 0; k < 3; k++) {
-        float mean = 0.0f;
-        for (int64_t i = at; i < at + n; i++) mean += x[3 * i + k];
-        mean /= float(n);
-        for (int64_t i = at; i < at + n; i++) x_[3 * i + k] = x0_[3 * i + k] = x[3 * i + k] - mean;
-      }
-    });
+    centre(p_.x, x_);
+    centre(p_.reference ? p_.reference : p_.x, x0_);
+    Base::save(p_.saved.x, net_.blocks.size(), x0_, 3);
     Base::template apply<Fp32>(net_.embedding, input_, Base::to_floats(h_, features_));
     const auto activate = [](auto& acc) {
       for (auto& vectors : acc)
@@ -103,6 +97,19 @@ class AttentionForward : AttentionChunk<P, NH> {
                   Base::to_scalars(condition_, CONDITION)(acc, row, column);
                 });
     Base::save(p_.saved.condition, 0, condition_, CONDITION);
+  }
+
+  // Positions of the chunk's molecules, each on its centre.
+  void centre(const float* positions, float* centred) {
+    const float* x = positions + 3 * range_.atom;
+    Base::for_molecules([&](int64_t at, int n) {
+      for (int k = 0; k < 3; k++) {
+        float mean = 0.0f;
+        for (int64_t i = at; i < at + n; i++) mean += x[3 * i + k];
+        mean /= float(n);
+        for (int64_t i = at; i < at + n; i++) centred[3 * i + k] = x[3 * i + k] - mean;
+      }
+    });
   }
 
   // modulation and, from h and it, operand: norm number `which` of the network.
@@ -134,13 +141,10 @@ class AttentionForward : AttentionChunk<P, NH> {
       P::store2(operand_ + f, vload(h_ + f), vload(h_ + f + LANES));
     Base::apply(map, operand_, Base::to_floats(move_weights_, MOVE));
     for (int r = 0; r < atoms_; r++) {
-      const float step = Base::step_of(r);
+      const Move move = Base::move_of(move_weights_ + r * MOVE, vectors + 3 * r * HEADS);
+      const float bound = move.bound(), step = Base::step_of(r);
       for (int k = 0; k < 3; k++) {
-        Vec sum = vset(0.0f);
-        for (int c = 0; c < HEADS; c += LANES)
-          sum = vfma(vload(move_weights_ + r * MOVE + c),
-                     vload(vectors + (3 * r + k) * HEADS + c), sum);
-        const float d = vsum(sum);
+        const float d = move.d[k] * bound;
         dx_[3 * r + k] += d;
         x_[3 * r + k] -= step * d;
       }

@@ -94,7 +94,7 @@ class AttentionProblem(ctypes.Structure):
     _fields_ = [
         *_integers("n_molecules", "n_atoms", "n_layers", "n_features", "n_heads"),
         *_integers("in_features", "out_features", "n_threads", "sigma_column"),
-        *_pointers("counts", "x", "h", *NETWORK, "blocks"),
+        *_pointers("counts", "x", "reference", "h", *NETWORK, "blocks"),
         ("saved", Activations),
         *_pointers("dx", "h_out"),
     ]

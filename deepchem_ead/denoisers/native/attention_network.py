@@ -32,6 +32,7 @@ def evaluate(
     h: Tensor,
     layout: AtomLayout,
     kernel: AttentionKernel,
+    reference: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Outputs of an attention denoiser, as its ``forward`` describes them.
 
@@ -46,7 +47,9 @@ def evaluate(
     """
     parameters = parameters_of(network)
     tensors = (x.contiguous(), h.contiguous(), *parameters.values())
-    for tensor in tensors:
+    if reference is not None:
+        reference = reference.detach().contiguous()
+    for tensor in tensors if reference is None else (*tensors, reference):
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             raise ValueError(
                 f"an input or a parameter is {tensor.dtype} on {tensor.device}; the native kernel "
@@ -54,24 +57,24 @@ def evaluate(
             )
     # Inside forward() the gradient mode is always off, so this has to be asked here.
     saving = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    arguments = (network, layout.counts.contiguous(), kernel, saving, tuple(parameters))
+    arguments = (network, layout.counts.contiguous(), kernel, saving, tuple(parameters), reference)
     return _Network.apply(*arguments, *tensors)
 
 
 class _Network(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, network, counts, kernel, saving, names, x, h, *parameters):
+    def forward(ctx, network, counts, kernel, saving, names, reference, x, h, *parameters):
         sizes = Sizes.of(network, len(x), kernel)
         kept = _keep(sizes, kernel) if saving else {}
         named = dict(zip(names, parameters, strict=True))
         dx, h_out = torch.empty_like(x), h.new_empty(len(x), network.out_features)
         problem, _alive = _problem(
-            network, sizes, counts, x, h, {"dx": dx, "h_out": h_out}, kept, named
+            network, sizes, counts, x, reference, h, {"dx": dx, "h_out": h_out}, kept, named
         )
         kernel.call("attention_forward", problem)
         if saving:
             ctx.network, ctx.kernel, ctx.sizes = network, kernel, sizes
-            ctx.names, ctx.kept = names, tuple(kept)
+            ctx.names, ctx.kept, ctx.reference = names, tuple(kept), reference
             ctx.save_for_backward(counts, x, h, *kept.values(), *parameters)
         return dx, h_out
 
@@ -82,13 +85,15 @@ class _Network(torch.autograd.Function):
         counts, x, h, *rest = ctx.saved_tensors
         kept = dict(zip(ctx.kept, rest, strict=False))
         parameters = dict(zip(ctx.names, rest[len(kept) :], strict=True))
-        problem, _alive = _problem(network, sizes, counts, x, h, {}, kept, parameters)
+        problem, _alive = _problem(
+            network, sizes, counts, x, ctx.reference, h, {}, kept, parameters
+        )
         dx, dh, gradients = backward(
             network, ctx.kernel, sizes, problem, h, kept,
             parameters, ddx.contiguous(), dh_out.contiguous(),
-            Wanted(*ctx.needs_input_grad[5:7], any(ctx.needs_input_grad[7:])),
+            Wanted(*ctx.needs_input_grad[6:8], any(ctx.needs_input_grad[8:])),
         )  # fmt: skip
-        return *[None] * 5, dx, dh, *(gradients.get(name) for name in ctx.names)
+        return *[None] * 6, dx, dh, *(gradients.get(name) for name in ctx.names)
 
 
 def _problem(
@@ -96,6 +101,7 @@ def _problem(
     sizes: Sizes,
     counts: Tensor,
     x: Tensor,
+    reference: Tensor | None,
     h: Tensor,
     outputs: dict[str, Tensor],
     kept: dict[str, Tensor],
@@ -120,6 +126,7 @@ def _problem(
         out_features=network.out_features,
         n_threads=torch.get_num_threads(),
         sigma_column=-1 if sigma_column is None else sigma_column,
+        reference=None if reference is None else reference.data_ptr(),
         blocks=ctypes.addressof(blocks),
         saved=Activations(**{name: t.data_ptr() for name, t in kept.items()}),
         **{name: t.data_ptr() for name, t in pointers.items()},
@@ -141,7 +148,7 @@ def _keep(sizes: Sizes, kernel: AttentionKernel) -> dict[str, Tensor]:
         "h_mlp": torch.empty(n, a, f),
         "projected": rounded(n, a, sizes.projected),
         "received": rounded(n, a, sizes.received),
-        "x": torch.empty(n, a, 3),
+        "x": torch.empty(n + 1, a, 3),
         "vectors": torch.empty(n, a, 3, sizes.padded_heads),
         "softmax": torch.empty(n, a, 2, sizes.padded_heads),
         "hidden": rounded(n, a, 3 * f),

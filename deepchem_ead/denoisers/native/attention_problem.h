@@ -7,6 +7,7 @@ namespace ead {
 
 constexpr int CONDITION = 64;  // N_CONDITION
 constexpr int MOVE = 32;       // heads and own position, rounded up
+constexpr float LARGEST_MOVE = 20.0f;
 
 // Float: const float, or float for gradients.
 template <class Float>
@@ -26,7 +27,8 @@ struct AttentionActivations {
   void *condition, *modulations;  // (A, CONDITION), (A, (2 L + 1) 2 F)
   float *h, *h_mlp;               // (L + 1, A, F) before blocks and at the end, (L, A, F) between
   void *projected, *received;     // (L, A, PairShape::projected()), (L, A, received())
-  float *x, *vectors, *softmax;   // (L, A, 3), (L, A, 3, HEADS), (L, A, 2, HEADS)
+  float *x;                       // (L + 1, A, 3) before blocks, and at the end the reference
+  float *vectors, *softmax;       // (L, A, 3, HEADS), (L, A, 2, HEADS)
   void* hidden;                   // (L, A, 3 F): before silu
   float* move_weights;            // (L, A, MOVE)
 };
@@ -35,7 +37,7 @@ struct AttentionProblem {
   int64_t n_molecules, n_atoms, n_layers, n_features, n_heads, in_features, out_features, n_threads;
   int64_t sigma_column;                              // -1: no sigma
   const int64_t* counts;                             // (B,)
-  const float *x, *h;                                // (A, 3), (A, in_features)
+  const float *x, *reference, *h;  // (A, 3), (A, 3) or null: x, (A, in_features)
   const float *embedding_w, *embedding_b;            // (F, in_features)
   const float *condition_w1, *condition_b1;          // (2 CONDITION, in_features)
   const float *condition_w2, *condition_b2;          // (CONDITION, 2 CONDITION)
