@@ -185,7 +185,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--stepper", default="ancestral")
     parser.add_argument("--schedule", default="adaptive")
-    parser.add_argument("--autoguidance", type=float, default=0.0, help="scale")
+    parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
+    parser.add_argument("--noise-scale", type=float, help="the configuration's by default")
     parser.add_argument("--free-size", action="store_true", help="the model chooses the size")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--data-dir", help="cache of the parsed QM9")
@@ -194,7 +195,7 @@ def main() -> None:
     settings = {
         name: getattr(arguments, name)
         for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule",
-                     "free_size", "precision", "autoguidance")
+                     "free_size", "precision", "autoguidance", "noise_scale")
     }  # fmt: skip
     check_settings(arguments.out, settings)
 
@@ -218,7 +219,7 @@ def main() -> None:
                     stem, model, oracles, second, first, asked, n=arguments.n, seed=seed,
                     guidance_scale=scale, n_atoms=None if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
-                    autoguidance_scale=arguments.autoguidance,
+                    autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
                 )  # fmt: skip
     text = tables(read_parts(arguments.out))
     (arguments.out / "table.md").write_text(text + "\n")

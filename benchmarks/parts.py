@@ -39,8 +39,9 @@ def add_options(parser: argparse.ArgumentParser, out: str, n: int) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
     parser.add_argument(
-        "--autoguidance", type=float, default=0.0, help="scale; needs weights with a weak model"
+        "--noise-scale", type=float, help="of ancestral steps; the configuration's by default"
     )
     parser.add_argument(
         "--table-only", action="store_true", help="no new molecules: the table of those there are"
@@ -63,7 +64,8 @@ def prepare(arguments: argparse.Namespace) -> EADModel:
     if arguments.n % arguments.part:
         raise SystemExit(f"--n {arguments.n} must be a multiple of --part {arguments.part}")
     settings = {
-        name: getattr(arguments, name) for name in ("model", "part", "precision", "autoguidance")
+        name: getattr(arguments, name)
+        for name in ("model", "part", "precision", "autoguidance", "noise_scale")
     }
     settings |= {name: getattr(arguments, name, None) for name in ("steps", "sizes")}
     check_settings(arguments.out, settings)
@@ -78,6 +80,7 @@ def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -
         "n_atoms": None if getattr(arguments, "sizes", None) == "model" else "histogram",
         "steps": getattr(arguments, "steps", None),
         "autoguidance_scale": arguments.autoguidance,
+        "noise_scale": arguments.noise_scale,
     }
     for seed in arguments.seeds:
         for first in range(0, arguments.n, arguments.part):

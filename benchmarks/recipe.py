@@ -21,14 +21,22 @@ import torch
 
 from deepchem_ead import EADModel, load_qm9_3d
 from deepchem_ead.cli_support import parse_option
+from deepchem_ead.diffusion import forward_step
 from deepchem_ead.molnet.splits import edm_halves
 
+#: A step of 250.
+AHEAD = 4
 LEVELS = (10, 25, 50, 100, 150, 200, 300, 400, 500, 650, 800, 950)
 
 
 @torch.no_grad()
-def errors_by_level(model: EADModel, X: np.ndarray) -> list[tuple[float, float]]:
-    """Error of the positions' noise and share of right types at each of `LEVELS`."""
+def errors_by_level(
+    model: EADModel, X: np.ndarray, told: bool = False
+) -> list[tuple[float, float]]:
+    """Error of the positions' noise and share of right types at each of `LEVELS`.
+
+    ``told``: with the estimate from `AHEAD` levels further up as the previous one.
+    """
     encoding, network, process = model.encoding, model.model.eval(), model.model.process
     encoded = encoding.encode(X, n_nodes=encoding.count_atoms(X))
     clean, layout, table = encoded.clean, encoded.layout, encoding.table
@@ -42,7 +50,14 @@ def errors_by_level(model: EADModel, X: np.ndarray) -> list[tuple[float, float]]
         tau = process.schedule.tau_at(levels)
         noise = process.draw_noise(torch.randn(clean.shape, generator=generator), layout)
         w = process.add_noise(clean, levels, noise)
-        eps = process.predict_noise(network.sampling_denoiser, w, levels, layout, context)
+        rest = (layout, context)
+        if told:
+            further = process.schedule.tau_at(levels + AHEAD)
+            extra = process.draw_noise(torch.randn(clean.shape, generator=generator), layout)
+            noisier = forward_step(w, tau, further, extra)
+            denoiser = network.sampling_denoiser
+            rest += (process.predict_clean(denoiser, noisier, levels + AHEAD, *rest),)
+        eps = process.predict_noise(network.sampling_denoiser, w, levels, *rest)
         missed = eps[:, :3] - process.frame.project(noise[:, :3], tau, layout)
         features = (w - tau.float().unsqueeze(1) * eps)[:, 3:]
         types = [torch.cdist(f, table).argmin(1) for f in (features, clean[:, 3:])]
@@ -71,11 +86,13 @@ def main() -> None:
         model.fit(half, nb_epoch=1000, minutes=arguments.minutes, checkpoint_interval=0)
         steps, seconds = model.get_global_step(), time.perf_counter() - began
         print(f"{steps:,} steps of {model.batch_size}, {seconds / steps:.3f} s each")
-    cells = [f"{error:.3f} / {100 * right:.1f}" for error, right in
-             errors_by_level(model, valid.X[:1000])]  # fmt: skip
     print("| level | " + " | ".join(map(str, LEVELS)) + " |")
     print("|---" * (len(LEVELS) + 1) + "|")
-    print("| positions / types right, % | " + " | ".join(cells) + " |")
+    for told in (False, True)[: 1 + model.config.self_conditioning]:
+        found = errors_by_level(model, valid.X[:1000], told)
+        cells = [f"{error:.3f} / {100 * right:.1f}" for error, right in found]
+        title = "told an estimate" if told else "positions / types right, %"
+        print(f"| {title} | " + " | ".join(cells) + " |")
     if arguments.out:
         model.save_pretrained(arguments.out)
 

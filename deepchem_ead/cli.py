@@ -206,8 +206,8 @@ def generate(
         typer.Option(
             min=1,
             metavar="N",
-            help="Denoising steps, at most (and by default) the levels of the model; fewer are "
-            "faster and worse.",
+            help="Denoising steps, at most the levels of the model; fewer are faster and worse. As "
+            "the model's configuration says by default.",
         ),
     ] = None,
     condition: Annotated[
@@ -398,7 +398,8 @@ def evaluate(
         ),
     ] = False,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Denoising steps; all by default.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
     ] = None,
     stepper: Annotated[
         StepperName, choice(StepperName, "How one step removes noise")

@@ -271,7 +271,8 @@ def design(
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Denoising steps; all by default.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
     ] = None,
     stepper: Annotated[
         StepperName, choice(StepperName, "How one step removes noise")

@@ -96,6 +96,8 @@ class EADConfig(Settings):
         What a stalled atom does when generating, unless ``generate`` is told otherwise.
     noise_scale, autoguidance_scale : float
         The same for these arguments of ``generate``; the latter where there is a weak model.
+    sampling_steps : int
+        The same for its ``steps``; 0 is all ``timesteps``.
     seed : int
         Seed of initial weights, shuffling and training noise.
     """
@@ -143,6 +145,7 @@ class EADConfig(Settings):
     repeat_rule: str = "repaint"
     noise_scale: float = 1.0
     autoguidance_scale: float = 0.0
+    sampling_steps: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -159,7 +162,7 @@ class EADConfig(Settings):
             ),
             not_negative=(
                 "interval", "warmup_steps", "weight_decay", "dummy_weight", "noise_scale",
-                "autoguidance_scale", "seed",
+                "autoguidance_scale", "sampling_steps", "seed",
             ),
             shares=("p_sync", "p_fixed_size", "p_uncond", "ema_decay"),
             choices={

@@ -335,7 +335,7 @@ class EADModel(ResumableModel):
             Molecules computed at once; changes speed only. By default as many as make about
             100,000 pairs of atoms.
         steps : int, optional
-            Steps of the level grid, all ``timesteps`` by default.
+            Steps of the level grid; by default the configuration's, or all ``timesteps``.
         progress : bool
             Show a progress bar.
         callback : callable, optional
