@@ -472,9 +472,7 @@ def demo(
     precision: Annotated[
         Precision, choice(Precision, "Arithmetic of the network")
     ] = Precision.auto,
-    steps: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Denoising steps, of 1,000 at most.")
-    ] = 250,
+    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Denoising steps.")] = None,
 ) -> None:
     """Generate molecules from the model that comes with the package, score and draw them.
 

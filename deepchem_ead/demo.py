@@ -12,11 +12,8 @@ from deepchem_ead.models.ead import EADModel
 #: The shipped model that the demo shows.
 DEMO_MODEL = "qm9"
 
-#: How it generates: the settings that docs/results.md recommends.
-SAMPLING = {"schedule": "adaptive", "repeat_rule": "literal", "autoguidance_scale": 1.5}
 
-
-def run_demo(out: Path, n: int, precision: str, steps: int = 250) -> None:
+def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> None:
     """Generate molecules, score them, and write SDF, SMILES and a picture to a folder.
 
     Parameters
@@ -27,8 +24,8 @@ def run_demo(out: Path, n: int, precision: str, steps: int = 250) -> None:
         Molecules to generate.
     precision : str
         Arithmetic of the network.
-    steps : int
-        Denoising steps.
+    steps : int, optional
+        Denoising steps; the model's by default.
     """
     began = time.perf_counter()
     model = EADModel.from_pretrained(DEMO_MODEL, precision=precision)
@@ -36,11 +33,12 @@ def run_demo(out: Path, n: int, precision: str, steps: int = 250) -> None:
         f"1/3  loaded {DEMO_MODEL}: {tasks.n_parameters(model):,} parameters, "
         f"{model.model.sampling_denoiser.active_backend}"
     )
+    config = model.config
     print(
-        f"2/3  generating {n} molecules in {steps} steps: adaptive schedule, "
-        f"autoguidance {SAMPLING['autoguidance_scale']}"
+        f"2/3  generating {n} molecules in {steps or config.sampling_steps} steps: adaptive "
+        f"schedule, noise scale {config.noise_scale:g}, autoguidance {config.autoguidance_scale:g}"
     )
-    molecules = model.generate(n, n_atoms="histogram", seed=0, steps=steps, **SAMPLING)
+    molecules = model.generate(n, n_atoms="histogram", seed=0, steps=steps)
 
     report = evaluate_molecules(molecules)
     out.mkdir(parents=True, exist_ok=True)
@@ -57,8 +55,6 @@ def run_demo(out: Path, n: int, precision: str, steps: int = 250) -> None:
         f"picture    {out / 'molecules.png'}\n"
         f"all of it took {time.perf_counter() - began:.0f} s\n\n"
         "More molecules, and a model of your own after three minutes of training:\n"
-        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --steps {steps} "
-        f"--repeat-rule {SAMPLING['repeat_rule']} --autoguidance {SAMPLING['autoguidance_scale']} "
-        "--out more.sdf\n"
+        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --out more.sdf\n"
         "  deepchem-ead train qm9 --minutes 3 --out runs/first"
     )

@@ -18,8 +18,12 @@ from deepchem_ead.diffusion.schedule import NoiseSchedule
 
 #: ``denoiser(x (A, 3), h (A, F + L + K), layout) -> (dx (A, 3), h_out (A, F or more))``: h holds F
 #: features, L columns about the level and K of context. With self-conditioning h has F + 1 columns
-#: more, and a fourth argument is the reference (A, 3), positions like x.
+#: more, and a fourth argument is the reference (A, 3), positions like x. Sums over molecules, if
+#: they are told, are the last columns.
 Denoiser = Callable[..., tuple[Tensor, Tensor]]
+
+#: Numbers of atoms are told in quarters, as EDM's scale of types has them in sums of features.
+COUNT_SCALE = 0.25
 
 
 class EarlierState(NamedTuple):
@@ -63,6 +67,11 @@ class DiffusionProcess:
     self_conditioning : bool
         The denoiser is also told the previous estimate of the clean data: its features, and its
         positions as the reference whose distances it sees.
+    composition : bool
+        Every node is also told sums over its molecule: of what the feature target makes of noisy
+        features (for types, the number of atoms of each kind as far as it shows) and of the
+        features of the previous estimate. A denoiser whose nodes take means over the others could
+        not count.
 
     References
     ----------
@@ -74,6 +83,7 @@ class DiffusionProcess:
     features: FeatureTarget = NoiseTarget()
     level_features: str = "linear"
     self_conditioning: bool = False
+    composition: bool = False
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -132,9 +142,14 @@ class DiffusionProcess:
             if previous is None:
                 previous = torch.full_like(w, torch.nan)
             known = previous[:, :1].isfinite()
-            inputs += [torch.where(known, previous[:, 3:], 0.0), known.to(w.dtype)]
+            estimated = torch.where(known, previous[:, 3:], 0.0)
+            inputs += [estimated, known.to(w.dtype)]
             positions = torch.where(known, previous[:, :3], w[:, :3])
             reference = (self.frame.network_input(positions, alpha, layout),)
+        if self.composition:
+            inputs.append(layout.expand(layout.sum(evidence)) * COUNT_SCALE)
+            if self.self_conditioning:
+                inputs.append(layout.expand(layout.sum(estimated)))
         dx, h_out = denoiser(x, torch.cat(inputs, 1), layout, *reference)
         return self.frame.project(dx, self.schedule.tau_at(levels), layout), h_out
 

@@ -50,6 +50,9 @@ class EADConfig(Settings):
         The network is told its previous estimate of the clean molecule: in sampling that of the
         step before, in training in half of the steps that from a slightly noisier state (see
         `DiffusionProcess`). Only for the attention denoiser.
+    composition : bool
+        Atoms are told how many of each kind their molecule seems to have (see `DiffusionProcess`).
+        Only with ``feature_target="types"``.
     denoiser : str
         "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
     n_layers, n_features : int
@@ -105,7 +108,8 @@ class EADConfig(Settings):
     STRUCTURE: ClassVar[tuple[str, ...]] = (
         "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
         "dummy_padding", "p_fixed_size", "conditions", "feature_target",
-        "self_conditioning", "denoiser", "n_layers", "n_features", "n_heads", "level_features",
+        "self_conditioning", "composition", "denoiser", "n_layers", "n_features", "n_heads",
+        "level_features",
         "timesteps", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
 
@@ -121,6 +125,7 @@ class EADConfig(Settings):
     charge_scale: float = 10.0
     feature_target: str = "noise"
     self_conditioning: bool = False
+    composition: bool = False
     denoiser: str = "egnn"
     n_layers: int = 9
     n_features: int = 256
@@ -180,6 +185,8 @@ class EADConfig(Settings):
                 f"self_conditioning needs denoiser='attention', not {self.denoiser!r}: no other "
                 "reads an earlier estimate"
             )
+        if self.composition and self.feature_target != "types":
+            raise ValueError("composition needs feature_target='types', whose evidence it sums")
         parse_elements(self.elements)
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):

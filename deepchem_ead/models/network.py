@@ -44,29 +44,27 @@ class EADNetwork(nn.Module):
             FRAMES[config.frame](),
             feature_target(config.feature_target, encoding.table),
             config.level_features,
-            self_conditioning=config.self_conditioning,
+            config.self_conditioning,
+            config.composition,
         )
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
         n_conditions = len(config.condition_names)
         #: Columns of `context`.
         self.n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
-        #: Columns about the previous estimate: features, and whether there is one.
-        self.n_previous = config.self_conditioning * (n_features + 1)
-        first_level_column = n_features + self.process.features.n_evidence
+        columns = input_columns(config, encoding)
+        sigma_column = None
+        if config.level_features in SIGMA_COLUMN:
+            before = columns["features"] + columns["evidence"]
+            sigma_column = before + SIGMA_COLUMN[config.level_features]
         self.denoiser = build_denoiser(
             config.denoiser,
-            first_level_column
-            + N_LEVEL_FEATURES[config.level_features]
-            + self.n_context
-            + self.n_previous,
+            sum(columns.values()),
             n_features + 1,  # EDM's networks have one output more than they use
             n_layers=config.n_layers,
             n_features=config.n_features,
             n_heads=config.n_heads,
-            sigma_column=first_level_column + SIGMA_COLUMN[config.level_features]
-            if config.level_features in SIGMA_COLUMN
-            else None,
+            sigma_column=sigma_column,
             precision=config.precision,
         )
         self.average = self._averaged(self.denoiser, config.ema_decay)
@@ -165,6 +163,29 @@ class EADNetwork(nn.Module):
         self.average.update_parameters(self.denoiser)
         if self.embedding is not None:
             self.embedding_average.update_parameters(self.embedding)
+
+
+def input_columns(config: EADConfig, encoding: AtomEncoding) -> dict[str, int]:
+    """What the columns of a denoiser's input say, in their order, and how many say it.
+
+    The order is that of `DiffusionProcess.predict_noise` and `EADNetwork.context`.
+    """
+    target = feature_target(config.feature_target, encoding.table)
+    columns = {
+        "features": encoding.n_features,
+        "evidence": target.n_evidence,
+        "level": N_LEVEL_FEATURES[config.level_features],
+    }
+    if config.variable_size and config.p_fixed_size > 0:
+        columns["fixed size"] = 1
+    columns |= {f"condition {name}": N_EMBEDDING for name in config.condition_names}
+    if config.self_conditioning:
+        columns["previous estimate"] = encoding.n_features + 1
+    if config.composition:
+        columns["composition"] = target.n_evidence
+        if config.self_conditioning:
+            columns["estimated composition"] = encoding.n_features
+    return columns
 
 
 class _WarmAverage:

@@ -13,12 +13,13 @@ from deepchem_ead.models import pretrained
 from deepchem_ead.models.checkpoint import check_shapes, read_tensors, without_prefix
 from deepchem_ead.models.conditions import ConditionEmbedding
 from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.network import EADNetwork
+from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.network import EADNetwork, input_columns
 
 #: Fields in which a model may differ from the one it starts from: none of them rescales what the
 #: network reads, they only add columns, of context or, behind them, of a previous estimate.
 MAY_DIFFER = (
-    "max_atoms", "dummy_padding", "p_fixed_size", "conditions", "self_conditioning",
+    "max_atoms", "dummy_padding", "p_fixed_size", "conditions", "self_conditioning", "composition",
     "gradient_clipping",
 )  # fmt: skip
 
@@ -82,9 +83,9 @@ class TrainedWeights:
     def load_into(self, network: EADNetwork, config: EADConfig) -> None:
         """Give a network these weights, with zeros for what it is told and this one was not.
 
-        The first maps of a denoiser read the context in their last columns, before those of the
-        previous estimate. Columns that the source has not are zero to begin with, so that the
-        network computes what the source computes (given no previous estimate).
+        What the first maps of a denoiser read and those of the source do not is multiplied with
+        zero to begin with, so that the network computes what the source computes (as long as it is
+        given no previous estimate).
 
         Raises
         ------
@@ -99,8 +100,10 @@ class TrainedWeights:
         context, theirs = context_columns(config), context_columns(self.config)
         if context[: len(theirs)] != theirs:
             differences["context"] = (", ".join(context) or "nothing", ", ".join(theirs))
-        if self.config.self_conditioning and not config.self_conditioning:
-            differences["self_conditioning"] = (False, True)
+        columns, source_columns = (input_columns(c, AtomEncoding(c)) for c in (config, self.config))
+        for name in ("self_conditioning", "composition"):
+            if getattr(self.config, name) and not getattr(config, name):
+                differences[name] = (False, True)
         if differences:
             listed = "; ".join(
                 f"{name} is {mine!r} here and {other!r} there"
@@ -112,10 +115,7 @@ class TrainedWeights:
                 "has no conditions"
             )
         denoiser = widened(
-            self.denoiser,
-            network.denoiser.state_dict(),
-            self.source,
-            network.n_previous if self.config.self_conditioning else 0,
+            self.denoiser, network.denoiser.state_dict(), self.source, source_columns, columns
         )
         for module in (network.denoiser, network.average.module):
             module.load_state_dict(denoiser)
@@ -147,25 +147,37 @@ def context_columns(config: EADConfig) -> tuple[str, ...]:
 
 
 def widened(
-    found: dict[str, Tensor], expected: dict[str, Tensor], source: str, n_last: int = 0
+    found: dict[str, Tensor],
+    expected: dict[str, Tensor],
+    source: str,
+    source_columns: dict[str, int],
+    columns: dict[str, int],
 ) -> dict[str, Tensor]:
-    """Weights with zeros put into matrices that have more input columns in ``expected``.
+    """Weights with zeros in those columns of a network's input that the source does not have.
 
-    They come before the last ``n_last`` columns.
+    Parameters
+    ----------
+    found, expected : dict of str to Tensor
+        The source's weights, and weights of the shapes to come.
+    source : str
+    source_columns, columns : dict of str to int
+        Their inputs' columns, see `input_columns`.
 
     Raises
     ------
     CheckpointError
         Listing what differs in any other way.
     """
+    widths = tuple(sum(c.values()) for c in (source_columns, columns))
     out = {}
     for name, tensor in found.items():
         target = expected.get(name)
-        if target is not None and target.dim() == tensor.dim() == 2:
-            extra = target.shape[1] - tensor.shape[1]
-            if extra > 0 and target.shape[0] == tensor.shape[0]:
-                first, last = tensor.split([tensor.shape[1] - n_last, n_last], 1)
-                tensor = torch.cat([first, tensor.new_zeros(len(tensor), extra), last], 1)
+        if target is not None and (tensor.shape[-1], target.shape[-1]) == widths:
+            parts = dict(
+                zip(source_columns, tensor.split(list(source_columns.values()), -1), strict=True)
+            )
+            zeros = {k: tensor.new_zeros((*tensor.shape[:-1], n)) for k, n in columns.items()}
+            tensor = torch.cat([parts.get(k, zeros[k]) for k in columns], -1)
         out[name] = tensor
     check_shapes(out, expected, source)
     return out

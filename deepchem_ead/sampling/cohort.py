@@ -111,8 +111,11 @@ class Cohort:
     def advance(self, x_hat: Tensor) -> None:
         """Take one step, given the network's estimate (A, 3 + F) for ``w`` and ``levels``.
 
-        Rows of molecules that are finished must be what they were before.
+        Rows of molecules that are finished do not count.
         """
+        # A second evaluation of the last state, told the first, would say something else.
+        unfinished = self.layout.expand(self.unfinished).unsqueeze(1)
+        x_hat = torch.where(unfinished, x_hat, self.x_hat)
         self.x_hat = x_hat
         self._count_evaluation()
         if self._visited is not None:

@@ -1,4 +1,4 @@
-"""Self-conditioning: the denoiser is told its previous estimate of the clean molecule."""
+"""What a denoiser is told besides the state: its previous estimate, and sums over the molecule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from denoiser_data import N_IN
 from sampling_toys import RecordedNoise, make_process, pair_denoiser, pairs, random_rotation
 
 from deepchem_ead import CheckpointError, EADModel
-from deepchem_ead.diffusion import AtomLayout, EarlierState, sample_levels
+from deepchem_ead.diffusion import AtomLayout, EarlierState, TypeTarget, sample_levels
+from deepchem_ead.diffusion.process import COUNT_SCALE
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.noising import EARLIER_SHARE, training_earlier, training_noise
@@ -22,7 +23,7 @@ LAYOUT = AtomLayout.from_counts([4, 3, 6])
 TINY = {
     "preset": "qm9", "n_layers": 1, "n_features": 32, "n_heads": 2, "batch_size": 16,
     "warmup_steps": 0, "learning_rate_decay": "none", "learning_rate": 3e-3,
-    "self_conditioning": True,
+    "self_conditioning": True, "composition": False,
 }  # fmt: skip
 
 
@@ -116,6 +117,32 @@ def test_training_tells_the_estimate_from_the_noisier_state():
     torch.testing.assert_close(loss, expected)
     untold = PROCESS.loss(listening, clean, levels, eps, LAYOUT)
     assert torch.equal(loss[1], untold[1]) and loss[0] != untold[0]
+
+
+def test_every_node_is_told_sums_over_its_molecule():
+    table = torch.eye(2, dtype=torch.float64)
+    process = make_process(
+        100, self_conditioning=True, composition=True, features=TypeTarget(table)
+    )
+    w, levels, previous = state()
+    previous[4:7] = torch.nan
+    seen = {}
+
+    def record(x, h, layout, reference):
+        seen["h"] = h
+        return x, h
+
+    process.predict_noise(record, w, levels, LAYOUT, None, previous)
+    tau = process.schedule.tau_at(levels).unsqueeze(1)
+    kinds = process.features.evidence(w[:, 3:], tau)
+    for nodes in (slice(0, 4), slice(4, 7), slice(7, 13)):
+        counts = kinds[nodes].sum(0)
+        assert counts.sum().item() == pytest.approx(nodes.stop - nodes.start)  # all its atoms
+        told = seen["h"][nodes, -4:-2]
+        torch.testing.assert_close(told, (COUNT_SCALE * counts).expand_as(told))
+        estimated = seen["h"][nodes, -2:]
+        expected = torch.zeros(2) if nodes.start == 4 else previous[nodes, 3:].sum(0)
+        torch.testing.assert_close(estimated, expected.expand_as(estimated).double())
 
 
 def test_guidance_passes_the_estimate_on():
@@ -247,6 +274,19 @@ def test_half_of_the_steps_tell_an_estimate_from_a_little_further_up(data):
     assert all(training_earlier(encoded, levels, plain, step) is None for step in range(9))
 
 
+def test_it_listens_to_the_composition(data, tmp_path):
+    model = EADModel(model_dir=str(tmp_path), **{**TINY, "composition": True})
+    model.fit(data, nb_epoch=5, checkpoint_interval=0)
+    columns = model.model.denoiser.embedding.weight[:, -6 - 7 :]
+    assert columns.abs().min() > 0
+    # Finished molecules wait in the batch for others: their last estimate must not change.
+    options = dict(steps=12, seed=3, progress=False, schedule="adaptive")
+    many = model.generate(7, **options)
+    few = model.generate(7, batch_size=2, **options)
+    assert np.array_equal(many.atomic_numbers, few.atomic_numbers)
+    assert np.array_equal(many.coordinates, few.coordinates)
+
+
 def test_a_run_in_two_parts_equals_one_run(data, tmp_path):
     whole = EADModel(model_dir=str(tmp_path / "whole"), **TINY)
     whole.fit(data, nb_epoch=3)
@@ -265,7 +305,7 @@ def test_a_run_in_two_parts_equals_one_run(data, tmp_path):
 
 
 def test_what_it_is_told_is_trained_and_molecules_do_not_depend_on_the_batch(model):
-    columns = model.model.denoiser.embedding.weight[:, -model.model.n_previous :]
+    columns = model.model.denoiser.embedding.weight[:, -8:]
     assert columns.shape[1] == 8 and columns.abs().min() > 0  # H C N O F, dummy, charge, flag
     options = dict(steps=12, seed=3, progress=False, schedule="adaptive")
     many = model.generate(7, **options)
@@ -311,7 +351,19 @@ def test_a_model_that_is_told_more_starts_as_its_source(data, model, tmp_path):
     with pytest.raises(CheckpointError, match="self_conditioning is False here and True there"):
         EADModel(initial_weights=tmp_path / "told", self_conditioning=False)
 
+    # Sums of what is told come last.
+    counting = EADModel(initial_weights=tmp_path / "told", composition=True)
+    weight = counting.model.sampling_denoiser.embedding.weight
+    assert torch.equal(weight[:, : theirs.shape[1]], theirs)
+    assert weight.shape[1] == theirs.shape[1] + 6 + 7 and not weight[:, -6 - 7 :].any()
+    assert counting.predict(data) == pytest.approx(model.predict(data), rel=1e-6)
+    counting.save_pretrained(tmp_path / "counting")
+    with pytest.raises(CheckpointError, match="composition is False here and True there"):
+        EADModel(initial_weights=tmp_path / "counting", composition=False)
+
 
 def test_other_denoisers_refuse():
     with pytest.raises(ValueError, match="needs denoiser='attention', not 'egnn'"):
         EADConfig(self_conditioning=True)
+    with pytest.raises(ValueError, match="composition needs feature_target='types'"):
+        EADConfig(composition=True)
