@@ -17,7 +17,7 @@ import torch
 from deepchem_ead import EADModel, MoleculeError
 from deepchem_ead.models import DenoisingLoss
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
-from deepchem_ead.models.clipping import GradientClipper
+from deepchem_ead.models.clipping import CLIPPING_RULES, GradientClipper
 from deepchem_ead.models.curve import CurveLog, read_curve
 
 SMALL = {"preset": "qm9-small", "n_layers": 2, "n_features": 32, "batch_size": 16}
@@ -313,3 +313,18 @@ def test_gradients_far_above_the_usual_are_clipped():
     assert float(parameter.grad.norm()) == pytest.approx(limit, rel=1e-4)
     # The clipped norm enters the history, so one outlier does not open the gate.
     assert float(clipper.norms.max()) == pytest.approx(limit, rel=1e-4)
+
+
+def test_the_median_rule_does_not_follow_gradients_that_run_away():
+    """Norms of about 1 and then two dozen, each a quarter larger than the one before."""
+    taken = {}
+    for rule in CLIPPING_RULES:
+        parameter = torch.nn.Parameter(torch.zeros(4))
+        clipper = GradientClipper(rule)
+        for step in range(74):
+            norm = 1 + 0.1 * (-1) ** step if step < 50 else 1.25 ** (step - 50)
+            parameter.grad = torch.full((4,), norm / 2)
+            clipper([parameter])
+        taken[rule] = float(parameter.grad.norm())
+    assert taken["median"] == pytest.approx(2 * 1.1, rel=1e-3)
+    assert taken["edm"] > 2 * taken["median"]  # and so on, a tenth more with every step

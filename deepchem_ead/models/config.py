@@ -9,6 +9,7 @@ from typing import ClassVar
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.denoisers import DENOISERS
 from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES
+from deepchem_ead.models.clipping import CLIPPING_RULES
 from deepchem_ead.models.rate import DECAYS
 from deepchem_ead.models.settings import Settings
 
@@ -90,8 +91,10 @@ class EADConfig(Settings):
         AdamW keeps the largest second moments (EDM) instead of the recent ones. Only a new run
         heeds it: a restored optimiser brings its own.
     gradient_clipping : bool
-        Clip the gradient's norm at 1.5 times the mean plus 2 standard deviations of the last 50
-        steps (EDM).
+        Clip the gradient's norm.
+    clipping_rule : str
+        Where: "edm", at 1.5 times the mean plus 2 standard deviations of the last 50 steps, or
+        "median", at twice their median (see `models.clipping`).
     batch_size : int
     ema_decay : float
         Decay of the exponential moving average of the weights, which is what generates.
@@ -145,6 +148,7 @@ class EADConfig(Settings):
     weight_decay: float = 1e-12
     amsgrad: bool = True
     gradient_clipping: bool = True
+    clipping_rule: str = "edm"
     batch_size: int = 64
     ema_decay: float = 0.9999
     repeat_rule: str = "repaint"
@@ -176,6 +180,7 @@ class EADConfig(Settings):
                 "dummy_padding": ("full", "random"),
                 "denoiser": tuple(DENOISERS),
                 "level_features": tuple(LEVEL_FEATURES),
+                "clipping_rule": CLIPPING_RULES,
                 "precision": ("fp32", "bf16", "auto"),
                 "learning_rate_decay": DECAYS,
             },

@@ -73,7 +73,7 @@ class EADNetwork(nn.Module):
             self.embedding = ConditionEmbedding(n_conditions)
             self.embedding_average = self._averaged(self.embedding, config.ema_decay)
             self.statistics = ConditionStatistics(config.condition_names, config.max_atoms)
-        self.clipper = GradientClipper() if config.gradient_clipping else None
+        self.clipper = GradientClipper(config.clipping_rule) if config.gradient_clipping else None
         # Entry n counts the training molecules of n atoms.
         self.register_buffer("size_counts", torch.zeros(config.max_atoms + 1, dtype=torch.int64))
 
