@@ -2,6 +2,7 @@
 
     python -m benchmarks.gpu [--layers 9 --features 256] [--batch 64 256 512] [--quick]
         [--preset qm9] [--sweep] [--data FILE]
+    python -m benchmarks.gpu --pairs [--features 192 --heads 12] [--batch 256] [--data FILE]
 
 Needs PyTorch and Triton, neither DeepChem nor RDKit. Everything is what a user's run would do: real
 QM9 molecules (the sample inside the package, or a file of `benchmarks.pack_qm9`), batches gathered
@@ -11,7 +12,9 @@ its operations (formula of `benchmarks.engine`) at the speed of a large matrix p
 the same run.
 
 ``--sweep`` times single edge functions for several ways of cutting the kernels into programs; put
-the best into ``FORWARD`` and ``BACKWARD`` of `deepchem_ead.denoisers.triton.autograd`.
+the best into ``FORWARD`` and ``BACKWARD`` of `deepchem_ead.denoisers.triton.autograd`. ``--pairs``
+does the same for the pair operation of the attention denoiser, ``FORWARD``, ``CENTRE`` and
+``NEIGHBOUR`` of `deepchem_ead.denoisers.triton.attention_autograd`.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ torch_only.prepare()
 from benchmarks.pack_qm9 import unpack  # noqa: E402
 from deepchem_ead.denoisers import edge_torch  # noqa: E402
 from deepchem_ead.denoisers import triton as fused  # noqa: E402
+from deepchem_ead.denoisers.attention import N_PAIR_FEATURES  # noqa: E402
 from deepchem_ead.denoisers.edge_weights import EdgeWeights  # noqa: E402
+from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention  # noqa: E402
+from deepchem_ead.denoisers.triton import attention as fused_pairs  # noqa: E402
 from deepchem_ead.diffusion import AtomLayout  # noqa: E402
 from deepchem_ead.models.config import EADConfig  # noqa: E402
 from deepchem_ead.models.resident import ResidentTrainer  # noqa: E402
@@ -73,13 +79,8 @@ def operations(sizes: np.ndarray, n_layers: int, n_features: int) -> np.ndarray:
     return n_layers * 2 * n_features**2 * (2 * n * (n - 1) + 7 * n)
 
 
-#: For a preset, whose denoiser may have no Triton kernels.
-PRESET_VARIANTS = [
-    Variant("torch", "fp32", False, False),
-    Variant("torch", "fp32", True, False),
-    Variant("torch", "fp32", True, True),
-    Variant("torch", "bf16", True, True),
-]
+#: For a preset, whose denoiser may round to bfloat16 without Triton kernels.
+PRESET_VARIANTS = [*VARIANTS, Variant("torch", "bf16", True, True)]
 
 
 class EnoughBlocks(Exception):
@@ -212,21 +213,79 @@ def sweep(X: np.ndarray, n_features: int, batch_size: int) -> None:
         print(f"bf16, workspace {megabytes} MiB", *times, flush=True)
 
 
+def sweep_pairs(X: np.ndarray, n_features: int, n_heads: int, batch_size: int) -> None:
+    """Time the pair operation of an attention block in PyTorch and for several launches."""
+    from deepchem_ead.denoisers.triton import attention_autograd
+
+    counts = np.sort((X[:, :, 3] > 0).sum(1)[:: max(len(X) // batch_size, 1)][:batch_size])
+    layout = AtomLayout.from_counts(counts, device="cuda")
+    print(f"\npair operation, {len(counts)} molecules, {int((counts * (counts - 1)).sum())} pairs")
+    splits = [*[n_features] * 3, *[N_PAIR_FEATURES] * 2]
+    nodes = torch.randn(layout.n_nodes, sum(splits), device="cuda", requires_grad=True)
+    x = (2 * torch.randn(layout.n_nodes, 3, device="cuda")).requires_grad_()
+    weights = PairWeights(N_PAIR_FEATURES, n_heads).cuda()
+    leaves = [nodes, x, *weights.parameters()]
+
+    def timed(backend: str) -> str:
+        weights.backend = backend
+
+        def forward() -> tuple[torch.Tensor, ...]:
+            parts = nodes.split(splits, 1)
+            return pair_attention(*parts, x, x.detach(), layout, weights, n_heads)
+
+        def both() -> None:
+            out = forward()
+            torch.autograd.grad(out, leaves, [torch.ones_like(t) for t in out])
+
+        with torch.no_grad():
+            alone = milliseconds(forward)
+        return f"{alone:7.3f} {milliseconds(both):7.3f}"
+
+    print("ms: forward, with backward")
+    tables = ("FORWARD", "CENTRE", "NEIGHBOUR")
+    chosen = {name: getattr(attention_autograd, name) for name in tables}
+    for products in ("highest", "high"):
+        torch.set_float32_matmul_precision(products)
+        print(products, "torch", timed("torch"), flush=True)
+        for name, chunk, atoms in (
+            (None, 0, 0),
+            *itertools.product(tables, (2, 4, 8), (8, 16, 32)),
+        ):
+            launch = attention_autograd.Launch(chunk, atoms)
+            for table, default in chosen.items():
+                setattr(attention_autograd, table, launch if table == name else default)
+            try:
+                times = timed("triton")
+            except Exception as error:  # too much shared memory, for instance
+                times = f"{type(error).__name__}: {error}"[:80]
+            print(products, name or "as chosen", launch if name else "", times, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, default=9)
-    parser.add_argument("--features", type=int, default=256)
+    parser.add_argument("--features", type=int, help="default 256; with --pairs 192")
+    parser.add_argument("--heads", type=int, default=12, help="with --pairs")
     parser.add_argument("--batch", type=int, nargs="*", default=[64, 256, 512])
     parser.add_argument("--data", default=str(SAMPLE), help="file of benchmarks.pack_qm9")
     parser.add_argument("--preset", help="time this preset instead of an EGNN")
     parser.add_argument("--quick", action="store_true", help="fewer repeats")
     parser.add_argument("--sweep", action="store_true", help="launches of the kernels instead")
+    parser.add_argument("--pairs", action="store_true", help="the pair operation of attention")
     arguments = parser.parse_args()
+    if arguments.features is None:
+        arguments.features = 192 if arguments.pairs else 256
     if not torch.cuda.is_available():
         print("There is no GPU here: nothing was timed.")
         return
     X, _ = unpack(arguments.data)
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    if arguments.pairs:
+        device = torch.device("cuda", 0)
+        reason = fused_pairs.why_not(arguments.features, arguments.heads, N_PAIR_FEATURES, device)
+        print(f"Triton kernels of pairs: {reason or 'agree with PyTorch'}", flush=True)
+        sweep_pairs(X, arguments.features, arguments.heads, max(arguments.batch))
+        return
     for precision in ("fp32", "bf16"):
         torch.set_float32_matmul_precision("highest")
         reason = fused.why_not(arguments.features, torch.device("cuda", 0), precision)

@@ -57,8 +57,9 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
     precision : {"auto", "fp32", "bf16"}
         "auto" is "fp32". "bf16" multiplies the matrices of atoms in bfloat16; everything about
         pairs and coordinates stays in single precision.
-    backend : {"auto", "torch", "native"}
-        "auto" takes the compiled kernel where it can run and PyTorch elsewhere; "native" insists.
+    backend : {"auto", "torch", "native", "triton"}
+        "auto" takes the compiled kernel on the CPU and Triton's on a GPU, where they can run, and
+        PyTorch elsewhere; the last two insist.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Who computes an attention denoiser: the compiled kernel where it can run, PyTorch elsewhere."""
+"""Who computes an attention denoiser: a kernel where one can run, PyTorch elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 
 import torch
 from torch import Tensor
+
+from deepchem_ead.denoisers.triton import attention as fused
 
 try:
     from deepchem_ead.denoisers.native import attention_kernel, attention_network
@@ -21,14 +23,19 @@ class AttentionBackend:
     Attributes
     ----------
     n_features, n_heads : int
-    backend : {"auto", "torch", "native"}
+    blocks : ModuleList
+        With the weights of the pair operation, `PairWeights`, as ``pair``.
+    backend : {"auto", "torch", "native", "triton"}
+        "native" computes the whole network on the CPU, "triton" its pair operation on a GPU.
     precision : {"auto", "fp32", "bf16"}
         See `AttentionDenoiser` for both.
     """
 
     def _choose_kernel(self, n_features: int, n_heads: int, backend: str, precision: str) -> None:
-        if backend not in ("auto", "torch", "native"):
-            raise ValueError(f'backend is {backend!r}; choose "auto", "torch" or "native"')
+        if backend not in ("auto", "torch", "native", "triton"):
+            raise ValueError(
+                f'backend is {backend!r}; choose "auto", "torch", "native" or "triton"'
+            )
         if precision not in ("auto", "fp32", "bf16"):
             raise ValueError(f'precision is {precision!r}; choose "auto", "fp32" or "bf16"')
         self.n_features = n_features
@@ -39,37 +46,60 @@ class AttentionBackend:
 
     @property
     def active_backend(self) -> str:
-        """Which implementation computes float32 tensors on the CPU, in which format, and why."""
-        reason = self._why_torch()
+        """Which implementation computes float32 tensors, in which format, and why.
+
+        Where the network's weights are: the compiled kernel on the CPU, Triton's for the pairs on a
+        GPU.
+        """
+        device = next(self.parameters()).device
+        if self._asks_triton(device):
+            reason = self._why_no_triton(device)
+            return f"torch {self._format} ({reason})" if reason else f"triton {self._format}"
+        reason = self._why_torch(device)
         return f"torch {self._format} ({reason})" if reason else f"native {self._format}"
 
     @property
     def _format(self) -> str:
         return "bf16" if self.precision == "bf16" else "fp32"
 
-    def _why_torch(self) -> str:
+    def _asks_triton(self, device: torch.device) -> bool:
+        return self.backend == "triton" or (self.backend == "auto" and device.type != "cpu")
+
+    def _why_no_triton(self, device: torch.device) -> str:
+        """Why the Triton kernels do not compute the pairs; empty if they do."""
+        n_pair_features = self.blocks[0].pair.logits.shape[1]
+        reason = fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
+        if reason and self.backend == "triton":
+            raise RuntimeError(f'backend="triton": {reason}; use backend="auto" or "torch"')
+        return reason
+
+    def _why_torch(self, device: torch.device) -> str:
         """Why the native kernel does not run; empty if it does."""
         if self.backend == "torch":
             return "asked for"
         reason = "the native kernel is not part of this installation"
-        if attention_kernel is not None:
+        if device.type != "cpu":
+            reason = f"the native kernel computes on the CPU, not on {device}"
+        elif attention_kernel is not None:
             reason = attention_kernel.why_not(self.n_features, self.n_heads, self._format)
         if reason and self.backend == "native":
             raise RuntimeError(f'backend="native": {reason}; use backend="auto" or "torch"')
         return reason
 
     def _kernel(self, x: Tensor) -> attention_kernel.AttentionKernel | None:
-        """The native kernel, or None where PyTorch computes."""
-        if x.dtype != torch.float32 or x.device.type != "cpu":
-            if self.backend == "native":
-                raise RuntimeError(
-                    f'backend="native" computes float32 on the CPU, not {x.dtype} on {x.device}; '
-                    'use backend="auto"'
-                )
+        """The native kernel, or None where PyTorch or Triton compute."""
+        if self.backend == "native" and (x.dtype != torch.float32 or x.device.type != "cpu"):
+            raise RuntimeError(
+                f'backend="native" computes float32 on the CPU, not {x.dtype} on {x.device}; '
+                'use backend="auto"'
+            )
+        for block in self.blocks:  # who was asked for also decides about the pair operation
+            block.pair.backend = self.backend
+        if x.dtype != torch.float32:
             return None
         if not self._announced:
             logger.info("attention denoiser: %s", self.active_backend)
             self._announced = True
-        if self._why_torch():
+        if self._asks_triton(x.device) or self._why_torch(x.device):
             return None
         return attention_kernel.attention_or_reason(self._format)[0]

@@ -1,4 +1,4 @@
-"""The pair operation of the attention denoiser, in PyTorch.
+"""The pair operation of the attention denoiser, in PyTorch; on a GPU in Triton where it can be.
 
 Molecules are worked off in chunks of a few, padded to the largest of the chunk: within a batch
 sorted by size this wastes little, and every operation is one dense product.
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from deepchem_ead.denoisers.triton import attention as fused
 from deepchem_ead.diffusion.layout import AtomLayout
 
 #: Radial features of one distance.
@@ -38,7 +39,12 @@ class PairWeights(nn.Module):
         L.
     gates : Tensor, (H, P)
         G.
+    backend : {"auto", "torch", "triton"}
+        Who computes with them: "auto" is the Triton kernels for float32 on a GPU where they can
+        run, PyTorch elsewhere.
     """
+
+    backend = "auto"
 
     def __init__(self, n_pair_features: int, n_heads: int) -> None:
         super().__init__()
@@ -95,6 +101,8 @@ def pair_attention(
 
     All are zero for an atom that is alone.
     """
+    if fused.computes(x, q, layout, weights, n_heads):
+        return fused.pair_attention(q, k, v, own, other, x, x0, layout, weights)
     results = []
     for chunk in _chunks(layout, _molecules_per_chunk(q.device)):
         parts = [chunk.pad(t) for t in (q, k, v, own, other, x, x0)]

@@ -32,7 +32,7 @@ from torch import Tensor
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.diffusion.layout import AtomLayout
 
-__all__ = ["coordinate_updates", "messages", "why_not"]
+__all__ = ["coordinate_updates", "messages", "why_no_kernels", "why_not"]
 
 FEATURE_MULTIPLE, MOST_FEATURES = 32, 256
 #: Tensor cores with tf32 and bf16 (Ampere and later).
@@ -51,35 +51,40 @@ def why_not(n_features: int, device: torch.device, precision: str = "fp32") -> s
     device : torch.device
     precision : {"fp32", "bf16"}
     """
-    switched_off = os.environ.get("DEEPCHEM_EAD_TRITON", "1") == "0"
-    interpreted = os.environ.get("TRITON_INTERPRET", "0") == "1"
-    products = torch.get_float32_matmul_precision()
-    return _why_not(n_features, device, precision, switched_off, interpreted, products)
-
-
-@cache
-def _why_not(
-    n_features: int,
-    device: torch.device,
-    precision: str,
-    switched_off: bool,
-    interpreted: bool,
-    products: str,
-) -> str:
-    if switched_off:
-        return "switched off by DEEPCHEM_EAD_TRITON=0"
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed"
     if n_features % FEATURE_MULTIPLE or not 0 < n_features <= MOST_FEATURES:
         return (
             f"{n_features} features are not a multiple of {FEATURE_MULTIPLE} up to {MOST_FEATURES}"
         )
+    products = torch.get_float32_matmul_precision()
+    return why_no_kernels(device) or _failure(n_features, device, precision, products)
+
+
+def why_no_kernels(device: torch.device) -> str:
+    """Why no Triton kernel whatsoever can be used; empty if one may."""
+    switched_off = os.environ.get("DEEPCHEM_EAD_TRITON", "1") == "0"
+    interpreted = os.environ.get("TRITON_INTERPRET", "0") == "1"
+    return _why_no_kernels(device, switched_off, interpreted)
+
+
+@cache
+def _why_no_kernels(device: torch.device, switched_off: bool, interpreted: bool) -> str:
+    if switched_off:
+        return "switched off by DEEPCHEM_EAD_TRITON=0"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed"
     if device.type == "cpu":
         return "" if interpreted else "Triton needs a GPU"
     if device.type != "cuda" or torch.version.hip is not None:
         return f"the kernels are written for NVIDIA GPUs, not {device}"
     if torch.cuda.get_device_capability(device) < CAPABILITY:
         return f"{torch.cuda.get_device_name(device)} has no tensor cores for tf32 and bf16"
+    return ""
+
+
+@cache
+def _failure(n_features: int, device: torch.device, precision: str, products: str) -> str:
+    if device.type == "cpu":  # interpreted
+        return ""
     from deepchem_ead.denoisers.triton.self_check import failure
 
     return failure(n_features, precision, device)

@@ -11,31 +11,10 @@ reproducible.
 
 from __future__ import annotations
 
-import os
-
 import triton
 import triton.language as tl
 
-INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET", "0") == "1")
-
-
-@triton.jit
-def _dot(a, b, total, PRECISION: tl.constexpr):
-    """``total + a b``, summed in float32."""
-    if INTERPRETED:  # the interpreter would multiply bfloat16 numbers as integers
-        a, b = a.to(tl.float32), b.to(tl.float32)
-    return tl.dot(a, b, total, input_precision=PRECISION)
-
-
-@triton.jit
-def _silu(x):
-    return x * tl.sigmoid(x)
-
-
-@triton.jit
-def _silu_slope(x):
-    s = tl.sigmoid(x)
-    return s * (1.0 + x * (1.0 - s))
+from deepchem_ead.denoisers.triton.elementary import dot, silu, silu_slope
 
 
 @triton.jit
@@ -105,17 +84,17 @@ def forward_kernel(
         z = tl.zeros((BLOCK_E, BLOCK_F), tl.float32)
         for k0 in range(0, F, BLOCK_K):
             k = k0 + tl.arange(0, BLOCK_K)
-            h = _silu(_pre_activation(u, v, c_d, c_0, i, j, d2, d2_0, k, F))
+            h = silu(_pre_activation(u, v, c_d, c_0, i, j, d2, d2_0, k, F))
             w = tl.load(w2 + f[:, None] * F + k[None, :], mask=inside[:, None], other=0.0)
-            z = _dot(h.to(w.dtype), tl.trans(w), z, PRECISION)
+            z = dot(h.to(w.dtype), tl.trans(w), z, PRECISION)
         z += tl.load(b2 + f, mask=inside, other=0.0)[None, :]
-        m = _silu(z)
+        m = silu(z)
         score = tl.sum(m * tl.load(w_out + f, mask=inside, other=0.0)[None, :], 1)
         own = (i[None, :] - node == c[:, None]) & present[None, :]
         if ATTENTION:
             m *= tl.sigmoid(score + tl.load(b_out))[:, None]
             kind = w2.dtype.element_ty
-            total = _dot(own.to(tl.float32).to(kind), m.to(kind), total, PRECISION)
+            total = dot(own.to(tl.float32).to(kind), m.to(kind), total, PRECISION)
         else:
             pull = _tanh(score) * coords_range / (tl.sqrt(d2 + 1e-8) + norm_constant)
             pull = tl.where(own, pull[None, :], 0.0)
@@ -161,12 +140,12 @@ def backward_kernel(
     z = tl.zeros((BLOCK_E, BLOCK_F), tl.float32)
     for k0 in range(0, F, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
-        h = _silu(_pre_activation(u, v, c_d, c_0, i, j, d2, d2_0, k, F)).to(kind)
+        h = silu(_pre_activation(u, v, c_d, c_0, i, j, d2, d2_0, k, F)).to(kind)
         tl.store(h_pairs + row[:, None] * F + k[None, :], h, mask=present[:, None])
         w = tl.load(w2 + f[:, None] * F + k[None, :], mask=inside[:, None], other=0.0)
-        z = _dot(h, tl.trans(w), z, PRECISION)
+        z = dot(h, tl.trans(w), z, PRECISION)
     z += tl.load(b2 + f, mask=inside, other=0.0)[None, :]
-    m = _silu(z)
+    m = silu(z)
     read_out = tl.load(w_out + f, mask=inside, other=0.0)
     score = tl.sum(m * read_out[None, :], 1)
     shares = g_weights + tile * 4 * F
@@ -192,7 +171,7 @@ def backward_kernel(
     g_z = g_score[:, None] * read_out[None, :]
     if ATTENTION:  # read again: registers hold z and little more
         g_z += tl.load(g_rows, mask=stored, other=0.0) * gate[:, None]
-    g_z *= _silu_slope(z)
+    g_z *= silu_slope(z)
     tl.store(shares + 2 * F + f, tl.sum(g_z, 0), mask=inside)
     g_z = g_z.to(kind)
     tl.store(g_z_pairs + row[:, None] * F + f[None, :], g_z, mask=stored)
@@ -201,9 +180,9 @@ def backward_kernel(
     for k0 in range(0, F, BLOCK_K):
         k = k0 + tl.arange(0, BLOCK_K)
         w = tl.load(w2 + f[:, None] * F + k[None, :], mask=inside[:, None], other=0.0)
-        g_h = _dot(g_z, w, tl.zeros((BLOCK_E, BLOCK_K), tl.float32), PRECISION)
+        g_h = dot(g_z, w, tl.zeros((BLOCK_E, BLOCK_K), tl.float32), PRECISION)
         a = _pre_activation(u, v, c_d, c_0, i, j, d2, d2_0, k, F)
-        g_a = g_h * _silu_slope(a)
+        g_a = g_h * silu_slope(a)
         tl.store(g_a_pairs + row[:, None] * F + k[None, :], g_a.to(kind), mask=present[:, None])
         g_d2 += tl.sum(g_a * tl.load(c_d + k)[None, :], 1)
         g_d2_0 += tl.sum(g_a * tl.load(c_0 + k)[None, :], 1)
@@ -275,6 +254,6 @@ def weight_kernel(
         row = e.to(tl.int64)[:, None] * F
         g = tl.load(g_z_pairs + row + f[None, :], present & (f < F)[None, :], 0.0)
         h = tl.load(h_pairs + row + k[None, :], present & (k < F)[None, :], 0.0)
-        total = _dot(tl.trans(g), h, total, PRECISION)
+        total = dot(tl.trans(g), h, total, PRECISION)
     place = shares + split.to(tl.int64) * F * F + f[:, None] * F + k[None, :]
     tl.store(place, total, mask=(f < F)[:, None] & (k < F)[None, :])

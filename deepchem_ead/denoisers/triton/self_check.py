@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from deepchem_ead.denoisers import edge_torch
@@ -22,13 +24,21 @@ def failure(n_features: int, precision: str, device: torch.device) -> str:
 
     It compiles what a training step needs (a few seconds the first time).
     """
-    tolerance = TOLERANCES["bf16" if precision == "bf16" else product_precision()]
+    return verdict(
+        lambda: torch.cat(
+            [_errors(n_features, precision, device, which) for which in (True, False)]
+        ),
+        TOLERANCES["bf16" if precision == "bf16" else product_precision()],
+    )
+
+
+def verdict(errors: Callable[[], torch.Tensor], tolerance: float) -> str:
+    """What is wrong with kernels that have these relative errors, empty if nothing."""
     try:
         with torch.enable_grad():
-            errors = [_errors(n_features, precision, device, which) for which in (True, False)]
+            worst = float(errors().max())
     except Exception as error:  # Triton, its compiler and the driver raise many unrelated types
         return f"they do not run here ({type(error).__name__}: {error})"
-    worst = float(torch.cat(errors).max())
     if not worst <= tolerance:  # NaN is no success
         return f"they are wrong here (relative error {worst:.1e})"
     return ""
