@@ -27,6 +27,7 @@ from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.metrics import CONDITIONAL_ROWS, evaluate_conditional
 from deepchem_ead.metrics.conditional_table import BASELINES, SHARES, heading, number
 from deepchem_ead.molnet.splits import edm_halves, one_shard
+from deepchem_ead.sampling import PropertyGuidance
 from deepchem_ead.viz import plot_targets
 
 _BETWEEN = {
@@ -187,6 +188,8 @@ def main() -> None:
     parser.add_argument("--schedule", default="adaptive")
     parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
     parser.add_argument("--noise-scale", type=float, help="the configuration's by default")
+    parser.add_argument("--guide", help="a property model whose gradients steer as well")
+    parser.add_argument("--guide-scale", type=float, default=10.0)
     parser.add_argument("--free-size", action="store_true", help="the model chooses the size")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--data-dir", help="cache of the parsed QM9")
@@ -197,11 +200,17 @@ def main() -> None:
         for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule",
                      "free_size", "precision", "autoguidance", "noise_scale")
     }  # fmt: skip
+    settings["guide"] = arguments.guide and f"{arguments.guide}, {arguments.guide_scale:g}"
     check_settings(arguments.out, settings)
 
     model = EADModel.from_pretrained(arguments.model, precision=arguments.precision)
     names = [name for name in (arguments.oracle, arguments.second_oracle) if name]
     oracles = [EGNNPropertyModel.from_pretrained(name) for name in names]
+    guide = None
+    if arguments.guide:
+        property_model = EGNNPropertyModel.from_pretrained(arguments.guide)
+        aims = dict.fromkeys(property_model.tasks, 0.0)  # the requests take their place
+        guide = PropertyGuidance(property_model, aims, arguments.guide_scale)
     tasks = list(TASKS)
     _, (train, _, _), _ = load_qm9_3d(
         tasks=tasks, source="qm9pack", data_dir=arguments.data_dir, save_dir=arguments.save_dir
@@ -217,7 +226,7 @@ def main() -> None:
                 print(f"{name}, guidance {scale:g}, seed {seed}", flush=True)
                 make_part(
                     stem, model, oracles, second, first, asked, n=arguments.n, seed=seed,
-                    guidance_scale=scale, n_atoms=None if arguments.free_size else "drawn",
+                    guide=guide, guidance_scale=scale, n_atoms=None if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
                     autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
                 )  # fmt: skip
