@@ -226,7 +226,8 @@ def main() -> None:
                 print(f"{name}, guidance {scale:g}, seed {seed}", flush=True)
                 make_part(
                     stem, model, oracles, second, first, asked, n=arguments.n, seed=seed,
-                    guide=guide, guidance_scale=scale, n_atoms=None if arguments.free_size else "drawn",
+                    guide=guide, guidance_scale=scale,
+                    n_atoms=None if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
                     autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
                 )  # fmt: skip
