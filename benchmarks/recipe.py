@@ -43,7 +43,8 @@ def errors_by_level(
     n = layout.n_molecules
     unknown = torch.full((n, len(model.config.condition_names)), torch.nan, dtype=torch.float64)
     context = network.context(torch.ones(n, dtype=torch.bool), unknown)
-    generator = torch.Generator().manual_seed(0)
+    # Two, so that the noise of a level is the same in every table.
+    generator, more = (torch.Generator().manual_seed(seed) for seed in (0, 1))
     found = []
     for level in LEVELS:
         levels = torch.full((layout.n_nodes,), level)
@@ -53,7 +54,7 @@ def errors_by_level(
         rest = (layout, context)
         if told:
             further = process.schedule.tau_at(levels + AHEAD)
-            extra = process.draw_noise(torch.randn(clean.shape, generator=generator), layout)
+            extra = process.draw_noise(torch.randn(clean.shape, generator=more), layout)
             noisier = forward_step(w, tau, further, extra)
             denoiser = network.sampling_denoiser
             rest += (process.predict_clean(denoiser, noisier, levels + AHEAD, *rest),)
