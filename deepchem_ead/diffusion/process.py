@@ -138,9 +138,10 @@ class DiffusionProcess:
         inputs, reference = [w[:, 3:] * alpha.unsqueeze(1), evidence, level], ()
         if context is not None:
             inputs.append(layout.expand(context))
-        if self.self_conditioning:
-            if previous is None:
-                previous = torch.full_like(w, torch.nan)
+        if self.self_conditioning and previous is None:
+            estimated = torch.zeros_like(w[:, 3:])
+            inputs += [estimated, estimated[:, :1]]
+        elif self.self_conditioning:
             known = previous[:, :1].isfinite()
             estimated = torch.where(known, previous[:, 3:], 0.0)
             inputs += [estimated, known.to(w.dtype)]

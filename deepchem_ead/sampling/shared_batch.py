@@ -53,13 +53,20 @@ class SharedBatch:
         """Evaluate the network and let every unfinished cohort take a step."""
         w = torch.cat([cohort.w for cohort in self._cohorts])
         levels = torch.cat([cohort.levels for cohort in self._cohorts])
-        previous = torch.cat([cohort.previous for cohort in self._cohorts])
+        # Without a reference the network's gradients go through all it sees.
+        told = any(bool(cohort.n_evaluations.any()) for cohort in self._cohorts)
+        previous = torch.cat([cohort.previous for cohort in self._cohorts]) if told else None
         layout, context, nodes = self._layout, self._context, self._nodes
         if nodes is None:
             x_hat = process.predict_clean(denoiser, w, levels, layout, context, previous)
         else:
             evaluated = process.predict_clean(
-                denoiser, w[nodes], levels[nodes], layout, context, previous[nodes]
+                denoiser,
+                w[nodes],
+                levels[nodes],
+                layout,
+                context,
+                previous[nodes] if told else None,
             )
             x_hat = torch.cat([cohort.x_hat for cohort in self._cohorts])
             x_hat[nodes] = evaluated
