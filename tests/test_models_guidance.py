@@ -298,7 +298,8 @@ def test_a_guide_steers_a_trained_unconditional_model(target):
         return ((x - x.mean(1, keepdims=True)) ** 2).sum(2).mean(1)
 
     free = model.generate(6, **options)
-    guided = model.generate(6, guide=PropertyGuidance(Sizes(), target), **options)
+    guide = PropertyGuidance(Sizes(), target, max_change=2.0)
+    guided = model.generate(6, guide=guide, **options)
     missed, missed_before = (np.abs(measure(m) - value).mean() for m in (guided, free))
     assert missed < 0.6 * missed_before
     assert guided.info["targets"] == target
