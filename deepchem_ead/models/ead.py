@@ -50,12 +50,13 @@ class EADModel(ResumableModel):
 
     Every atom has its own noise level ``t_i``. Training draws them by Algorithm 1 of the paper and
     minimises ``|eps_hat(w, t) - eps|^2``; generation lowers them with a schedule that may look at
-    the molecule (see `deepchem_ead.sampling`). The denoiser is EDM's E(3)-equivariant EGNN.
+    the molecule (see `deepchem_ead.sampling`). The denoiser is EDM's E(3)-equivariant EGNN, or an
+    attention network with the same symmetries.
 
     Parameters
     ----------
     preset : str or Path, optional
-        "paper-qm9", "qm9-small", "qm9-conditional", "paper-geom", or a YAML file with fields of
+        "qm9", "qm9-conditional", "qm9-small", "paper-qm9", "paper-geom", or a YAML file with fields of
         `EADConfig`.
     initial_weights : str or Path, optional
         Start from a trained model instead of random weights: a folder or name as in
