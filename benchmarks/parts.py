@@ -102,7 +102,9 @@ def _make(model: EADModel, stem: Path, record: dict, options: dict) -> None:
     options = dict(options)
     n_atoms, scale = options.pop("n_atoms"), options.pop("autoguidance_scale")
     request = Request(model, record["n"], autoguidance_scale=scale)
-    settings = GenerationSettings.resolve(model.config, seed=record["seed"], **options)
+    settings = GenerationSettings.resolve(
+        model.config, seed=record["seed"], n_atoms=n_atoms, **options
+    )
     began = time.perf_counter()
     found = list(
         generate_batches(

@@ -269,7 +269,7 @@ def generate_file(
             f"{path}: only SDF and XYZ files can be resumed; a SMILES file does not say which "
             "molecules were invalid"
         )
-    settings = GenerationSettings.resolve(model.config, **options)
+    settings = GenerationSettings.resolve(model.config, n_atoms=n_atoms, **options)
     kind = file_format(path)
     first = complete_records(path, kind)[0] if resume and path.exists() else 0
     if first > n:

@@ -406,3 +406,13 @@ def test_the_seed_decides_the_noise_of_training_and_evaluation(model, qm9_sample
         assert not torch.equal(eps, draw(encoded, model.config, another)[1])
         assert not torch.equal(eps, draw(encoded, other, key)[1])
         assert not torch.equal(levels, draw(encoded, other, key)[0])
+
+
+def test_a_model_that_finds_the_size_keeps_full_noise(variable_model, tmp_path):
+    """With less noise nearly all atoms become the most probable type, dummies."""
+    variable_model.save_pretrained(tmp_path)
+    cold = EADModel.from_pretrained(tmp_path, noise_scale=0.5)
+    options = dict(n=1, steps=3, seed=0, progress=False)
+    assert "noise_scale=1.0" in cold.generate(**options).info["stepper"]
+    assert "noise_scale=0.5" in cold.generate(n_atoms=5, **options).info["stepper"]
+    assert "noise_scale=0.5" in cold.generate(noise_scale=0.5, **options).info["stepper"]

@@ -101,7 +101,8 @@ class EADConfig(Settings):
     repeat_rule : str
         What a stalled atom does when generating, unless ``generate`` is told otherwise.
     noise_scale, autoguidance_scale : float
-        The same for these arguments of ``generate``; the latter where there is a weak model.
+        The same for these arguments of ``generate``: the former for molecules of given sizes, the
+        latter where there is a weak model.
     sampling_steps : int
         The same for its ``steps``; 0 is all ``timesteps``.
     seed : int

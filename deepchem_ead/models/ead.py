@@ -56,7 +56,7 @@ class EADModel(ResumableModel):
     Parameters
     ----------
     preset : str or Path, optional
-        "qm9", "qm9-conditional", "qm9-small", "paper-qm9", "paper-geom", or a YAML file with fields of
+        "qm9", "qm9-conditional", "qm9-small", "paper-qm9", "paper-geom", or a YAML file of
         `EADConfig`.
     initial_weights : str or Path, optional
         Start from a trained model instead of random weights: a folder or name as in
@@ -366,9 +366,10 @@ class EADModel(ResumableModel):
         stepper : str or stepper object
             "ancestral" (EDM's posterior), "ddim", or "dpm++2m".
         noise_scale : float, optional
-            Factor of the noise that the ancestral stepper adds; the configuration's by default. 1
-            draws from the model's distribution. Lower values, 0.5 for example, make fewer errors
-            and less diverse molecules (a low temperature).
+            Factor of the noise that the ancestral stepper adds; by default the configuration's, or
+            1 where the model finds the size (with less, nearly all atoms become dummies). 1 draws
+            from the model's distribution. Lower values, 0.5 for example, make fewer errors and less
+            diverse molecules (a low temperature).
         repeat_rule : str, optional
             What a stalled atom does: "literal", "repaint", "hold", "langevin" or "renoise"; the
             configuration's by default.
@@ -390,7 +391,7 @@ class EADModel(ResumableModel):
         began = time.perf_counter()
         settings = GenerationSettings.resolve(
             self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels,
-            noise_scale,
+            noise_scale, n_atoms,
         )  # fmt: skip
         request = Request(
             self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model

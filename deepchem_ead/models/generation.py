@@ -61,6 +61,7 @@ class GenerationSettings:
         batch_size: int | None = None,
         record_levels: bool = False,
         noise_scale: float | None = None,
+        n_atoms=None,
     ) -> GenerationSettings:
         """Check the arguments of ``generate`` and fill in what the configuration says.
 
@@ -82,7 +83,9 @@ class GenerationSettings:
             resolved = replace(resolved, interval=config.interval)
         stepper = resolve_stepper(stepper)
         if hasattr(stepper, "noise_scale"):
-            if noise_scale is None and stepper.noise_scale == 1:
+            # Dummy atoms are the most probable ones: with little noise all atoms become dummies.
+            finds_size = config.variable_size and n_atoms is None
+            if noise_scale is None and stepper.noise_scale == 1 and not finds_size:
                 noise_scale = config.noise_scale
             if noise_scale is not None:
                 stepper = replace(stepper, noise_scale=noise_scale)
