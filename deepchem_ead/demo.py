@@ -55,6 +55,7 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         f"picture    {out / 'molecules.png'}\n"
         f"all of it took {time.perf_counter() - began:.0f} s\n\n"
         "More molecules, and a model of your own after three minutes of training:\n"
-        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --n-atoms histogram --out more.sdf\n"
+        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --n-atoms histogram "
+        "--out more.sdf\n"
         "  deepchem-ead train qm9 --minutes 3 --out runs/first"
     )
