@@ -21,14 +21,15 @@ from rdkit.Chem import rdMolDescriptors
 
 from deepchem_ead import MoleculeBatch, load_qm9_3d
 
+TRIPLE_BOND, NITROGEN, OXYGEN = map(Chem.MolFromSmarts, ("*#*", "[#7]", "[#8]"))
 KINDS = {
     "rings": rdMolDescriptors.CalcNumRings,
     "no ring, %": lambda mol: 100 * (rdMolDescriptors.CalcNumRings(mol) == 0),
     "aromatic, %": lambda mol: 100 * (rdMolDescriptors.CalcNumAromaticRings(mol) > 0),
-    "triple bond, %": lambda mol: 100 * mol.HasSubstructMatch(Chem.MolFromSmarts("*#*")),
+    "triple bond, %": lambda mol: 100 * mol.HasSubstructMatch(TRIPLE_BOND),
     "sp3 carbon, %": lambda mol: 100 * rdMolDescriptors.CalcFractionCSP3(mol),
-    "N": lambda mol: len(mol.GetSubstructMatches(Chem.MolFromSmarts("[#7]"))),
-    "O": lambda mol: len(mol.GetSubstructMatches(Chem.MolFromSmarts("[#8]"))),
+    "N": lambda mol: len(mol.GetSubstructMatches(NITROGEN)),
+    "O": lambda mol: len(mol.GetSubstructMatches(OXYGEN)),
 }
 
 

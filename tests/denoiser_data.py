@@ -44,3 +44,12 @@ def network(n_layers: int = 2, n_features: int = 32, dtype=torch.float32, **opti
     for block in egnn.blocks:
         block.coordinates.coord_mlp[4].weight.data.mul_(30)
     return egnn.to(dtype)
+
+
+def results_and_gradients(denoiser, x, h, layout) -> list[Tensor]:
+    """dx, h_out, and the gradients of their squares by x, h and all parameters."""
+    x, h = x.clone().requires_grad_(), h.clone().requires_grad_()
+    dx, h_out = denoiser(x, h, layout)
+    (dx.square().sum() + h_out.square().sum()).backward()
+    gradients = [x.grad, h.grad, *(p.grad for p in denoiser.parameters())]
+    return [dx.detach(), h_out.detach(), *gradients]

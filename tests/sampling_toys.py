@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from deepchem_ead.diffusion import AtomLayout, DiffusionProcess, NoiseSchedule, QuotientFrame
+from deepchem_ead.sampling import sample
 
 
 def make_process(timesteps: int = 100, frame=None, **options) -> DiffusionProcess:
@@ -88,3 +89,17 @@ def bond_denoiser(process: DiffusionProcess, bond_variance: float, feature_varia
         return (sign * tau)[:, None] * pull, eps_h
 
     return denoiser
+
+
+def assert_sampling_is_equivariant(process, denoiser, layout, n_features):
+    """A run from turned and mirrored noise is the turned and mirrored run."""
+    rotation = random_rotation(4, reflect=True)
+    plain, turned = (
+        sample(
+            process, denoiser, layout, n_features, "adaptive",
+            noise=RecordedNoise(layout.n_nodes, rotation=q), steps=30,
+        ).states
+        for q in (None, rotation)
+    )  # fmt: skip
+    torch.testing.assert_close(turned[:, :3], plain[:, :3] @ rotation.T, rtol=0, atol=1e-8)
+    torch.testing.assert_close(turned[:, 3:], plain[:, 3:], rtol=0, atol=1e-8)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from denoiser_data import N_IN, network, real_batch
+from denoiser_data import N_IN, network, real_batch, results_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,11 +139,7 @@ def test_network_on_real_molecules():
     outputs = []
     for backend in ("torch", "triton"):
         egnn = network(n_layers=1, backend=backend)
-        x_in, h_in = x.clone().requires_grad_(), h.clone().requires_grad_()
-        dx, h_out = egnn(x_in, h_in, layout)
-        (dx.square().sum() + h_out.square().sum()).backward()
-        gradients = [x_in.grad, h_in.grad, *(p.grad for p in egnn.parameters())]
-        outputs.append([dx.detach(), h_out.detach(), *gradients])
+        outputs.append(results_and_gradients(egnn, x, h, layout))
     for found, expected in zip(*reversed(outputs), strict=True):
         assert (found - expected).norm() <= 1e-5 * expected.norm()
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 from attention_data import attention
-from denoiser_data import real_batch
+from denoiser_data import real_batch, results_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,11 +134,7 @@ def test_network_on_real_molecules():
     outputs = []
     for backend in ("torch", "triton"):
         denoiser = attention(n_layers=1, n_features=32, n_heads=2, backend=backend)
-        x_in, h_in = x.clone().requires_grad_(), h.clone().requires_grad_()
-        dx, h_out = denoiser(x_in, h_in, layout)
-        (dx.square().sum() + h_out.square().sum()).backward()
-        gradients = [x_in.grad, h_in.grad, *(p.grad for p in denoiser.parameters())]
-        outputs.append([dx.detach(), h_out.detach(), *gradients])
+        outputs.append(results_and_gradients(denoiser, x, h, layout))
     assert not torch.equal(outputs[0][0], outputs[1][0])
     for found, expected in zip(*reversed(outputs), strict=True):
         assert (found - expected).norm() <= 1e-5 * expected.norm()

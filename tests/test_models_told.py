@@ -7,7 +7,14 @@ import pytest
 import torch
 from attention_data import attention
 from denoiser_data import N_IN
-from sampling_toys import RecordedNoise, make_process, pair_denoiser, pairs, random_rotation
+from sampling_toys import (
+    RecordedNoise,
+    assert_sampling_is_equivariant,
+    make_process,
+    pair_denoiser,
+    pairs,
+    random_rotation,
+)
 
 from deepchem_ead import CheckpointError, EADModel
 from deepchem_ead.diffusion import AtomLayout, EarlierState, TypeTarget, sample_levels
@@ -209,16 +216,7 @@ def test_each_step_is_told_the_estimate_of_the_one_before(schedule):
 
 def test_sampling_is_equivariant():
     process = make_process(30, self_conditioning=True)
-    rotation = random_rotation(4, reflect=True)
-    plain, turned = (
-        sample(
-            process, listening, LAYOUT, 2, "adaptive",
-            noise=RecordedNoise(13, rotation=q), steps=30,
-        ).states
-        for q in (None, rotation)
-    )  # fmt: skip
-    torch.testing.assert_close(turned[:, :3], plain[:, :3] @ rotation.T, rtol=0, atol=1e-8)
-    torch.testing.assert_close(turned[:, 3:], plain[:, 3:], rtol=0, atol=1e-8)
+    assert_sampling_is_equivariant(process, listening, LAYOUT, 2)
 
 
 # ---------------------------------------------------------------------------- denoiser
@@ -255,6 +253,14 @@ def model(data, tmp_path_factory):
     return model
 
 
+def assert_molecules_do_not_depend_on_the_batch(model):
+    options = dict(steps=12, seed=3, progress=False, schedule="adaptive")
+    many = model.generate(7, **options)
+    few = model.generate(7, batch_size=2, **options)
+    assert np.array_equal(many.atomic_numbers, few.atomic_numbers)
+    assert np.array_equal(many.coordinates, few.coordinates)
+
+
 def test_half_of_the_steps_tell_an_estimate_from_a_little_further_up(data):
     config = EADConfig.load(**TINY)
     encoded = AtomEncoding(config).encode(data.X, list(map(str, data.ids)), None)
@@ -282,11 +288,7 @@ def test_it_listens_to_the_composition(data, tmp_path):
     columns = model.model.denoiser.embedding.weight[:, -6 - 7 :]
     assert columns.abs().min() > 0
     # Finished molecules wait in the batch for others: their last estimate must not change.
-    options = dict(steps=12, seed=3, progress=False, schedule="adaptive")
-    many = model.generate(7, **options)
-    few = model.generate(7, batch_size=2, **options)
-    assert np.array_equal(many.atomic_numbers, few.atomic_numbers)
-    assert np.array_equal(many.coordinates, few.coordinates)
+    assert_molecules_do_not_depend_on_the_batch(model)
 
 
 def test_a_run_in_two_parts_equals_one_run(data, tmp_path):
@@ -309,11 +311,7 @@ def test_a_run_in_two_parts_equals_one_run(data, tmp_path):
 def test_what_it_is_told_is_trained_and_molecules_do_not_depend_on_the_batch(model):
     columns = model.model.denoiser.embedding.weight[:, -8:]
     assert columns.shape[1] == 8 and columns.abs().min() > 0  # H C N O F, dummy, charge, flag
-    options = dict(steps=12, seed=3, progress=False, schedule="adaptive")
-    many = model.generate(7, **options)
-    few = model.generate(7, batch_size=2, **options)
-    assert np.array_equal(many.atomic_numbers, few.atomic_numbers)
-    assert np.array_equal(many.coordinates, few.coordinates)
+    assert_molecules_do_not_depend_on_the_batch(model)
 
 
 def test_saved_weights_generate_the_same(model, tmp_path):

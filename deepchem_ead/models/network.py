@@ -21,6 +21,9 @@ from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, Cond
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
 
+#: Name of the context's column that says "no dummy atoms here".
+FIXED_SIZE = "fixed size"
+
 
 class EADNetwork(nn.Module):
     """Denoiser with exponential moving average; its forward pass is the loss of each molecule.
@@ -48,10 +51,10 @@ class EADNetwork(nn.Module):
             config.composition,
         )
         #: The context has a column that says "no dummy atoms here".
-        self.flags_fixed_size = config.variable_size and config.p_fixed_size > 0
+        self.flags_fixed_size = FIXED_SIZE in context_columns(config)
         n_conditions = len(config.condition_names)
         #: Columns of `context`.
-        self.n_context = self.flags_fixed_size + n_conditions * N_EMBEDDING
+        self.n_context = sum(context_columns(config).values())
         columns = input_columns(config, encoding)
         sigma_column = None
         if config.level_features in SIGMA_COLUMN:
@@ -165,6 +168,12 @@ class EADNetwork(nn.Module):
             self.embedding_average.update_parameters(self.embedding)
 
 
+def context_columns(config: EADConfig) -> dict[str, int]:
+    """What the columns of `EADNetwork.context` say, in their order, and how many say it."""
+    flag = {FIXED_SIZE: 1} if config.variable_size and config.p_fixed_size > 0 else {}
+    return flag | dict.fromkeys(config.condition_names, N_EMBEDDING)
+
+
 def input_columns(config: EADConfig, encoding: AtomEncoding) -> dict[str, int]:
     """What the columns of a denoiser's input say, in their order, and how many say it.
 
@@ -176,9 +185,7 @@ def input_columns(config: EADConfig, encoding: AtomEncoding) -> dict[str, int]:
         "evidence": target.n_evidence,
         "level": N_LEVEL_FEATURES[config.level_features],
     }
-    if config.variable_size and config.p_fixed_size > 0:
-        columns["fixed size"] = 1
-    columns |= {f"condition {name}": N_EMBEDDING for name in config.condition_names}
+    columns |= {f"context: {name}": n for name, n in context_columns(config).items()}
     if config.self_conditioning:
         columns["previous estimate"] = encoding.n_features + 1
     if config.composition:

@@ -14,7 +14,7 @@ from deepchem_ead.models.checkpoint import check_shapes, read_tensors, without_p
 from deepchem_ead.models.conditions import ConditionEmbedding
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
-from deepchem_ead.models.network import EADNetwork, input_columns
+from deepchem_ead.models.network import EADNetwork, context_columns, input_columns
 
 #: Fields in which a model may differ from the one it starts from: none of them rescales what the
 #: network reads, they only add columns, of context or, behind them, of a previous estimate.
@@ -97,7 +97,7 @@ class TrainedWeights:
             for name, pair in config.structural_differences(self.config).items()
             if name not in MAY_DIFFER
         }
-        context, theirs = context_columns(config), context_columns(self.config)
+        context, theirs = (tuple(context_columns(c)) for c in (config, self.config))
         if context[: len(theirs)] != theirs:
             differences["context"] = (", ".join(context) or "nothing", ", ".join(theirs))
         columns, source_columns = (input_columns(c, AtomEncoding(c)) for c in (config, self.config))
@@ -138,12 +138,6 @@ class TrainedWeights:
         if network.statistics is not None:
             check_shapes(self.statistics, network.statistics.state_dict(), self.source)
             network.statistics.load_state_dict(self.statistics)
-
-
-def context_columns(config: EADConfig) -> tuple[str, ...]:
-    """What the columns of the context say, in their order (see `EADNetwork.context`)."""
-    flag = ("fixed size",) if config.variable_size and config.p_fixed_size > 0 else ()
-    return flag + config.condition_names
 
 
 def widened(
