@@ -90,8 +90,8 @@ def test_any_subset_of_the_properties_is_hidden():
     assert seen.shape == (n, 3)
     for subset in product([False, True], repeat=3):
         size = sum(subset)
-        # the number of properties is uniform, and so is the choice of as many
-        expected = 0.1 if size == 0 else 0.9 / 3 / (1 if size == 3 else 3)
+        # k properties are 1 / k as frequent as one, and all choices of as many are alike
+        expected = 0.1 if size == 0 else 0.9 * (6 / 11) / size / (1 if size == 3 else 3)
         share = (seen == subset).all(1).mean()
         assert share == pytest.approx(expected, abs=4 * (expected / n) ** 0.5), subset
 

@@ -40,16 +40,23 @@ def evaluation_nodes(
 def training_conditions(n_molecules: int, config: EADConfig, step: int) -> np.ndarray:
     """Which properties each molecule is trained with, (B, P) bool; the others are hidden.
 
-    With the probability ``p_uncond`` none. Otherwise the number of properties is uniform between 1
-    and P and they are drawn at random: any subset is seen, the single ones and all of them most
-    often. It depends on seed and step only.
+    With the probability ``p_uncond`` none. Otherwise k of the P properties with a probability
+    proportional to 1 / k: any subset is seen, and often the few that somebody asks for. It depends
+    on seed and step only.
     """
     rng = np.random.default_rng([config.seed, step, 2])
     n_conditions = len(config.condition_names)
-    number = rng.integers(1, n_conditions, n_molecules, endpoint=True)
+    bounds = subset_bounds(n_conditions)
+    number = 1 + (rng.random((n_molecules, 1)) >= bounds).sum(1)
     number[rng.random(n_molecules) < config.p_uncond] = 0
     rank = rng.random((n_molecules, n_conditions)).argsort(1).argsort(1)
     return rank < number[:, None]
+
+
+def subset_bounds(n_conditions: int) -> np.ndarray:
+    """Where a uniform draw passes from one number of properties to the next, (P - 1,)."""
+    share = 1 / np.arange(1, n_conditions + 1)
+    return (share.cumsum() / share.sum())[:-1]
 
 
 def training_noise(

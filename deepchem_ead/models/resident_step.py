@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from deepchem_ead.diffusion import EarlierState, sample_levels
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.network import EADNetwork
-from deepchem_ead.models.noising import earlier_levels
+from deepchem_ead.models.noising import earlier_levels, subset_bounds
 from deepchem_ead.models.resident_data import ResidentMolecules
 
 logger = logging.getLogger(__name__)
@@ -224,8 +224,9 @@ def seen_conditions(n: int, n_conditions: int, p_uncond: float, generator: torch
         torch.rand(shape, generator=generator, device=generator.device)
         for shape in ((n, 1), (n, 1), (n, n_conditions))
     )
-    number = 1 + (n_conditions * number).floor()
-    number = number.masked_fill(uncond < p_uncond, 0)
+    # Compared one by one: a graph of the step cannot hold a copy from the host.
+    number = 1 + sum((number >= bound).long() for bound in subset_bounds(n_conditions).tolist())
+    number = number * (uncond >= p_uncond)
     return rank.argsort(1).argsort(1) < number
 
 
