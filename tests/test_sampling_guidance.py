@@ -52,7 +52,12 @@ def test_noise_is_extrapolated_from_null_to_condition(scale):
     given = process.predict_noise(told_denoiser, w, levels, LAYOUT, told)
     free = process.predict_noise(told_denoiser, w, levels, LAYOUT, null)
     assert not torch.allclose(given, free)
-    torch.testing.assert_close(eps, (1 + scale) * given - scale * free, rtol=0, atol=1e-12)
+    expected = (1 + scale) * given - scale * free
+    length = LAYOUT.sum(expected[:, :3].square().sum(1)).sqrt()
+    allowed = LAYOUT.sum(given[:, :3].square().sum(1)).sqrt()
+    assert (length > allowed).any()
+    expected[:, :3] *= LAYOUT.expand((allowed / length).clamp_max(1)).unsqueeze(1)
+    torch.testing.assert_close(eps, expected, rtol=0, atol=1e-12)
     x_hat = guided.predict_clean(told_denoiser, w, levels, LAYOUT, torch.cat([told, null], 1))
     torch.testing.assert_close(x_hat, w - process.schedule.tau[levels][:, None] * eps)
 
@@ -81,7 +86,11 @@ def test_guidance_commutes_with_the_projection():
     eps = guided.predict_noise(remember, w, levels, LAYOUT, torch.cat([told, null], 1))
     before = 2.5 * raw[float(told[0])] - 1.5 * raw[float(null[0])]
     expected = process.frame.project(before, process.schedule.tau[levels], LAYOUT)
-    torch.testing.assert_close(eps[:, :3], expected, rtol=0, atol=1e-12)
+    # up to the length of each molecule's
+    for found, wanted in zip(*(x[:, :3].split([4, 3, 6]) for x in (eps, expected)), strict=True):
+        ratio = (found * wanted).sum() / wanted.square().sum()
+        assert 0 < ratio <= 1 + 1e-12
+        torch.testing.assert_close(found, ratio * wanted, rtol=0, atol=1e-12)
 
 
 def test_a_run_at_scale_zero_is_the_conditional_run():
@@ -239,6 +248,26 @@ def test_an_atoms_noise_changes_by_no_more_than_allowed():
         assert 0.8 * bound < float(change.norm(dim=1).max()) < 1.2 * bound
 
 
+def test_atoms_with_much_noise_are_left_alone():
+    """Some atoms of each molecule are guided; without any the properties are not asked for."""
+    process = make_process(100)
+    w, levels, _, _ = noisy()
+    tau = process.schedule.tau[levels]
+    targets = torch.full((3, 1), 9.0, dtype=torch.float64)
+    asked = []
+
+    def feature(x_hat, layout):
+        asked.append(1)
+        return feature_sum(x_hat, layout)
+
+    for limit in (float(tau.median()), float(tau.min()) / 2):
+        guided = GradientGuidance(process, feature, torch.ones(1), max_tau=limit)
+        change = guided.predict_noise(pair_denoiser, w, levels, LAYOUT, targets)
+        change -= process.predict_noise(pair_denoiser, w, levels, LAYOUT)
+        assert ((change[:, 3:] != 0).any(1) == (tau <= limit)).all()
+    assert len(asked) == 1
+
+
 def test_the_change_pulls_no_molecule_as_a_whole():
     process = make_process(100)
     w, levels, _, _ = noisy()
@@ -323,6 +352,7 @@ def test_a_guide_takes_what_it_needs_from_its_model():
         (dict(targets={"lumo": 1.0}), "choose among the guiding model's properties, gap, mu"),
         (dict(targets={}), "choose among"),
         (dict(targets={"gap": 0.2}, scale=0.0), "scale of a guide must be positive, not 0"),
+        (dict(targets={"gap": 0.2}, max_tau=-1), "max_tau of a guide must be positive, not -1"),
         (dict(targets={"gap": 0.2}, model=lambda x, p, layout: x), "has no 'tasks'; pass tasks="),
     ],
 )

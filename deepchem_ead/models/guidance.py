@@ -111,6 +111,7 @@ class Request:
                 SteeredProperties(guide, model.encoding, fixed_size),
                 (mad / np.sqrt(2 * guide.scale)).to(model.device),
                 guide.max_change,
+                guide.max_tau,
             )
         return process
 
