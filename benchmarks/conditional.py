@@ -188,6 +188,11 @@ def main() -> None:
     parser.add_argument("--schedule", default="adaptive")
     parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
     parser.add_argument("--noise-scale", type=float, help="the configuration's by default")
+    parser.add_argument(
+        "--closed-shell",
+        action=argparse.BooleanOptionalAction,
+        help="even numbers of electrons only; as the configuration says by default",
+    )
     parser.add_argument("--guide", help="a property model whose gradients steer as well")
     parser.add_argument("--guide-scale", type=float, default=10.0)
     parser.add_argument("--free-size", action="store_true", help="the model chooses the size")
@@ -198,7 +203,7 @@ def main() -> None:
     settings = {
         name: getattr(arguments, name)
         for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule",
-                     "free_size", "precision", "autoguidance", "noise_scale")
+                     "free_size", "precision", "autoguidance", "noise_scale", "closed_shell")
     }  # fmt: skip
     settings["guide"] = arguments.guide and f"{arguments.guide}, {arguments.guide_scale:g}"
     check_settings(arguments.out, settings)
@@ -230,6 +235,7 @@ def main() -> None:
                     n_atoms=None if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
                     autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
+                    closed_shell=arguments.closed_shell,
                 )  # fmt: skip
     text = tables(read_parts(arguments.out))
     (arguments.out / "table.md").write_text(text + "\n")

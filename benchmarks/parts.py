@@ -44,6 +44,11 @@ def add_options(parser: argparse.ArgumentParser, out: str, n: int) -> None:
         "--noise-scale", type=float, help="of ancestral steps; the configuration's by default"
     )
     parser.add_argument(
+        "--closed-shell",
+        action=argparse.BooleanOptionalAction,
+        help="even numbers of electrons only; as the configuration says by default",
+    )
+    parser.add_argument(
         "--table-only", action="store_true", help="no new molecules: the table of those there are"
     )
 
@@ -65,7 +70,7 @@ def prepare(arguments: argparse.Namespace) -> EADModel:
         raise SystemExit(f"--n {arguments.n} must be a multiple of --part {arguments.part}")
     settings = {
         name: getattr(arguments, name)
-        for name in ("model", "part", "precision", "autoguidance", "noise_scale")
+        for name in ("model", "part", "precision", "autoguidance", "noise_scale", "closed_shell")
     }
     settings |= {name: getattr(arguments, name, None) for name in ("steps", "sizes")}
     check_settings(arguments.out, settings)
@@ -81,6 +86,7 @@ def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -
         "steps": getattr(arguments, "steps", None),
         "autoguidance_scale": arguments.autoguidance,
         "noise_scale": arguments.noise_scale,
+        "closed_shell": arguments.closed_shell,
     }
     for seed in arguments.seeds:
         for first in range(0, arguments.n, arguments.part):
@@ -100,8 +106,9 @@ def _slug(name: str) -> str:
 
 def _make(model: EADModel, stem: Path, record: dict, options: dict) -> None:
     options = dict(options)
-    n_atoms, scale = options.pop("n_atoms"), options.pop("autoguidance_scale")
-    request = Request(model, record["n"], autoguidance_scale=scale)
+    n_atoms = options.pop("n_atoms")
+    asked = {name: options.pop(name) for name in ("autoguidance_scale", "closed_shell")}
+    request = Request(model, record["n"], **asked)
     settings = GenerationSettings.resolve(
         model.config, seed=record["seed"], n_atoms=n_atoms, **options
     )

@@ -18,6 +18,7 @@ from deepchem_ead.cli_properties import design, predict, train_predictor
 from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
+    ClosedShell,
     LogTensorboard,
     NoiseScale,
     Precision,
@@ -231,6 +232,7 @@ def generate(
     ] = 0.0,
     autoguidance_scale: Autoguidance = None,
     noise_scale: NoiseScale = None,
+    closed_shell: ClosedShell = None,
     weak_model: Annotated[
         str | None,
         typer.Option(
@@ -287,6 +289,7 @@ def generate(
             guidance_scale=guidance_scale,
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
+            closed_shell=closed_shell,
             weak_model=weak_model,
             schedule=schedule.value,
             repeat_rule=None if repeat_rule is None else repeat_rule.value,
@@ -390,6 +393,7 @@ def evaluate(
     ] = 0.0,
     autoguidance_scale: Autoguidance = None,
     noise_scale: NoiseScale = None,
+    closed_shell: ClosedShell = None,
     free_size: Annotated[
         bool,
         typer.Option(
@@ -429,6 +433,7 @@ def evaluate(
             guidance_scale=guidance_scale,
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
+            closed_shell=closed_shell,
             n_atoms=None if free_size else "drawn",
             vocabulary=vocabulary.value,
             seed=seed,

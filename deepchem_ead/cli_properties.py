@@ -12,6 +12,7 @@ from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
 from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
+    ClosedShell,
     LogTensorboard,
     NoiseScale,
     Precision,
@@ -266,6 +267,7 @@ def design(
     ] = 0.0,
     autoguidance_scale: Autoguidance = None,
     noise_scale: NoiseScale = None,
+    closed_shell: ClosedShell = None,
     n_atoms: Annotated[
         str | None,
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
@@ -305,6 +307,7 @@ def design(
             network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
+            closed_shell=closed_shell,
             n_atoms=tasks.read_size(n_atoms), steps=steps, stepper=stepper.value, seed=seed,
         )  # fmt: skip
     typer.echo(result.funnel_table())

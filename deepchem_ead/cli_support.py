@@ -69,6 +69,14 @@ NoiseScale = Annotated[
         "default.",
     ),
 ]
+ClosedShell = Annotated[
+    bool | None,
+    typer.Option(
+        "--closed-shell/--any-shell",
+        help="Only molecules with an even number of electrons, as neutral ones without unpaired "
+        "electrons have; or any. As the model's configuration says by default.",
+    ),
+]
 
 #: Remedies that the library's messages name, and what they are called here.
 OPTIONS = {

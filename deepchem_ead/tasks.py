@@ -250,6 +250,7 @@ def generate_file(
     guidance_scale: float = 0.0,
     autoguidance_scale: float | None = None,
     weak_model: str | None = None,
+    closed_shell: bool | None = None,
     **options,
 ) -> int:
     """Write molecules 0 to n - 1 of a job to a file as they are finished; returns their number.
@@ -275,8 +276,9 @@ def generate_file(
     if first > n:
         raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
     request = Request(
-        model, n - first, conditions, guidance_scale, None, autoguidance_scale, weak_model
-    )
+        model, n - first, conditions, guidance_scale, None, autoguidance_scale, weak_model,
+        closed_shell,
+    )  # fmt: skip
     asked = requested_tags(conditions or {})
     if first:
         _refuse_other_conditions(path, kind, asked)

@@ -95,7 +95,7 @@ def test_studies_compare_what_they_run(name):
 def options(folder, **changed) -> argparse.Namespace:
     given = dict(
         model=MODEL, out=folder, n=4, part=2, seeds=[3], precision="fp32", autoguidance=None,
-        noise_scale=None, table_only=False, steps=5, sizes="histogram",
+        noise_scale=None, closed_shell=None, table_only=False, steps=5, sizes="histogram",
     )  # fmt: skip
     return argparse.Namespace(**(given | changed))
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from sampling_toys import make_process
 
-from deepchem_ead.diffusion import AtomLayout, NoiseTarget, TypeTarget, feature_target
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    NoiseTarget,
+    TypeTarget,
+    closed_shell,
+    feature_target,
+)
 from deepchem_ead.models import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
 
@@ -31,7 +39,7 @@ def test_outputs_that_are_log_priors_give_the_posterior(tau):
     density = torch.distributions.Normal(TABLE, tau).log_prob(w.unsqueeze(1)).sum(2)  # (A, K)
     weight = (density + prior.log()).softmax(1)
     out = prior.log().expand(len(w), -1)
-    x_hat = w - tau * TypeTarget(TABLE).noise(out, w, tau)
+    x_hat = w - tau * TypeTarget(TABLE).noise(out, w, tau, None)
     assert torch.allclose(x_hat, weight @ TABLE, atol=1e-8)
 
 
@@ -43,7 +51,7 @@ def test_no_other_outputs_have_a_smaller_loss():
 
     def losses(out):
         out = out.expand(len(w), -1)
-        squared = (target.noise(out, w, tau) - noise).square().sum(1)
+        squared = (target.noise(out, w, tau, None) - noise).square().sum(1)
         return target.error(out, w, tau, noise).mean(), squared.mean()
 
     best = losses(prior.log())
@@ -74,7 +82,7 @@ def test_nothing_is_left_to_learn_without_noise():
     assert float(error.detach().max()) == 0
     error.sum().backward()
     assert not out.grad.any()
-    clean = w.float() - tau * target.noise(out, w.float(), tau)
+    clean = w.float() - tau * target.noise(out, w.float(), tau, None)
     assert torch.allclose(clean, TABLE[types].float(), atol=1e-6)
 
 
@@ -120,7 +128,7 @@ def test_the_process_uses_the_target():
     w = process.add_noise(clean, levels, eps)
     tau = process.schedule.tau[levels].unsqueeze(1)
     predicted = process.predict_noise(says, w, levels, layout)
-    assert torch.equal(predicted[:, 3:], target.noise(out, w[:, 3:], tau))
+    assert torch.equal(predicted[:, 3:], target.noise(out, w[:, 3:], tau, None))
     weight = torch.rand(5, generator=generator, dtype=torch.float64)
     loss = process.loss(says, clean, levels, eps, layout, weight)
     noise = process.draw_noise(eps, layout)
@@ -130,9 +138,71 @@ def test_the_process_uses_the_target():
     assert torch.allclose(loss, layout.sum(weight * error) / (layout.counts * clean.shape[1]))
 
 
+ODD = torch.tensor([True, False, True, False, True, False])  # electrons of H, C, N, O, F, dummy
+
+
+def even_posterior(log_p: torch.Tensor) -> torch.Tensor:
+    """Probabilities (n, K) of types given an even sum, over all K^n molecules."""
+    n, k = log_p.shape
+    types = torch.cartesian_prod(*[torch.arange(k)] * n).view(-1, n)
+    weight = log_p[torch.arange(n), types].sum(1).exp()
+    weight = weight * (ODD[types].sum(1) % 2 == 0)
+    found = torch.stack([weight @ (types == t).double() for t in range(k)], 1)
+    return found / weight.sum()
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 4.0, 12.0])
+def test_closed_shells_are_bayes_rule_for_an_even_sum(spread):
+    """Against all molecules there are, with types between undecided and all but certain."""
+    generator = torch.Generator().manual_seed(3)
+    counts = [1, 2, 3, 4, 5]
+    layout = AtomLayout.from_counts(counts)
+    out = spread * torch.randn(15, N_TYPES, generator=generator, dtype=torch.float64)
+    tau, w = torch.full((15, 1), 1e6).double(), torch.zeros(15, TABLE.shape[1]).double()
+    target = closed_shell(TypeTarget(TABLE), ODD)
+    found = target.probabilities(out, w, tau, layout)
+    own = TypeTarget(TABLE).probabilities(out, w, tau, layout)
+    assert not torch.allclose(found, own, atol=1e-3)
+    log_p = own.log().split(counts)
+    expected = torch.cat([even_posterior(molecule) for molecule in log_p])
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-14)
+
+
+def test_the_least_certain_atom_makes_the_sum_even():
+    """C, H, H and a nitrogen that could be oxygen; then types that nothing can change."""
+    layout = AtomLayout.from_counts([4])
+    tau, w = torch.full((4, 1), 1e6).double(), torch.zeros(4, TABLE.shape[1]).double()
+    out = torch.full((4, N_TYPES), -300.0, dtype=torch.float64)
+    out[torch.arange(4), torch.tensor([1, 0, 0, 2])] = 0.0
+    out[0, 2], out[3, 3] = -30.0, -20.0  # carbon could be nitrogen, but is surer
+    target = closed_shell(TypeTarget(TABLE), ODD)
+    found = target.probabilities(out, w, tau, layout)
+    assert found.argmax(1).tolist() == [1, 0, 0, 3]
+    assert float(found[3, 3]) == pytest.approx(1, abs=1e-4)
+    assert float(found[0, 2]) == pytest.approx(math.exp(-10), rel=1e-3)
+    out[0, 2] = out[3, 3] = -300.0
+    assert target.probabilities(out, w, tau, layout).argmax(1).tolist() == [1, 0, 0, 2]
+
+
+def test_closed_shells_have_gradients_where_parity_is_undecided():
+    layout = AtomLayout.from_counts([3])
+    out = torch.zeros(3, N_TYPES, dtype=torch.float64, requires_grad=True)  # q = 1/2 exactly
+    w, tau = torch.zeros(3, TABLE.shape[1]).double(), torch.ones(3, 1).double() * 1e6
+    closed_shell(TypeTarget(TABLE), ODD).noise(out, w, tau, layout).square().sum().backward()
+    assert out.grad.isfinite().all()
+
+
+def test_only_types_have_closed_shells():
+    with pytest.raises(ValueError, match="needs a model that predicts types"):
+        closed_shell(NoiseTarget(), ODD)
+    assert closed_shell(TypeTarget(TABLE), ODD).to("meta").odd.device.type == "meta"
+    assert AtomEncoding(EADConfig()).odd.tolist() == ODD.tolist()
+    assert AtomEncoding(EADConfig(variable_size=False)).odd.tolist() == ODD[:5].tolist()
+
+
 def test_targets_by_name():
     assert isinstance(feature_target("noise", TABLE), NoiseTarget)
     assert feature_target("types", TABLE).table is TABLE
     assert feature_target("types", TABLE).to("meta").table.device.type == "meta"
     out, w = torch.randn(2, 4, 8)
-    assert torch.equal(NoiseTarget().noise(out, w[:, :7], None), out[:, :7])
+    assert torch.equal(NoiseTarget().noise(out, w[:, :7], None, None), out[:, :7])

@@ -2,8 +2,10 @@
 
 from deepchem_ead.diffusion.feature_targets import (
     FEATURE_TARGETS,
+    ClosedShellTypes,
     NoiseTarget,
     TypeTarget,
+    closed_shell,
     feature_target,
 )
 from deepchem_ead.diffusion.frames import FRAMES, EDMFrame, QuotientFrame, project_noise
@@ -25,6 +27,7 @@ __all__ = [
     "LEVEL_FEATURES",
     "N_LEVEL_FEATURES",
     "AtomLayout",
+    "ClosedShellTypes",
     "Denoiser",
     "DiffusionProcess",
     "EDMFrame",
@@ -35,6 +38,7 @@ __all__ = [
     "QuotientFrame",
     "SizeGroup",
     "TypeTarget",
+    "closed_shell",
     "dpm_solver_2m_step",
     "eta_step",
     "feature_target",

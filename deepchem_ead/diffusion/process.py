@@ -118,7 +118,7 @@ class DiffusionProcess:
         """
         eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
         tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
-        return torch.cat([eps_x, self.features.noise(h_out, w[:, 3:], tau)], 1)
+        return torch.cat([eps_x, self.features.noise(h_out, w[:, 3:], tau, layout)], 1)
 
     def _outputs(
         self,

@@ -100,6 +100,8 @@ class EADConfig(Settings):
         Decay of the exponential moving average of the weights, which is what generates.
     repeat_rule : str
         What a stalled atom does when generating, unless ``generate`` is told otherwise.
+    closed_shell : bool
+        Generated molecules have an even number of electrons, unless ``generate`` is told otherwise.
     noise_scale, autoguidance_scale : float
         The same for these arguments of ``generate``: the former for molecules of given sizes, the
         latter where there is a weak model.
@@ -153,6 +155,7 @@ class EADConfig(Settings):
     batch_size: int = 64
     ema_decay: float = 0.9999
     repeat_rule: str = "repaint"
+    closed_shell: bool = False
     noise_scale: float = 1.0
     autoguidance_scale: float = 0.0
     sampling_steps: int = 0
@@ -193,6 +196,10 @@ class EADConfig(Settings):
             )
         if self.composition and self.feature_target != "types":
             raise ValueError("composition needs feature_target='types', whose evidence it sums")
+        if self.closed_shell and self.feature_target != "types":
+            raise ValueError(
+                "closed_shell needs feature_target='types', whose probabilities it changes"
+            )
         parse_elements(self.elements)
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):

@@ -18,7 +18,7 @@ from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
 from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.encoding import AtomEncoding, warn_of_open_shells
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.models.generation import GenerationSettings, generate_batches
 from deepchem_ead.models.guidance import Request
@@ -246,13 +246,17 @@ class EADModel(ResumableModel):
     def _before_training(self, dataset: Dataset) -> None:
         self._columns = self._condition_columns(dataset)
         network = self.model
-        if network.size_counts.any() and network.statistics is None:
+        counted = network.size_counts.any() and network.statistics is None
+        if counted and not self.config.closed_shell:
             return
-        sizes, properties, ids = [], [], []
+        sizes, properties, ids, odd = [], [], [], []
         for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
             sizes.append(self.encoding.count_atoms(X, names))
+            odd.append(X[:, :, 3].sum(1) % 2 == 1)
             properties.append(self._properties(y, w, self._columns))
             ids.extend(names)
+        if self.config.closed_shell:
+            warn_of_open_shells(np.concatenate(odd), ids)
         n_atoms = np.concatenate(sizes)
         if not network.size_counts.any():
             counts = np.bincount(n_atoms, minlength=len(network.size_counts))
@@ -312,6 +316,7 @@ class EADModel(ResumableModel):
         stepper="ancestral",
         noise_scale: float | None = None,
         repeat_rule=None,
+        closed_shell: bool | None = None,
         record_levels: bool = False,
     ) -> MoleculeBatch:
         """Generate molecules.
@@ -373,6 +378,10 @@ class EADModel(ResumableModel):
         repeat_rule : str, optional
             What a stalled atom does: "literal", "repaint", "hold", "langevin" or "renoise"; the
             configuration's by default.
+        closed_shell : bool, optional
+            Generate molecules with an even number of electrons only, as all neutral molecules
+            without unpaired ones have (see `deepchem_ead.diffusion.ClosedShellTypes`). The
+            configuration's by default.
         record_levels : bool
             Keep every atom's level at every evaluation of its molecule in ``info["levels"]``.
 
@@ -394,7 +403,7 @@ class EADModel(ResumableModel):
             noise_scale, n_atoms,
         )  # fmt: skip
         request = Request(
-            self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model
+            self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model, closed_shell
         )
         parts = list(
             generate_batches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,6 +64,8 @@ class AtomEncoding:
             table[: len(self.elements), -1] = self.elements / config.charge_scale
         #: Features of each type, (K, F).
         self.table = torch.from_numpy(table)
+        #: Types with an odd number of electrons, (K,).
+        self.odd = torch.from_numpy(np.append(self.elements, [0] * self.has_dummies) % 2 == 1)
         self.n_types = n_types
         self._type_of = np.full(120, -1)
         self._type_of[self.elements] = np.arange(len(self.elements))
@@ -188,3 +191,15 @@ class AtomEncoding:
             out_numbers.append(self.elements[kind[real]])
             out_positions.append((x - x.mean(0)).astype(np.float32) if len(x) else x)
         return out_numbers, out_positions
+
+
+def warn_of_open_shells(odd: np.ndarray, ids: Sequence) -> None:
+    """Warn about training molecules (N,) bool of a kind that a model is told not to generate."""
+    rows = np.flatnonzero(odd)
+    if len(rows):
+        warnings.warn(
+            f"{len(rows)} of {len(odd)} training molecules have an odd number of electrons if they "
+            f"are neutral, {ids[rows[0]]!s} for example, and with closed_shell=True no such "
+            "molecules are generated; pass closed_shell=False if you want them",
+            stacklevel=2,
+        )

@@ -42,6 +42,8 @@ class Request:
         configuration's, or 0 without a weak model.
     weak_model : EADModel, str or Path, optional
         The weak model, if not the one that came with the weights.
+    closed_shell : bool, optional
+        Molecules have an even number of electrons. Default: the configuration's.
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class Request:
         guide: PropertyGuidance | None = None,
         autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
+        closed_shell: bool | None = None,
     ) -> None:
         if n < 0:
             raise ValueError(f"n must not be negative, not {n}")
@@ -82,6 +85,8 @@ class Request:
         if not autoguidance_scale >= 0:
             raise ValueError(f"autoguidance_scale must not be negative, not {autoguidance_scale}")
         self.autoguidance_scale = autoguidance_scale
+        self.closed_shell = model.config.closed_shell if closed_shell is None else closed_shell
+        self._process = model.model.sampling_process(self.closed_shell)
         self._weak = None
         if autoguidance_scale > 0:
             self._weak = WeakModel(model, weak_model, autoguidance_scale)
@@ -98,12 +103,11 @@ class Request:
 
     def process(self, fixed_size: bool) -> DiffusionProcess | GuidedProcess:
         """The process to sample with; ``fixed_size`` if every node is an atom."""
-        model, guide = self.model, self.guide
-        process = model.model.process
+        model, guide, process = self.model, self.guide, self._process
         if self.guidance_scale > 0:
             process = ClassifierFreeGuidance(process, self.guidance_scale)
         if self._weak is not None:
-            process = self._weak.process(process)
+            process = self._weak.process(process, self.closed_shell)
         if guide is not None:
             mad = torch.as_tensor(np.asarray(guide.mad, np.float64))
             process = GradientGuidance(
@@ -117,7 +121,7 @@ class Request:
 
     def describe(self) -> dict[str, Any]:
         """What is asked, as plain values: one number where all molecules are asked the same."""
-        described: dict[str, Any] = {}
+        described: dict[str, Any] = {"closed_shell": self.closed_shell}
         if self._weak is not None:
             described["autoguidance_scale"] = self.autoguidance_scale
         if not np.isfinite(self.values).any() and self.guide is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -13,6 +15,7 @@ from deepchem_ead.diffusion import (
     SIGMA_COLUMN,
     DiffusionProcess,
     NoiseSchedule,
+    closed_shell,
     feature_target,
 )
 from deepchem_ead.models.checkpoint import prefixed
@@ -50,6 +53,7 @@ class EADNetwork(nn.Module):
             config.self_conditioning,
             config.composition,
         )
+        self._odd = encoding.odd
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = FIXED_SIZE in context_columns(config)
         n_conditions = len(config.condition_names)
@@ -88,6 +92,20 @@ class EADNetwork(nn.Module):
     def sampling_denoiser(self) -> nn.Module:
         """The denoiser with averaged weights."""
         return self.average.module
+
+    def sampling_process(self, closed_shells: bool) -> DiffusionProcess:
+        """The process, with estimates for molecules of an even number of electrons if asked.
+
+        Raises
+        ------
+        ValueError
+            If the network does not predict types.
+        """
+        process = self.process
+        if not closed_shells:
+            return process
+        odd = self._odd.to(self.size_counts.device)
+        return replace(process, features=closed_shell(process.features, odd))
 
     def context(
         self,

@@ -63,11 +63,17 @@ class WeakModel:
         # Column of the model's conditions of each of the weak model's, -1 where it has none.
         self._columns = [names.index(n) if n in names else -1 for n in weak.config.condition_names]
 
-    def process(self, process: DiffusionProcess | GuidedProcess) -> AutoGuidance:
-        """The process guided away from the weak model's."""
+    def process(
+        self, process: DiffusionProcess | GuidedProcess, closed_shell: bool
+    ) -> AutoGuidance:
+        """The process guided away from the weak model's, see `EADNetwork.sampling_process`."""
         network = self.network
         return AutoGuidance(
-            process, network.process, network.sampling_denoiser, network.n_context, self.scale
+            process,
+            network.sampling_process(closed_shell),
+            network.sampling_denoiser,
+            network.n_context,
+            self.scale,
         )
 
     def context(self, values: np.ndarray, fixed_size: bool) -> Tensor | None:

@@ -129,7 +129,7 @@ class ClassifierFreeGuidance(GuidedProcess):
 
 
 def no_longer(guided: Tensor, eps: Tensor, layout: AtomLayout) -> Tensor:
-    """Guided noise (A, 3 + F) whose positions are at most as long, a molecule, as those of ``eps``."""
+    """Guided noise (A, 3 + F) with positions no longer, a molecule, than those of ``eps``."""
     allowed, reached = (layout.sum(n[:, :3].square().sum(1)) for n in (eps, guided))
     factor = (allowed / reached).sqrt().where(reached > allowed, 1.0)
     return torch.cat([layout.expand(factor).unsqueeze(1) * guided[:, :3], guided[:, 3:]], 1)
