@@ -232,7 +232,7 @@ def main() -> None:
                 make_part(
                     stem, model, oracles, second, first, asked, n=arguments.n, seed=seed,
                     guide=guide, guidance_scale=scale,
-                    n_atoms=None if arguments.free_size else "drawn",
+                    n_atoms="free" if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
                     autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
                     closed_shell=arguments.closed_shell,

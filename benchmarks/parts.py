@@ -82,7 +82,7 @@ def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -
     if arguments.table_only:
         return
     common = {
-        "n_atoms": None if getattr(arguments, "sizes", None) == "model" else "histogram",
+        "n_atoms": "free" if getattr(arguments, "sizes", None) == "model" else "histogram",
         "steps": getattr(arguments, "steps", None),
         "autoguidance_scale": arguments.autoguidance,
         "noise_scale": arguments.noise_scale,

@@ -244,8 +244,8 @@ def generate(
         typer.Option(
             metavar="N",
             help="Atoms of every molecule, hydrogens included; or where to draw them from: "
-            "histogram (of the training data), from-conditions (suiting these). By default the "
-            "model chooses.",
+            "histogram (of the training data), from-conditions (suiting these); or free: the model "
+            "chooses. By default as the model's configuration says.",
         ),
     ] = None,
     seed: Annotated[
@@ -434,7 +434,7 @@ def evaluate(
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
             closed_shell=closed_shell,
-            n_atoms=None if free_size else "drawn",
+            n_atoms="free" if free_size else "drawn",
             vocabulary=vocabulary.value,
             seed=seed,
             steps=steps,

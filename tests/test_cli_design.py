@@ -155,7 +155,7 @@ def test_a_value_outside_the_training_data_is_a_warning(
         (["-c", "gap"], ["--condition gap: must be of the form NAME=VALUE"]),
         (["-c", "gap=1", "-c", "gap=2"], ["gap is given twice"]),
         (["--guidance-scale", "1"], ["guidance_scale needs conditions"]),
-        (["--n-atoms", "many"], ["--n-atoms 'many'", "histogram, from-conditions"]),
+        (["--n-atoms", "many"], ["--n-atoms 'many'", "free, histogram, from-conditions"]),
         (["--n-atoms", "from-conditions"], ["needs conditions"]),
         (["--n-atoms", "0"], ["n_atoms must be at least 1, not 0"]),
     ],

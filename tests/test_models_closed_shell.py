@@ -22,7 +22,7 @@ def odd_share(molecules) -> float:
     return np.mean([np.sum(molecule.atomic_numbers) % 2 for molecule in molecules])
 
 
-@pytest.mark.parametrize("n_atoms", ["histogram", None])
+@pytest.mark.parametrize("n_atoms", ["histogram", "free"])
 def test_molecules_have_closed_shells(qm9_model, n_atoms):
     """Of a given size or of one that the model finds, with the weak model that came along."""
     options = dict(n_atoms=n_atoms, steps=30, seed=0, progress=False, noise_scale=1.0)

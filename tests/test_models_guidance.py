@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import deepchem as dc
 import numpy as np
 import pytest
@@ -131,7 +133,7 @@ def test_levels_are_recorded_under_guidance(model):
         (dict(conditions={"gap": [0.1, 0.2]}), "gap has 2 values for 3 molecules"),
         (dict(conditions=GAP, guidance_scale=-1), "guidance_scale must not be negative"),
         (dict(guidance_scale=1.0), "guidance_scale needs conditions"),
-        (dict(conditions=GAP, n_atoms="data"), "one of histogram, from-conditions"),
+        (dict(conditions=GAP, n_atoms="data"), "one of free, histogram, from-conditions"),
         (dict(n_atoms="from-conditions"), "needs conditions to draw sizes from"),
     ],
 )
@@ -211,6 +213,19 @@ def test_sizes_follow_the_histogram_or_the_conditions(model, train):
     # without a word, the room for atoms follows the conditions, too
     nodes, fixed = sizes_of(model, 500, None, {"alpha": edges[-2]})
     assert not fixed and (nodes >= large).all()
+
+
+def test_who_says_the_size_is_in_the_configuration(model, train, tmp_path):
+    model.save_pretrained(tmp_path)
+    drawing = EADModel.from_pretrained(tmp_path, sizes="drawn")
+    wanted = {"alpha": float(model.model.statistics.edges[1, 16])}
+    for word, asked in (("histogram", None), ("from-conditions", wanted)):
+        drawn, fixed = sizes_of(drawing, 50, None, asked)
+        assert fixed and np.array_equal(drawn, sizes_of(model, 50, word, asked)[0])
+        free, fixed = sizes_of(drawing, 50, "free", asked)
+        assert not fixed and np.array_equal(free, sizes_of(model, 50, None, asked)[0])
+    with pytest.raises(ValueError, match="needs a model that knows dummy atoms"):
+        EADModel(**SMALL, conditions="alpha").generate(1, n_atoms="free")
 
 
 def test_the_flag_is_set_when_every_node_is_an_atom(model):
@@ -298,7 +313,7 @@ def test_a_guide_steers_a_trained_unconditional_model(target):
         return ((x - x.mean(1, keepdims=True)) ** 2).sum(2).mean(1)
 
     free = model.generate(6, **options)
-    guide = PropertyGuidance(Sizes(), target, max_change=2.0)
+    guide = PropertyGuidance(Sizes(), target, max_tau=math.inf)  # these mean something at any noise
     guided = model.generate(6, guide=guide, **options)
     missed, missed_before = (np.abs(measure(m) - value).mean() for m in (guided, free))
     assert missed < 0.6 * missed_before
@@ -307,7 +322,7 @@ def test_a_guide_steers_a_trained_unconditional_model(target):
 
 
 def test_guide_and_conditions_work_together(model):
-    guide = PropertyGuidance(Sizes(), {"n_C": [3, 4, None]})
+    guide = PropertyGuidance(Sizes(), {"n_C": [3, 4, None]}, max_tau=math.inf)
     options = dict(conditions=GAP, guidance_scale=1.0, n_atoms=8, **FAST)
     guided, free = model.generate(3, guide=guide, **options), model.generate(3, **options)
     assert guided.info["n_evaluations"] % 2 == 0

@@ -100,6 +100,10 @@ class EADConfig(Settings):
         Decay of the exponential moving average of the weights, which is what generates.
     repeat_rule : str
         What a stalled atom does when generating, unless ``generate`` is told otherwise.
+    sizes : str
+        Who says how many atoms a molecule has when generating, unless ``generate`` is told
+        otherwise: "free", the model where it knows dummy atoms, or "drawn", the training data
+        (given the properties asked for, if there are any).
     closed_shell : bool
         Generated molecules have an even number of electrons, unless ``generate`` is told otherwise.
     noise_scale, autoguidance_scale : float
@@ -155,6 +159,7 @@ class EADConfig(Settings):
     batch_size: int = 64
     ema_decay: float = 0.9999
     repeat_rule: str = "repaint"
+    sizes: str = "free"
     closed_shell: bool = False
     noise_scale: float = 1.0
     autoguidance_scale: float = 0.0
@@ -182,6 +187,7 @@ class EADConfig(Settings):
                 "frame": tuple(FRAMES),
                 "feature_target": FEATURE_TARGETS,
                 "dummy_padding": ("full", "random"),
+                "sizes": ("free", "drawn"),
                 "denoiser": tuple(DENOISERS),
                 "level_features": tuple(LEVEL_FEATURES),
                 "clipping_rule": CLIPPING_RULES,

@@ -332,9 +332,8 @@ class EADModel(ResumableModel):
             `deepchem_ead.sampling`.
         n_atoms : int, sequence of int or str, optional
             Number of atoms of all or of each molecule; "histogram" draws it from that of the
-            training set, "from-conditions" from p(size | properties) there. By default a model
-            that knows dummy atoms finds the size itself; another draws it, "from-conditions" if
-            there are any.
+            training set, "from-conditions" from p(size | properties) there; "free" lets a model
+            that knows dummy atoms find it. By default what the configuration's ``sizes`` says.
         seed : int, optional
             Drawn at random by default and reported in ``info["seed"]``.
         batch_size : int, optional

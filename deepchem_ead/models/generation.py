@@ -15,7 +15,7 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.guidance import Request
-from deepchem_ead.models.sizes import node_counts
+from deepchem_ead.models.sizes import finds_size, node_counts
 from deepchem_ead.sampling import (
     SCHEDULES,
     Cohort,
@@ -84,8 +84,8 @@ class GenerationSettings:
         stepper = resolve_stepper(stepper)
         if hasattr(stepper, "noise_scale"):
             # Dummy atoms are the most probable ones: with little noise all atoms become dummies.
-            finds_size = config.variable_size and n_atoms is None
-            if noise_scale is None and stepper.noise_scale == 1 and not finds_size:
+            given = not finds_size(config, n_atoms)
+            if noise_scale is None and stepper.noise_scale == 1 and given:
                 noise_scale = config.noise_scale
             if noise_scale is not None:
                 stepper = replace(stepper, noise_scale=noise_scale)

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from deepchem_ead.models.config import EADConfig
     from deepchem_ead.models.ead import EADModel
 
 logger = logging.getLogger(__name__)
 
 #: Words for ``n_atoms``.
-DRAWN_SIZES = ("histogram", "from-conditions")
+SIZE_WORDS = ("free", "histogram", "from-conditions")
+
+
+def finds_size(config: EADConfig, n_atoms: int | Sequence[int] | str | None) -> bool:
+    """Whether the model is to find the number of atoms, with dummy atoms."""
+    if n_atoms is None:
+        return config.variable_size and config.sizes == "free"
+    return isinstance(n_atoms, str) and n_atoms == "free"
 
 
 def node_counts(
@@ -30,12 +38,12 @@ def node_counts(
     ----------
     model : EADModel
     n_atoms : int, sequence of int, str or None
-        Numbers of atoms, or from where to draw them: "histogram" of the training set, or
-        "from-conditions", p(size | properties). Numbers may exceed ``max_atoms``, with a warning.
-        None leaves the size to a model that knows dummy atoms: it gets ``max_atoms`` nodes or, if
-        it was trained with random padding, as many as a training molecule with these properties
-        would have had. For other models None is "from-conditions" where properties are asked for
-        and "histogram" otherwise.
+        Numbers of atoms, which may exceed ``max_atoms``, with a warning; from where to draw them:
+        "histogram" of the training set, or "from-conditions", p(size | properties); or "free": a
+        model that knows dummy atoms gets ``max_atoms`` nodes or, if it was trained with random
+        padding, as many as a training molecule with these properties would have had, and finds
+        the size. None is what the configuration says, and sizes are drawn "from-conditions" where
+        properties are asked for, from the "histogram" otherwise.
     values : ndarray, (n, P)
         Properties asked for, NaN where not.
     indices : ndarray, (n,)
@@ -45,20 +53,26 @@ def node_counts(
     Raises
     ------
     ValueError
-        For sizes below 1, an unknown word, or if sizes are to be drawn and the model has seen no
-        data or is asked for no properties.
+        For sizes below 1, an unknown word, or if sizes are to be drawn or found and the model has
+        seen no data, is asked for no properties or knows no dummy atoms.
     """
     config = model.config
+    conditional = bool(np.isfinite(values).any())
     if isinstance(n_atoms, str):
-        if n_atoms not in DRAWN_SIZES:
+        if n_atoms not in SIZE_WORDS:
             raise ValueError(
-                f"n_atoms={n_atoms!r}: give numbers of atoms, or one of {', '.join(DRAWN_SIZES)}"
+                f"n_atoms={n_atoms!r}: give numbers of atoms, or one of {', '.join(SIZE_WORDS)}"
             )
-        if n_atoms == "from-conditions" and not np.isfinite(values).any():
+        if n_atoms == "from-conditions" and not conditional:
             raise ValueError("n_atoms='from-conditions' needs conditions to draw sizes from")
+        if n_atoms == "free" and not config.variable_size:
+            raise ValueError(
+                "n_atoms='free' needs a model that knows dummy atoms (variable_size=True)"
+            )
     elif n_atoms is not None:
         return _given(n_atoms, indices, config.max_atoms), True
-    elif config.variable_size and config.dummy_padding == "full":
+    free = finds_size(config, n_atoms)
+    if free and config.dummy_padding == "full":
         return np.full(len(indices), config.max_atoms), False
 
     counts = model.model.size_counts.cpu().numpy()
@@ -67,7 +81,7 @@ def node_counts(
             "the model has seen no data to draw molecule sizes from; fit it first or pass n_atoms"
         )
     probabilities = (counts / counts.sum())[None]
-    if n_atoms != "histogram" and np.isfinite(values).any():
+    if n_atoms != "histogram" and conditional:
         probabilities = model.model.statistics.size_probabilities(values, counts)
     thresholds = probabilities.cumsum(1)
     thresholds /= thresholds[:, -1:]
@@ -75,7 +89,7 @@ def node_counts(
     draws = [np.random.default_rng([seed, int(i), 1]).random(2) for i in indices]
     draws = np.array(draws).reshape(-1, 2)
     sizes = (thresholds <= draws[:, :1]).sum(1)
-    if n_atoms is not None or not config.variable_size:
+    if not free:
         return sizes, True
     # Dummy atoms as in training: given the nodes, the model then finds sizes as they are in data.
     return sizes + (draws[:, 1] * (config.max_atoms + 1 - sizes)).astype(np.int64), False

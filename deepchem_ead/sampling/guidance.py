@@ -277,8 +277,9 @@ class PropertyGuidance:
     max_change : float
         See `GradientGuidance`.
     max_tau : float
-        See `GradientGuidance`. At 0.5 Angstrom an estimated molecule looks like one; with guidance
-        above 1 molecules of `qm9` fly apart.
+        See `GradientGuidance`. At 0.5 Angstrom an estimated molecule looks like one, which a model
+        learned from molecules needs: with guidance above 1 those of `qm9` fly apart. What means
+        something for any atoms, as their number does, can be infinity.
     tasks : sequence of str, optional
         Names of the T columns; ``model.tasks`` by default.
     mad : sequence of float, optional
