@@ -1,6 +1,7 @@
 """The same short training run in fp32 and bf16: loss curves and samples side by side.
 
-    python -m benchmarks.precision --out FOLDER [--preset qm9-small] [--steps 1500] [--n 1000]
+    python -m benchmarks.precision --out FOLDER [--preset qm9-small] [--set n_features=64 ...]
+        [--steps 1500] [--n 1000]
 
 Both runs have the same initial weights, batches and noise; each samples in its own precision with
 the same initial noise and sizes, and the fp32 weights are sampled in bf16 as well. Parts that are
@@ -17,14 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
+from deepchem_ead.cli_support import parse_option
 from deepchem_ead.tasks import training_data
 
 PRECISIONS = ("fp32", "bf16")
 
 
-def train(folder: Path, preset: str, precision: str, n_steps: int, data) -> None:
+def train(folder: Path, options: dict, precision: str, n_steps: int, data) -> None:
     """Train ``n_steps`` steps; the model's folder appears last."""
-    model = EADModel(preset=preset, precision=precision)
+    model = EADModel(precision=precision, **options)
     n = n_steps * model.batch_size
     epochs, losses, began = -(-n // len(data)), [], time.perf_counter()
     if epochs == 1:
@@ -81,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--preset", default="qm9-small")
+    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
     parser.add_argument("--steps", type=int, default=1500, help="of training")
     parser.add_argument("--n", type=int, default=1000, help="molecules")
     parser.add_argument("--levels", type=int, default=250, help="steps of sampling")
@@ -91,7 +94,8 @@ def main() -> None:
     for precision in PRECISIONS:
         if not (folder / precision).exists():
             data = training_data("qm9") if data is None else data
-            train(folder, arguments.preset, precision, arguments.steps, data)
+            options = {"preset": arguments.preset} | dict(map(parse_option, arguments.set))
+            train(folder, options, precision, arguments.steps, data)
     text = f"{curves(folder)}\n\n{samples(folder, arguments.n, arguments.levels)}"
     (folder / "table.md").write_text(text + "\n")
     print(text)

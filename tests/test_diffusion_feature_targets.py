@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -71,6 +72,36 @@ def test_error_is_the_cross_entropy_of_the_true_type():
     assert torch.allclose(target.error(out, w, tau, noise), expected, atol=1e-6)
 
 
+def test_composition_error_counts_atoms():
+    """Molecules of two types, as if their own features said nothing: expected against true."""
+    tau = torch.full((5, 1), 1e6, dtype=torch.float64)
+    types = torch.tensor([0, 0, 1, 1, 1])
+    noise = torch.zeros(5, TABLE.shape[1], dtype=torch.float64)
+    out = torch.full((5, N_TYPES), -1e3, dtype=torch.float64)
+    out[:, 0], out[:, 1] = math.log(0.75), math.log(0.25)
+    layout = AtomLayout.from_counts([2, 3])
+    found = TypeTarget(TABLE).composition_error(out, TABLE[types], tau, noise, layout)
+    # expected 1.5 and 0.5, then 2.25 and 0.75 atoms
+    assert found.tolist() == pytest.approx([2 * 0.5**2, 2 * 2.25**2], rel=1e-4)
+
+
+def test_composition_error_is_least_for_the_truth():
+    tau = torch.tensor([[0.3]], dtype=torch.float64)
+    prior, _, w, noise = draw(0.3)
+    layout = AtomLayout.from_counts([50] * 1000)
+
+    def error(out):
+        out, levels = out.expand(len(w), -1), tau.expand(len(w), 1)
+        return TypeTarget(TABLE).composition_error(out, w, levels, noise, layout).mean()
+
+    best = error(prior.log())
+    for k in range(N_TYPES):
+        for change in (-0.3, 0.3):
+            other = prior.log().clone()
+            other[k] += change
+            assert error(other) > best
+
+
 def test_nothing_is_left_to_learn_without_noise():
     """At the lowest level any outputs give the type, and no gradient: nothing is amplified."""
     process = make_process(1000)
@@ -136,6 +167,11 @@ def test_the_process_uses_the_target():
     positional = process.frame.project(noise[:, :3], tau[:, 0], layout).square().sum(1)
     error = positional + target.error(out, w[:, 3:], tau, noise[:, 3:])
     assert torch.allclose(loss, layout.sum(weight * error) / (layout.counts * clean.shape[1]))
+    told = out, w[:, 3:], tau, noise[:, 3:], layout
+    counting = replace(process, composition_weight=0.3)
+    more = counting.loss(says, clean, levels, eps, layout, weight) - loss
+    expected = 0.3 * target.composition_error(*told) / (layout.counts * clean.shape[1])
+    assert torch.allclose(more, expected) and (expected > 1e-3).all()
 
 
 ODD = torch.tensor([True, False, True, False, True, False])  # electrons of H, C, N, O, F, dummy

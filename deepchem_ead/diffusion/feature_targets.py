@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 
 from deepchem_ead.diffusion.layout import AtomLayout
 
@@ -29,6 +29,11 @@ class FeatureTarget(Protocol):
 
     def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
         """Training loss of the features of each atom, (A,)."""
+
+    def composition_error(
+        self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor, layout: AtomLayout
+    ) -> Tensor:
+        """Squared error of what the features of each molecule add up to, (B,)."""
 
     def to(self, device: torch.device | str) -> FeatureTarget:
         """The same with its tables on another device."""
@@ -91,11 +96,27 @@ class TypeTarget:
         return (w - self.probabilities(out, w, tau, layout) @ self.table.to(w)) / tau
 
     def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
-        types = self._affinity(w - tau * noise).argmax(1)
+        types = self._types(w, tau, noise)
         return TYPE_LOSS_WEIGHT * cross_entropy(self._logits(out, w, tau), types, reduction="none")
+
+    def composition_error(
+        self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor, layout: AtomLayout
+    ) -> Tensor:
+        """Squared error of the expected number of atoms of each type, summed over types, (B,).
+
+        Least for the true probabilities, as the cross-entropy is, but a few per cent too much for
+        every atom, which cross-entropy hardly sees, add up to an atom too many here.
+        """
+        p = self._logits(out, w, tau).softmax(1)
+        types = one_hot(self._types(w, tau, noise), len(self.table))
+        return layout.sum(p - types.to(p.dtype)).square().sum(1)
 
     def to(self, device: torch.device | str) -> TypeTarget:
         return TypeTarget(self.table.to(device))
+
+    def _types(self, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
+        """True types, from what is left without the noise."""
+        return self._affinity(w - tau * noise).argmax(1)
 
     def _logits(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
         return out[:, : len(self.table)] + self._affinity(w) / tau.square()

@@ -72,6 +72,8 @@ class DiffusionProcess:
         features (for types, the number of atoms of each kind as far as it shows) and of the
         features of the previous estimate. A denoiser whose nodes take means over the others could
         not count.
+    composition_weight : float
+        Weight of the feature target's composition error in the loss. 0 without one.
 
     References
     ----------
@@ -84,6 +86,7 @@ class DiffusionProcess:
     level_features: str = "linear"
     self_conditioning: bool = False
     composition: bool = False
+    composition_weight: float = 0.0
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -182,7 +185,8 @@ class DiffusionProcess:
 
         ``sum_i weight_i (|eps_hat_i - eps_i|^2 + error_i) / ((3 + F) n)`` with the noise of the
         positions, projected by the frame, and the feature target's error, which is again a squared
-        error of noise where that is what is predicted.
+        error of noise where that is what is predicted. The composition error of a molecule, times
+        ``composition_weight``, is added to the sum over its atoms.
 
         Parameters
         ----------
@@ -216,12 +220,15 @@ class DiffusionProcess:
         eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
         tau = self.schedule.tau_at(levels)
         target_x = self.frame.project(noise[:, :3], tau, layout)
-        error = (eps_x - target_x).square().sum(1) + self.features.error(
-            h_out, w[:, 3:], tau.to(w.dtype).unsqueeze(1), noise[:, 3:]
-        )
+        told = h_out, w[:, 3:], tau.to(w.dtype).unsqueeze(1), noise[:, 3:]
+        error = (eps_x - target_x).square().sum(1) + self.features.error(*told)
         if node_weight is not None:
             error = error * node_weight
-        return layout.sum(error) / (layout.counts.to(clean.dtype) * clean.shape[1])
+        error = layout.sum(error)
+        if self.composition_weight > 0:
+            composition_error = self.features.composition_error(*told, layout)
+            error = error + self.composition_weight * composition_error
+        return error / (layout.counts.to(clean.dtype) * clean.shape[1])
 
     @torch.no_grad()
     def _estimate_from(

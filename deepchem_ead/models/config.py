@@ -54,6 +54,8 @@ class EADConfig(Settings):
     composition : bool
         Atoms are told how many of each kind their molecule seems to have (see `DiffusionProcess`).
         Only with ``feature_target="types"``.
+    composition_weight : float
+        Weight in the loss of the squared error of the expected numbers of atoms of each type.
     denoiser : str
         "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
     n_layers, n_features : int
@@ -136,6 +138,7 @@ class EADConfig(Settings):
     feature_target: str = "noise"
     self_conditioning: bool = False
     composition: bool = False
+    composition_weight: float = 0.0
     denoiser: str = "egnn"
     n_layers: int = 9
     n_features: int = 256
@@ -180,6 +183,7 @@ class EADConfig(Settings):
             ),
             not_negative=(
                 "interval", "warmup_steps", "weight_decay", "dummy_weight", "noise_scale",
+                "composition_weight",
                 "autoguidance_scale", "sampling_steps", "seed",
             ),
             shares=("p_sync", "p_fixed_size", "p_uncond", "ema_decay"),
@@ -202,6 +206,10 @@ class EADConfig(Settings):
             )
         if self.composition and self.feature_target != "types":
             raise ValueError("composition needs feature_target='types', whose evidence it sums")
+        if self.composition_weight > 0 and self.feature_target != "types":
+            raise ValueError(
+                "composition_weight needs feature_target='types', whose probabilities it sums"
+            )
         if self.closed_shell and self.feature_target != "types":
             raise ValueError(
                 "closed_shell needs feature_target='types', whose probabilities it changes"

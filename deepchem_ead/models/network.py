@@ -52,6 +52,7 @@ class EADNetwork(nn.Module):
             config.level_features,
             config.self_conditioning,
             config.composition,
+            config.composition_weight,
         )
         self._odd = encoding.odd
         #: The context has a column that says "no dummy atoms here".
