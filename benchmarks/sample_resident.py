@@ -25,11 +25,12 @@ from deepchem_ead.models import pretrained  # noqa: E402
 from deepchem_ead.models.checkpoint import without_prefix  # noqa: E402
 from deepchem_ead.models.encoding import AtomEncoding  # noqa: E402
 from deepchem_ead.models.network import EADNetwork  # noqa: E402
+from deepchem_ead.models.sizes import finds_size  # noqa: E402
 from deepchem_ead.sampling import MoleculeNoise, resolve_schedule, sample  # noqa: E402
 
 
 class Generator:
-    """An unconditional model that generates on a device."""
+    """A model that generates on a device, asked for no properties."""
 
     def __init__(self, folder: str, device: torch.device, precision: str | None = None) -> None:
         tensors, config = pretrained.load(folder)
@@ -37,14 +38,18 @@ class Generator:
         self.encoding = AtomEncoding(self.config)
         network = EADNetwork(self.config, self.encoding)
         network.average.module.load_state_dict(without_prefix("denoiser", tensors))
+        if network.embedding is not None:
+            network.embedding_average.module.load_state_dict(without_prefix("embedding", tensors))
+            network.statistics.load_state_dict(without_prefix("statistics", tensors))
         self.sizes = tensors["size_counts"].numpy()
         self.network, self.device = network.to(device).eval(), device
-        self.process = network.process.to(device)
+        self.process = network.sampling_process(self.config.closed_shell).to(device)
 
     def generate(self, first: int, n: int, seed: int, schedule: str, steps: int) -> list[tuple]:
         """Atomic numbers and positions of molecules ``first`` to ``first + n - 1``."""
         config = self.config
-        if config.variable_size:
+        free = finds_size(config, None)
+        if free:
             sizes = np.full(n, config.max_atoms)
         else:
             random = np.random.default_rng([seed, first])
@@ -62,12 +67,17 @@ class Generator:
             repeat_rule=config.repeat_rule,
             noise=MoleculeNoise(seed, range(first, first + n), sizes, device=self.device),
             steps=steps,
-            context=self.network.context(torch.zeros(n, dtype=torch.bool, device=self.device)),
+            context=self._context(n, not free),
         )
-        decoded = self.encoding.decode(
-            result.states.cpu(), layout.to("cpu"), not config.variable_size
-        )
+        decoded = self.encoding.decode(result.states.cpu(), layout.to("cpu"), not free)
         return list(zip(*decoded, strict=True))
+
+    def _context(self, n: int, fixed_size: bool) -> torch.Tensor | None:
+        n_conditions = len(self.config.condition_names)
+        return self.network.context(
+            torch.full((n,), fixed_size, device=self.device),
+            torch.full((n, n_conditions), torch.nan, dtype=torch.float64, device=self.device),
+        )
 
 
 def padded(molecules: list[tuple]) -> np.ndarray:
