@@ -40,7 +40,6 @@ class Generator:
         network.average.module.load_state_dict(without_prefix("denoiser", tensors))
         if network.embedding is not None:
             network.embedding_average.module.load_state_dict(without_prefix("embedding", tensors))
-            network.statistics.load_state_dict(without_prefix("statistics", tensors))
         self.sizes = tensors["size_counts"].numpy()
         self.network, self.device = network.to(device).eval(), device
         self.process = network.sampling_process(self.config.closed_shell).to(device)
