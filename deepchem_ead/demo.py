@@ -38,7 +38,7 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         f"2/3  generating {n} molecules in {steps or config.sampling_steps} steps: adaptive "
         f"schedule, noise scale {config.noise_scale:g}, autoguidance {config.autoguidance_scale:g}"
     )
-    molecules = model.generate(n, n_atoms="histogram", seed=0, steps=steps)
+    molecules = model.generate(n, seed=0, steps=steps)
 
     report = evaluate_molecules(molecules)
     out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,6 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         f"picture    {out / 'molecules.png'}\n"
         f"all of it took {time.perf_counter() - began:.0f} s\n\n"
         "More molecules, and a model of your own after three minutes of training:\n"
-        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --n-atoms histogram "
-        "--out more.sdf\n"
+        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --out more.sdf\n"
         "  deepchem-ead train qm9 --minutes 3 --out runs/first"
     )
