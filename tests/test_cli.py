@@ -574,3 +574,18 @@ def test_the_shell_command_fails_in_one_line():
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: nowhere.sdf: No such file or directory\n"
+
+
+def test_shells_are_closed_unless_any_are_asked_for(deepchem_ead, tmp_path):
+    """The shipped model's default, and the flag that leaves it."""
+    shares = []
+    for word in ("--closed-shell", "--any-shell"):
+        out = tmp_path / f"{word[2:]}.xyz"
+        code, _, error = deepchem_ead(
+            "generate", "--model", "qm9", "--n", 24, "--steps", 20, "--noise-scale", 1, word,
+            "--out", out,
+        )  # fmt: skip
+        assert code == 0, error
+        molecules = MoleculeBatch.read(out)
+        shares.append(sum(int(m.atomic_numbers.sum()) % 2 for m in molecules) / 24)
+    assert shares[0] < 0.1 < shares[1]
