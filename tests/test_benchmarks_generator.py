@@ -139,7 +139,7 @@ def test_sizes_may_be_left_to_the_model(tmp_path):
     arguments = options(tmp_path, model="qm9-conditional", n=2, sizes="model", steps=3)
     model = parts.prepare(arguments)
     parts.generate_parts(model, {"synchronous": RUNS["synchronous"]}, arguments)
-    expected = model.generate(2, "synchronous", seed=3, steps=3, progress=False)
+    expected = model.generate(2, "synchronous", "free", seed=3, steps=3, progress=False)
     molecules = parts.read_parts(tmp_path)["synchronous", 3][0]
     assert molecules.counts.tolist() == expected.counts.tolist()
 

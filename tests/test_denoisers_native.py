@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from native_variants import VARIANTS
 from torch import Tensor
@@ -116,18 +116,26 @@ def _compare(function: str, variant: tuple[str, str], counts, features: int, see
     expected, expected_grads = _output_and_gradients(
         lambda *a: _reference(function, *a), layout, tensors, torch.float64
     )
+    single, single_grads = _output_and_gradients(
+        lambda *a: _reference(function, *a), layout, tensors
+    )
     out, grads = _output_and_gradients(_native(function, variant), layout, tensors)
     bound, grad_bound = BOUNDS[variant[1]]
     # b_out's gradient is one sum of terms of both signs; its error is that of its largest terms,
     # which b2's gradient measures as well.
     sizes = {name: expected_grads["b2" if name == "b_out" else name].norm() for name in grads}
-    for name, value, target, size, limit in (
-        ("output", out, expected, expected.norm(), bound),
-        *((n, g, expected_grads[n], sizes[n], grad_bound) for n, g in grads.items()),
+    for name, value, target, rounded, size, limit in (
+        ("output", out, expected, single, expected.norm(), bound),
+        *(
+            (n, g, expected_grads[n], single_grads[n], sizes[n], grad_bound)
+            for n, g in grads.items()
+        ),
     ):
         error = (value.double() - target).norm()
         size = max(size, SMALLEST_SIZE * target.numel() ** 0.5)
-        assert error <= limit * size, f"{name}: {error / size:.1e}"
+        # Where terms cancel, no single-precision sum of them can be better than another.
+        unavoidable = 3 * (rounded.double() - target).norm()
+        assert error <= max(limit * size, unavoidable), f"{name}: {error / size:.1e}"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -144,6 +152,7 @@ def test_molecule_larger_than_tiles_and_bins(function, variant):
 
 
 @settings(max_examples=15, deadline=None)
+@example(counts=[2, 2], function="coordinate_updates", seed=79)  # x0's gradient cancels
 @given(
     counts=st.lists(st.integers(1, 30), min_size=1, max_size=12),
     function=st.sampled_from(FUNCTIONS),
@@ -256,6 +265,9 @@ def test_coincident_atoms(function, variant):
     tensors["x0"][3] = tensors["x0"][1]
     expected, expected_grads = _output_and_gradients(
         lambda *a: _reference(function, *a), layout, tensors, torch.float64
+    )
+    single, single_grads = _output_and_gradients(
+        lambda *a: _reference(function, *a), layout, tensors
     )
     out, grads = _output_and_gradients(_native(function, variant), layout, tensors)
     bound, grad_bound = BOUNDS[variant[1]]

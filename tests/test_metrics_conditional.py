@@ -612,7 +612,7 @@ def test_command_line_prints_the_table(program, trained):
     assert code == 0
     record = json.loads(out)
     assert [request["asked"] for request in record["requests"]] == [["gap"], ["mu"]]
-    assert record["settings"]["n_atoms"] is None and record["settings"]["steps"] == 10
+    assert record["settings"]["n_atoms"] == "free" and record["settings"]["steps"] == 10
 
 
 def test_command_line_refuses_in_one_line(program, trained, tmp_path):
