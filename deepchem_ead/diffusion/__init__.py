@@ -1,11 +1,10 @@
 """The mathematics of asynchronous diffusion: pure functions on flat tensors."""
 
+from deepchem_ead.diffusion.closed_shells import ClosedShellTypes, closed_shell
 from deepchem_ead.diffusion.feature_targets import (
     FEATURE_TARGETS,
-    ClosedShellTypes,
     NoiseTarget,
     TypeTarget,
-    closed_shell,
     feature_target,
 )
 from deepchem_ead.diffusion.frames import FRAMES, EDMFrame, QuotientFrame, project_noise
