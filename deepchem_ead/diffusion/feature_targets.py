@@ -14,6 +14,9 @@ from deepchem_ead.diffusion.layout import AtomLayout
 #: Weight of the cross-entropy of the type (nats) against the squared error of the noise.
 TYPE_LOSS_WEIGHT = 0.5
 
+#: A probability below minus this is negative, and not a rounding error.
+NEGATIVE = 1e-3
+
 
 class FeatureTarget(Protocol):
     """How the network's invariant outputs become an estimate of the features' noise."""
@@ -29,6 +32,9 @@ class FeatureTarget(Protocol):
 
     def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
         """Training loss of the features of each atom, (A,)."""
+
+    def admissible(self, noise: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        """Noise (A, F) like that of an extrapolation, with estimates that can be estimates."""
 
     def composition_error(
         self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor, layout: AtomLayout
@@ -53,6 +59,9 @@ class NoiseTarget:
 
     def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
         return (out[:, : w.shape[1]] - noise).square().sum(1)
+
+    def admissible(self, noise: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        return noise
 
     def to(self, device: torch.device | str) -> NoiseTarget:
         return self
@@ -94,6 +103,18 @@ class TypeTarget:
 
     def noise(self, out: Tensor, w: Tensor, tau: Tensor, layout: AtomLayout) -> Tensor:
         return (w - self.probabilities(out, w, tau, layout) @ self.table.to(w)) / tau
+
+    def admissible(self, noise: Tensor, w: Tensor, tau: Tensor) -> Tensor:
+        """Where probabilities of types have become negative they are 0, and the others add up to 1.
+
+        Rows without negative ones stay as they are, to the last bit.
+        """
+        table = self.table.to(w)
+        p = (w - tau * noise) @ torch.linalg.pinv(table)
+        outside = (p < -NEGATIVE).any(1, keepdim=True)
+        p = p.clamp_min(0)
+        p = p / p.sum(1, keepdim=True)
+        return torch.where(outside, (w - p @ table) / tau, noise)
 
     def error(self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
         types = self._types(w, tau, noise)

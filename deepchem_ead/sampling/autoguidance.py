@@ -13,8 +13,8 @@ class AutoGuidance(GuidedProcess):
 
     A weak version of a model (smaller, or trained for less time) errs in the same places, only
     more. Where the two differ, the better one still errs in the direction of the weaker one, and
-    going beyond it corrects for some of that. Molecules become better than the model's own, and
-    somewhat less diverse.
+    going beyond it corrects for some of that. Types stay types (`extrapolated`). Molecules become
+    better than the model's own, and somewhat less diverse.
 
     Parameters
     ----------
@@ -71,4 +71,4 @@ class AutoGuidance(GuidedProcess):
             told = context[:, n_own:] if self.n_context else None
         eps = self.process.predict_noise(denoiser, w, levels, layout, own, previous)
         eps_weak = self.weak.predict_noise(self.weak_denoiser, w, levels, layout, told, previous)
-        return eps + self.scale * (eps - eps_weak)
+        return self.extrapolated(eps, eps_weak, self.scale, w, levels)

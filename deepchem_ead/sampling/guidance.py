@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, NoiseSchedule
+from deepchem_ead.diffusion.feature_targets import FeatureTarget
 
 #: ``properties(x_hat (A, 3 + F), layout) -> (B, T)``, differentiable and invariant.
 Properties = Callable[[Tensor, AtomLayout], Tensor]
@@ -45,6 +46,10 @@ class GuidedProcess:
     def frame(self):
         return self.process.frame
 
+    @property
+    def features(self) -> FeatureTarget:
+        return self.process.features
+
     def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
         """See `DiffusionProcess.draw_noise`."""
         return self.process.draw_noise(eps, layout)
@@ -74,6 +79,16 @@ class GuidedProcess:
         eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
         return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
 
+    def extrapolated(self, eps: Tensor, other: Tensor, scale: float, w: Tensor, levels: Tensor):
+        """``eps + scale (eps - other)`` with features as `FeatureTarget.admissible` allows.
+
+        Types that are extrapolated beyond certainty make states that no network has seen.
+        """
+        guided = eps + scale * (eps - other)
+        tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
+        features = self.features.admissible(guided[:, 3:], w[:, 3:], tau)
+        return torch.cat([guided[:, :3], features], 1)
+
 
 def evaluations_of(process: DiffusionProcess | GuidedProcess) -> int:
     """How often a process calls the denoiser for one estimate."""
@@ -85,9 +100,9 @@ class ClassifierFreeGuidance(GuidedProcess):
 
     The positional part of a molecule is shortened to the length of that of ``eps(c)`` where it is
     longer: noise cannot have any length, and a step too far leads to a state where the next one
-    goes further still, until molecules fly apart. The frame's projection may come before or after.
-    The denoiser is called twice: once with each context, which keeps every molecule's numbers
-    independent of the batch.
+    goes further still, until molecules fly apart. Types stay types (`extrapolated`). The frame's
+    projection may come before or after. The denoiser is called twice: once with each context, which
+    keeps every molecule's numbers independent of the batch.
 
     Parameters
     ----------
@@ -125,7 +140,8 @@ class ClassifierFreeGuidance(GuidedProcess):
         told, null = context.chunk(2, 1)
         eps = self.process.predict_noise(denoiser, w, levels, layout, told, previous)
         eps_null = self.process.predict_noise(denoiser, w, levels, layout, null, previous)
-        return no_longer(eps + self.scale * (eps - eps_null), eps, layout)
+        guided = self.extrapolated(eps, eps_null, self.scale, w, levels)
+        return no_longer(guided, eps, layout)
 
 
 def no_longer(guided: Tensor, eps: Tensor, layout: AtomLayout) -> Tensor:
