@@ -102,6 +102,28 @@ def test_composition_error_is_least_for_the_truth():
             assert error(other) > best
 
 
+def test_extrapolated_types_stay_types():
+    """Probabilities that are some stay to the last bit; negative ones become 0."""
+    target = TypeTarget(TABLE.float())
+    generator = torch.Generator().manual_seed(4)
+    w = torch.randn(50, TABLE.shape[1], generator=generator)
+    tau = torch.full((50, 1), 0.5)
+    out = 3 * torch.randn(2, 50, N_TYPES, generator=generator)
+    given, other = (target.noise(o, w, tau, None) for o in out)
+    assert torch.equal(target.admissible(given, w, tau), given)
+    p, q = (target.probabilities(o, w, tau, None) for o in out)
+    beyond = p + 2 * (p - q)
+    outside = (beyond < -1e-3).any(1)
+    assert 5 < outside.sum() < 50
+    found = target.admissible(given + 2 * (given - other), w, tau)
+    assert torch.equal(found[~outside], (given + 2 * (given - other))[~outside])
+    beyond = beyond.clamp_min(0) / beyond.clamp_min(0).sum(1, keepdim=True)
+    x_hat = w - tau * found
+    torch.testing.assert_close(x_hat[outside], beyond[outside] @ target.table, rtol=0, atol=1e-5)
+    noise = torch.randn(3, 5)
+    assert NoiseTarget().admissible(noise, noise, noise) is noise
+
+
 def test_nothing_is_left_to_learn_without_noise():
     """At the lowest level any outputs give the type, and no gradient: nothing is amplified."""
     process = make_process(1000)

@@ -13,7 +13,7 @@ from sampling_toys import (
     random_rotation,
 )
 
-from deepchem_ead.diffusion import AtomLayout, sample_levels
+from deepchem_ead.diffusion import AtomLayout, TypeTarget, sample_levels
 from deepchem_ead.sampling import (
     ClassifierFreeGuidance,
     GradientGuidance,
@@ -70,6 +70,29 @@ def test_scale_zero_and_equal_conditions_change_nothing_to_the_last_bit():
         guided = ClassifierFreeGuidance(process, scale)
         eps = guided.predict_noise(told_denoiser, w, levels, LAYOUT, torch.cat([told, other], 1))
         assert torch.equal(eps, given)
+
+
+@pytest.mark.parametrize("scale", [2.0, 8.0])
+def test_guided_types_stay_types(scale):
+    """Of a network that speaks of types, whatever the scale; positions as without types."""
+    table = torch.eye(2, dtype=torch.float64) / 4
+    process = make_process(100, features=TypeTarget(table))
+    w, levels, told, null = noisy()
+
+    def says(x, h, layout):
+        dx, _ = pair_denoiser(x, h[:, :3], layout)
+        return dx, 3 * torch.cat([h[:, -1:], -h[:, -1:]], 1)
+
+    guided = ClassifierFreeGuidance(process, scale)
+    x_hat = guided.predict_clean(says, w, levels, LAYOUT, torch.cat([told, null], 1))
+    p = x_hat[:, 3:] @ torch.linalg.inv(table)
+    assert p.min() > -2e-3
+    torch.testing.assert_close(p.sum(1), torch.ones(13, dtype=torch.float64))
+    given, free = (
+        process.predict_clean(says, w, levels, LAYOUT, context) for context in (told, null)
+    )
+    beyond = (given + scale * (given - free))[:, 3:] @ torch.linalg.inv(table)
+    assert beyond.min() < -0.1
 
 
 def test_guidance_commutes_with_the_projection():
