@@ -37,6 +37,19 @@ _BETWEEN = {
 TASKS = ("alpha", "gap", "homo", "lumo", "mu", "Cv")
 
 
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Options of ``generate`` that its configuration decides by default."""
+    parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
+    parser.add_argument(
+        "--noise-scale", type=float, help="of ancestral steps; the configuration's by default"
+    )
+    parser.add_argument(
+        "--closed-shell",
+        action=argparse.BooleanOptionalAction,
+        help="even numbers of electrons only; as the configuration says by default",
+    )
+
+
 def check_settings(folder: Path, settings: dict) -> None:
     """Write the settings of a new folder; refuse to mix parts made with others."""
     path = folder / "settings.json"
@@ -186,13 +199,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--stepper", default="ancestral")
     parser.add_argument("--schedule", default="adaptive")
-    parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
-    parser.add_argument("--noise-scale", type=float, help="the configuration's by default")
-    parser.add_argument(
-        "--closed-shell",
-        action=argparse.BooleanOptionalAction,
-        help="even numbers of electrons only; as the configuration says by default",
-    )
+    add_sampling_options(parser)
     parser.add_argument("--guide", help="a property model whose gradients steer as well")
     parser.add_argument("--guide-scale", type=float, default=10.0)
     parser.add_argument("--free-size", action="store_true", help="the model chooses the size")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.conditional import check_settings
+from benchmarks.conditional import add_sampling_options, check_settings
 from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.metrics import MetricsReport
@@ -39,15 +39,7 @@ def add_options(parser: argparse.ArgumentParser, out: str, n: int) -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--autoguidance", type=float, help="scale; the configuration's by default")
-    parser.add_argument(
-        "--noise-scale", type=float, help="of ancestral steps; the configuration's by default"
-    )
-    parser.add_argument(
-        "--closed-shell",
-        action=argparse.BooleanOptionalAction,
-        help="even numbers of electrons only; as the configuration says by default",
-    )
+    add_sampling_options(parser)
     parser.add_argument(
         "--table-only", action="store_true", help="no new molecules: the table of those there are"
     )

@@ -204,16 +204,13 @@ class EADConfig(Settings):
                 f"self_conditioning needs denoiser='attention', not {self.denoiser!r}: no other "
                 "reads an earlier estimate"
             )
-        if self.composition and self.feature_target != "types":
-            raise ValueError("composition needs feature_target='types', whose evidence it sums")
-        if self.composition_weight > 0 and self.feature_target != "types":
-            raise ValueError(
-                "composition_weight needs feature_target='types', whose probabilities it sums"
-            )
-        if self.closed_shell and self.feature_target != "types":
-            raise ValueError(
-                "closed_shell needs feature_target='types', whose probabilities it changes"
-            )
+        for name, use in (
+            ("composition", "evidence it sums"),
+            ("composition_weight", "probabilities it sums"),
+            ("closed_shell", "probabilities it changes"),
+        ):
+            if getattr(self, name) and self.feature_target != "types":
+                raise ValueError(f"{name} needs feature_target='types', whose {use}")
         parse_elements(self.elements)
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):
