@@ -98,7 +98,7 @@ class Request:
             model.model.statistics.warn_outside(self.values)
         self._targets = None
         if guide is not None:
-            self._targets = requested_values(guide.targets, list(guide.tasks), n)
+            self._targets = requested_values(guide.targets, guide.asked, n)
             SteeredProperties(guide, model.encoding, fixed_size=True)  # refuses what does not fit
 
     def process(self, fixed_size: bool) -> DiffusionProcess | GuidedProcess:
@@ -109,7 +109,7 @@ class Request:
         if self._weak is not None:
             process = self._weak.process(process, self.closed_shell)
         if guide is not None:
-            mad = torch.as_tensor(np.asarray(guide.mad, np.float64))
+            mad = torch.as_tensor(np.asarray(guide.mad, np.float64)[guide.columns])
             process = GradientGuidance(
                 process,
                 SteeredProperties(guide, model.encoding, fixed_size),
@@ -132,7 +132,7 @@ class Request:
             "guidance_scale": self.guidance_scale,
         }
         if self.guide is not None:
-            targets = dict(zip(self.guide.tasks, self._targets.T, strict=True))
+            targets = dict(zip(self.guide.asked, self._targets.T, strict=True))
             described["targets"] = {
                 k: _plain(v) for k, v in targets.items() if np.isfinite(v).any()
             }
@@ -163,6 +163,7 @@ class Request:
 class SteeredProperties:
     """Properties (B, T) of estimated molecules (A, 3 + F), as `GradientGuidance` takes them.
 
+    Those that have a target, since each costs a gradient through the denoiser.
     Nodes that look like dummy atoms are left out, and what the others' type columns say about the
     elements is read as probabilities. A molecule without atoms has no properties (NaN).
 
@@ -211,10 +212,11 @@ class SteeredProperties:
         likely = likely / likely.sum(1, keepdim=True).clamp_min(1e-12)
         probabilities = likely.new_zeros((len(nodes), self.n_columns))
         probabilities[:, self.columns] = likely
-        values = x_hat.new_full((layout.n_molecules, len(self.guide.tasks)), float("nan"))
+        values = x_hat.new_full((layout.n_molecules, len(self.guide.columns)), float("nan"))
         if len(molecules):
             inner = AtomLayout.from_counts(counts[molecules], device=x_hat.device)
             found = self.guide.property_of(x_hat[nodes, :3], probabilities, inner)
+            found = found[:, self.guide.columns]
             values = values.index_put((molecules,), found.to(values.dtype))
         return values
 

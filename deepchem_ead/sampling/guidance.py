@@ -338,6 +338,16 @@ class PropertyGuidance:
             )
 
     @property
+    def asked(self) -> list[str]:
+        """The properties that have a target, in the model's order."""
+        return [name for name in self.tasks if name in self.targets]
+
+    @property
+    def columns(self) -> list[int]:
+        """Their columns among the model's."""
+        return [column for column, name in enumerate(self.tasks) if name in self.targets]
+
+    @property
     def property_of(self) -> Callable[[Tensor, Tensor, AtomLayout], Tensor]:
         """The differentiable function."""
         return getattr(self.model, "property_of", self.model)
