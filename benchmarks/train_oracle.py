@@ -131,6 +131,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="qm9-oracle", help="of the model card")
+    parser.add_argument(
+        "--half", type=int, default=1, choices=[1, 2], help="1 to judge, 2 (the generator's) to guide"
+    )
     parser.add_argument("--preset", default="oracle-small")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
@@ -146,7 +149,7 @@ def main() -> None:
     tasks = [PROPERTIES.get(name.lower(), name) for name in options.tasks.split(",")]
     folders = {"data_dir": options.data_dir, "save_dir": options.save_dir}
     _, (train, valid, test), _ = load_qm9_3d(tasks=tasks, source="qm9pack", **folders)
-    half = one_shard(train, edm_halves()[0][: options.train], tasks)
+    half = one_shard(train, edm_halves()[options.half - 1][: options.train], tasks)
     some = np.random.default_rng(0).permutation(len(valid))[: options.validation]
     held_out = one_shard(valid, some, tasks)
 

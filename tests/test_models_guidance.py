@@ -299,6 +299,20 @@ def test_a_guide_reads_atoms_and_not_dummies(model):
     assert oracle.seen[1][2].counts.tolist() == [2, 2, 3]  # every node is an atom
 
 
+def test_only_properties_with_a_target_are_steered(model):
+    guide = PropertyGuidance(Sizes(), {"spread": [5.0, 6.0]})
+    assert guide.asked == ["spread"] and guide.columns == [1]
+    layout = AtomLayout.from_counts([3, 2])
+    x_hat = torch.rand(5, 3 + model.encoding.n_features)
+    both = Sizes().property_of(x_hat[:, :3], x_hat[:, 3:8], layout)
+    values = SteeredProperties(guide, model.encoding, True)(x_hat, layout)
+    torch.testing.assert_close(values[values[:, 0].argsort()], both[both[:, 1].argsort(), 1:])
+    asked = Request(model, 2, guide=guide)
+    assert asked.context(slice(None), True)[:, -1:].tolist() == [[5.0], [6.0]]
+    assert asked.process(True).tolerance.tolist() == [5.0 / 20**0.5]
+    assert asked.describe()["targets"] == {"spread": [5.0, 6.0]}
+
+
 @pytest.mark.parametrize("target", [{"spread": 5.5}, {"n_C": 1.0}, {"n_C": 7.0}])
 def test_a_guide_steers_a_trained_unconditional_model(target):
     """Towards an extent in space (Angstrom^2) and a composition that nobody told the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,10 +209,7 @@ class SteeredProperties:
         nodes = real.nonzero()[:, 0]
         nodes = nodes[rank[layout.index[nodes]].argsort(stable=True)]
 
-        likely = types[nodes, : self.n_elements].clamp_min(0)
-        likely = likely / likely.sum(1, keepdim=True).clamp_min(1e-12)
-        probabilities = likely.new_zeros((len(nodes), self.n_columns))
-        probabilities[:, self.columns] = likely
+        probabilities = type_probabilities(types[nodes], self.columns, self.n_columns)
         values = x_hat.new_full((layout.n_molecules, len(self.guide.columns)), float("nan"))
         if len(molecules):
             inner = AtomLayout.from_counts(counts[molecules], device=x_hat.device)
@@ -219,6 +217,18 @@ class SteeredProperties:
             found = found[:, self.guide.columns]
             values = values.index_put((molecules,), found.to(values.dtype))
         return values
+
+
+def type_probabilities(types: Tensor, columns: Sequence[int], n_columns: int) -> Tensor:
+    """Probabilities of elements (A, n_columns) from columns of types (A, at least E).
+
+    The first E columns are the elements, which go to ``columns``; what is negative counts nothing.
+    """
+    likely = types[:, : len(columns)].clamp_min(0)
+    likely = likely / likely.sum(1, keepdim=True).clamp_min(1e-12)
+    probabilities = likely.new_zeros((len(likely), n_columns))
+    probabilities[:, columns] = likely
+    return probabilities
 
 
 def _plain(values: np.ndarray) -> float | list[float]:

@@ -23,6 +23,12 @@ class PropertyConfig(Settings):
         Elements the model knows, comma separated.
     max_atoms : int
         Largest molecule.
+    estimates_of : str
+        Learn from molecules as this generator estimates them from noise (a name or folder, as
+        `EADModel.from_pretrained` takes it), to guide it; see `CleanEstimates`. Empty: learn from
+        the molecules themselves.
+    max_tau : float
+        Largest noise-to-signal ratio (Angstrom) of those estimates.
     n_layers, n_features : int
         Message passes and width of the EGNN (EDM's classifier: 7 and 128).
     composition_baseline : bool
@@ -59,6 +65,8 @@ class PropertyConfig(Settings):
     tasks: str = ""
     elements: str = "H,C,N,O,F"
     max_atoms: int = 29
+    estimates_of: str = ""
+    max_tau: float = 0.0
     n_layers: int = 7
     n_features: int = 128
     composition_baseline: bool = True
@@ -78,7 +86,7 @@ class PropertyConfig(Settings):
             object.__setattr__(self, "tasks", ",".join(map(str, self.tasks)))
         self.check(
             positive=("max_atoms", "n_layers", "n_features", "learning_rate", "batch_size"),
-            not_negative=("warmup_steps", "weight_decay", "seed"),
+            not_negative=("warmup_steps", "weight_decay", "seed", "max_tau"),
             shares=("ema_decay",),
             choices={
                 "precision": ("fp32", "bf16", "auto"),
@@ -86,6 +94,11 @@ class PropertyConfig(Settings):
             },
         )
         parse_elements(self.elements)
+        if bool(self.estimates_of) != (self.max_tau > 0):
+            raise ValueError(
+                f"estimates_of={self.estimates_of!r} and max_tau={self.max_tau:g} go together: "
+                "name the generator and the largest noise-to-signal ratio (2.0, say), or neither"
+            )
         names = self.task_names
         if not all(names) or len(set(names)) < len(names):
             raise ValueError(f"tasks={names}: name at least one property, each once")

@@ -21,6 +21,7 @@ from deepchem_ead.models.batches import ShuffledBatches
 from deepchem_ead.models.checkpoint import check_shapes, prefixed, without_prefix
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.models.estimates import CleanEstimates
 from deepchem_ead.models.optimizer import take_rate_schedule
 from deepchem_ead.models.property_config import PropertyConfig
 from deepchem_ead.models.property_labels import (
@@ -119,6 +120,7 @@ class EGNNPropertyModel(ResumableModel):
             wandb_logger=wandb_logger,
         )
         self._columns: list[int] = []
+        self._estimates: CleanEstimates | None = None
 
     @staticmethod
     def preset_names() -> list[str]:
@@ -128,6 +130,12 @@ class EGNNPropertyModel(ResumableModel):
     # ------------------------------------------------------------------ training
 
     def _before_training(self, dataset: Dataset) -> None:
+        config = self.config
+        if config.estimates_of and self._estimates is None:
+            self._estimates = CleanEstimates(
+                config.estimates_of, config.elements, config.max_tau, config.seed,
+                config.precision, self.device,
+            )  # fmt: skip
         self._columns = task_columns(dataset, self.tasks)
         labels, weights, compositions, ids = [], [], [], []
         for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
@@ -185,6 +193,9 @@ class EGNNPropertyModel(ResumableModel):
         prepared = {k: v.to(self.device) for k, v in prepared.items()}
         if labels is None:
             return prepared, [], []
+        if self._estimates is not None:
+            estimated = self._estimates(inputs[0], self._ids_of(inputs[0]), self._global_step)
+            prepared["positions"], prepared["types"], prepared["layout"] = estimated
         y, w = select_labels(labels[0], weights[0], self._columns)
         sorted_y = torch.from_numpy(y[order]).to(self.device)
         target = self.model.normalise_labels(sorted_y, prepared["types"], prepared["layout"])
@@ -289,6 +300,11 @@ class EGNNPropertyModel(ResumableModel):
     def mad(self) -> np.ndarray:
         """Mean absolute deviations (T,) of the training labels."""
         return self.model.mad.cpu().numpy()
+
+    @property
+    def max_tau(self) -> float | None:
+        """Up to which noise-to-signal ratio (Angstrom) it has learned from estimates, if it has."""
+        return self.config.max_tau or None
 
     def property_of(
         self,

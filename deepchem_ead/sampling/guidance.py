@@ -16,6 +16,9 @@ from torch import Tensor
 from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, NoiseSchedule
 from deepchem_ead.diffusion.feature_targets import FeatureTarget
 
+#: Noise-to-signal ratio (Angstrom) below which an estimate looks like a molecule.
+MOLECULE_LIKE = 0.5
+
 #: ``properties(x_hat (A, 3 + F), layout) -> (B, T)``, differentiable and invariant.
 Properties = Callable[[Tensor, AtomLayout], Tensor]
 
@@ -292,10 +295,11 @@ class PropertyGuidance:
         Strength: a target is aimed at within ``MAD / sqrt(2 scale)``.
     max_change : float
         See `GradientGuidance`.
-    max_tau : float
-        See `GradientGuidance`. At 0.5 Angstrom an estimated molecule looks like one, which a model
-        learned from molecules needs: with guidance above 1 those of `qm9` fly apart. What means
-        something for any atoms, as their number does, can be infinity.
+    max_tau : float, optional
+        See `GradientGuidance`. By default ``model.max_tau``, where a model learned from estimates
+        as it does with ``estimates_of``, or 0.5 Angstrom, where an estimated molecule looks like
+        one, which a model learned from molecules needs: with guidance above 1 those of `qm9` fly
+        apart. What means something for any atoms, as their number does, can be infinity.
     tasks : sequence of str, optional
         Names of the T columns; ``model.tasks`` by default.
     mad : sequence of float, optional
@@ -314,12 +318,15 @@ class PropertyGuidance:
     targets: Mapping[str, Any]
     scale: float = 10.0
     max_change: float = 2.0
-    max_tau: float = 0.5
+    max_tau: float | None = None
     tasks: Sequence[str] | None = None
     mad: Sequence[float] | None = None
     elements: str | None = None
 
     def __post_init__(self) -> None:
+        if self.max_tau is None:
+            learned = getattr(self.model, "max_tau", None)
+            object.__setattr__(self, "max_tau", MOLECULE_LIKE if learned is None else learned)
         for name in ("scale", "max_change", "max_tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(

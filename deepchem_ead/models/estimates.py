@@ -1,0 +1,99 @@
+"""Molecules as a generator estimates them from noise: what a guide for high noise learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.models.ead import EADModel
+from deepchem_ead.models.guidance import Request, type_probabilities
+
+
+class CleanEstimates:
+    """Estimates ``x_hat`` of the clean molecule by a trained generator, at random noise levels.
+
+    A model of properties that learned from molecules says nothing about the blurred ones a
+    generator believes in at high noise. One that learned from estimates predicts the mean of the
+    property over all molecules that may come of them.
+
+    Parameters
+    ----------
+    name : str or Path
+        The generator, as `EADModel.from_pretrained` takes it.
+    elements : str
+        Elements of the columns of types, comma separated; all of the generator's among them.
+    max_tau : float
+        Largest noise-to-signal ratio (Angstrom). Levels are uniform up to there, one a molecule.
+    seed : int
+    precision : str
+        Of the generator, as in `EADConfig`.
+    device : torch.device or str, optional
+
+    Raises
+    ------
+    ValueError
+        If the elements are others than the generator's.
+    """
+
+    def __init__(
+        self,
+        name: str | Path,
+        elements: str,
+        max_tau: float,
+        seed: int = 0,
+        precision: str = "auto",
+        device: torch.device | str | None = None,
+    ) -> None:
+        self.generator = EADModel.from_pretrained(name, precision=precision, device=device)
+        theirs, ours = self.generator.encoding.elements.tolist(), parse_elements(elements)
+        if set(theirs) != set(ours):
+            raise ValueError(
+                f"estimates_of={name!s}: that model knows the elements "
+                f"{self.generator.encoding.symbols}, this one {elements}; they must be the same"
+            )
+        self.columns = [ours.index(element) for element in theirs]
+        tau = self.generator.model.process.schedule.tau
+        #: The highest level.
+        self.highest = int((tau <= max_tau).sum()) - 1
+        self.seed = seed
+
+    @torch.no_grad()
+    def __call__(
+        self, X: np.ndarray, ids: Sequence | None, step: int
+    ) -> tuple[Tensor, Tensor, AtomLayout]:
+        """Positions (A, 3), probabilities of types (A, E) and layout, molecules sorted by size.
+
+        Molecules of equal size keep their order, as in `AtomEncoding.encode`. Noise depends on the
+        seed and ``step`` only.
+        """
+        model, device = self.generator, self.generator.device
+        encoding = model.encoding
+        n_nodes = encoding.count_atoms(X, ids) if encoding.has_dummies else None
+        encoded = encoding.encode(X, ids, n_nodes)
+        layout, n = encoded.layout.to(device), len(X)
+        key = np.random.SeedSequence([self.seed, step]).generate_state(1)
+        draw = torch.Generator().manual_seed(int(key[0]))
+        levels = torch.randint(self.highest + 1, (n,), generator=draw).to(device)
+        eps = torch.randn(encoded.clean.shape, generator=draw).to(device)
+
+        asked = Request(model, n, autoguidance_scale=0.0)
+        process = asked.process(fixed_size=True)
+        levels = layout.expand(levels)
+        noise = process.draw_noise(eps, layout)
+        tau = process.schedule.tau_at(levels).to(noise.dtype).unsqueeze(1)
+        noisy = encoded.clean.to(device) + tau * noise
+        x_hat = process.predict_clean(
+            model.model.sampling_denoiser,
+            noisy,
+            levels,
+            layout,
+            asked.context(slice(None), fixed_size=True),
+        )
+        types = type_probabilities(x_hat[:, 3:], self.columns, len(self.columns))
+        return x_hat[:, :3].contiguous(), types, layout
