@@ -132,7 +132,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="qm9-oracle", help="of the model card")
     parser.add_argument(
-        "--half", type=int, default=1, choices=[1, 2], help="1 to judge, 2 (the generator's) to guide"
+        "--half",
+        type=int,
+        default=1,
+        choices=[1, 2],
+        help="1: for a judge; 2: for a guide",
     )
     parser.add_argument("--preset", default="oracle-small")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 import yaml
 
-from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
+from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, property_tasks, tasks
 from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
     ClosedShell,
+    Guide,
     LogTensorboard,
     NoiseScale,
     Precision,
@@ -265,6 +266,7 @@ def design(
             min=0.0, metavar="W", help="Go beyond what the model says about the conditions."
         ),
     ] = 0.0,
+    guide: Guide = None,
     autoguidance_scale: Autoguidance = None,
     noise_scale: NoiseScale = None,
     closed_shell: ClosedShell = None,
@@ -300,11 +302,14 @@ def design(
         result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
     else:
         network = EADModel.from_pretrained(model, **options)
-        unheard = [c for c in conditions if c not in network.config.condition_names]
+        steering = EGNNPropertyModel.from_pretrained(guide, **options) if guide else None
+        heard = (*network.config.condition_names, *(steering.tasks if steering else ()))
+        unheard = [c for c in conditions if c not in heard]
         if unheard:
             typer.echo(f"{model} cannot be asked for {', '.join(unheard)}: only chosen by it")
         result = run_design(
             network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
+            guide=steering,
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
             closed_shell=closed_shell,

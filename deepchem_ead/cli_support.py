@@ -59,6 +59,14 @@ Autoguidance = Annotated[
         "not. As the model's configuration says by default.",
     ),
 ]
+Guide = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Property model whose gradient steers to the conditions it knows, such as qm9-guide; "
+        "conditions that the generating model does not know need one. Takes several times as long.",
+    ),
+]
 NoiseScale = Annotated[
     float | None,
     typer.Option(

@@ -248,6 +248,7 @@ def generate_file(
     n_atoms: int | str | None = None,
     conditions: Mapping[str, str] | None = None,
     guidance_scale: float = 0.0,
+    guide: str | None = None,
     autoguidance_scale: float | None = None,
     weak_model: str | None = None,
     closed_shell: bool | None = None,
@@ -276,7 +277,7 @@ def generate_file(
     if first > n:
         raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
     request = Request(
-        model, n - first, conditions, guidance_scale, None, autoguidance_scale, weak_model,
+        model, n - first, conditions, guidance_scale, guide, autoguidance_scale, weak_model,
         closed_shell,
     )  # fmt: skip
     asked = requested_tags(conditions or {})

@@ -42,6 +42,7 @@ def evaluate_conditional_models(
     data: str,
     requests: Sequence[str],
     model_options: dict,
+    guide: str | None = None,
     **options,
 ) -> ConditionalReport:
     """Load models by name and run `evaluate_conditional`.
@@ -54,12 +55,16 @@ def evaluate_conditional_models(
     Raises
     ------
     ValueError
-        If the model has no conditions, or a request is unknown.
+        If the model has no conditions and there is no guide, or a request is unknown.
     """
     network = EADModel.from_pretrained(model, **model_options)
-    names = network.config.condition_names
+    steering = EGNNPropertyModel.from_pretrained(guide, **model_options) if guide else None
+    heard = (*network.config.condition_names, *(steering.tasks if steering else ()))
+    names = list(dict.fromkeys(heard))
     if not names:
-        raise ValueError(f"{model} was not trained with conditions; it cannot be asked for any")
+        raise ValueError(
+            f"{model} was not trained with conditions; it cannot be asked for any without a guide"
+        )
     judges = [EGNNPropertyModel.from_pretrained(each) for each in (oracle, second_oracle) if each]
     asked = [tuple(word.strip() for word in text.split(",")) for text in requests] or None
     unknown = [task for each in asked or () for task in each if task not in names]
@@ -68,5 +73,5 @@ def evaluate_conditional_models(
     dataset, fitted_on = conditional_data(data, names)
     return evaluate_conditional(
         network, judges[0], dataset, asked, fitted_on=fitted_on,
-        second_oracle=judges[1] if second_oracle else None, **options,
+        second_oracle=judges[1] if second_oracle else None, guide=steering, **options,
     )  # fmt: skip

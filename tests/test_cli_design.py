@@ -119,18 +119,19 @@ def test_generate_for_conditions_and_go_on(deepchem_ead, conditional, tmp_path):
 def test_conditions_guidance_and_sizes_change_the_molecules(
     deepchem_ead,  # noqa: F811
     conditional,
+    predictor,
     tmp_path,
 ):
     found = {}
     for k, extra in enumerate(
         [[], ["-c", "mu=2"], ["-c", "mu=2", "--guidance-scale", 2],
-         ["-c", "mu=2", "--n-atoms", "from-conditions"], ["--n-atoms", "histogram"],
-         ["--n-atoms", "7"]]
+         ["-c", "alpha=70", "--guide", predictor], ["-c", "mu=2", "--n-atoms", "from-conditions"],
+         ["--n-atoms", "histogram"], ["--n-atoms", "7"]]
     ):  # fmt: skip
         out = tmp_path / f"{k}.xyz"
         assert deepchem_ead("generate", "-m", conditional, "-n", 2, "-o", out, *extra).code == 0
         found[k] = MoleculeBatch.read(out)
-    assert found[5].counts.tolist() == [7, 7]
+    assert found[6].counts.tolist() == [7, 7]
     blobs = {batch.coordinates.tobytes() for batch in found.values()}
     assert len(blobs) == len(found)
 
@@ -483,6 +484,8 @@ def test_design_generates(deepchem_ead, conditional, predictor, tmp_path):  # no
     assert "--protocol edm" in result.err and "cannot be asked" not in result.out
     result = deepchem_ead(*words, "-c", "alpha=70")
     assert f"{conditional} cannot be asked for alpha: only chosen by it" in result.out
+    result = deepchem_ead(*words, "-c", "alpha=70", "--guide", predictor)
+    assert result.code == 1 and "cannot be asked" not in result.out
 
 
 @pytest.mark.parametrize(

@@ -332,8 +332,12 @@ def test_the_generator_is_asked_for_what_it_knows(alcohols):
         model, wanted, Carbons(), n=4, keep=2, seed=5, guidance_scale=1.5, progress=False
     )
     options = {"conditions": {"carbons": 3}, "progress": False, "seed": 5, "guidance_scale": 1.5}
+    options["guide"] = None
     assert calls == [(4, options)]
     assert result.table["smiles"][0] == "CCCO" and len(result) == 2
+    guide = SimpleNamespace(tasks=["hydrogens"])
+    deepchem_ead.design(model, wanted, Carbons(), n=4, guide=guide, progress=False)
+    assert calls[1] == (4, {"conditions": wanted, "guide": guide, "progress": False})
 
 
 def test_a_real_generator_and_a_property_model(tmp_path):

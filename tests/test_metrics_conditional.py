@@ -535,6 +535,12 @@ def test_a_guide_aims_at_the_requests(dataset, trained):
         for name, each in {"steered": by_hand, "free": None}.items()
     }
     coordinates = report.molecules["mu"].coordinates
+    straight = evaluate_conditional(model, oracle, dataset, guide=oracle, **options)
+    assert straight.settings["gradient_guidance"] is True
+    made["straight"] = model.generate(
+        8, seed=0, n_atoms=sizes, steps=10, guide=replace(by_hand, scale=10.0), progress=False
+    )
+    assert np.array_equal(straight.molecules["mu"].coordinates, made["straight"].coordinates)
     assert np.array_equal(coordinates, made["steered"].coordinates)
     assert not np.array_equal(coordinates, made["free"].coordinates)
 
@@ -608,6 +614,8 @@ def test_command_line_prints_the_table(program, trained):
                  "EAD (published)", "shuffled (measured)", "strict hits"):  # fmt: skip
         assert text in out
     assert "100%" in err and "12/12 molecules" in err
+    code, out, _ = program(*words, "--property", "Cv", "--guide", trained / "oracle1", "--json")
+    assert code == 0 and json.loads(out)["settings"]["gradient_guidance"] is True
     code, out, _ = program(*words, "--free-size", "--steps", 10, "--json")
     assert code == 0
     record = json.loads(out)

@@ -8,6 +8,7 @@ import deepchem as dc
 import numpy as np
 import pytest
 import torch
+from property_data import labelled, small_model
 
 from deepchem_ead import EADModel
 from deepchem_ead.chem.elements import parse_elements
@@ -386,3 +387,26 @@ def test_a_model_learns_to_obey_a_property_that_shows(train, tmp_path):
     assert small + 1 < mean_size() < large
     # guidance goes beyond what the conditional model says
     assert mean_size(conditions={"n_atoms": 9.5}, guidance_scale=1.0) < small
+
+
+def test_a_property_model_steers_to_the_conditions_it_knows(model, tmp_path):
+    """As a model, by its name, and the same spelled out."""
+    oracle = small_model(["gap", "Cv"])
+    oracle.fit(labelled(["gap", "Cv"], slice(32)), nb_epoch=1, checkpoint_interval=0)
+    oracle.save_pretrained(tmp_path / "oracle")
+    asked = {"gap": 0.2, "Cv": 30.0, "alpha": 70.0}
+    options = dict(n_atoms=8, **FAST)
+    guided = model.generate(2, conditions=asked, guide=oracle, **options)
+    assert guided.info["conditions"] == {"gap": 0.2, "alpha": 70.0}
+    assert guided.info["targets"] == {"gap": 0.2, "Cv": 30.0}
+    for guide, told in [
+        (str(tmp_path / "oracle"), asked),
+        (PropertyGuidance(oracle, {"gap": 0.2, "Cv": 30.0}), {"gap": 0.2, "alpha": 70.0}),
+    ]:
+        assert_same_molecules(guided, model.generate(2, conditions=told, guide=guide, **options))
+    alone = model.generate(2, conditions={"Cv": 30.0}, guide=oracle, **options)
+    assert "conditions" not in alone.info or not alone.info["conditions"]
+    with pytest.raises(ValueError, match="the guide knows gap, Cv, and conditions=..alpha"):
+        model.generate(2, conditions={"alpha": 70.0}, guide=oracle, **options)
+    with pytest.raises(ValueError, match="homo"):
+        model.generate(2, conditions={"gap": 0.2, "homo": -0.2}, guide=oracle, **options)

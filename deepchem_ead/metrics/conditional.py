@@ -67,9 +67,9 @@ def evaluate_conditional(
         Molecules for each request.
     guidance_scale : float
         Of classifier-free guidance.
-    guide : PropertyGuidance, optional
-        Steers towards the requests, which take the place of its targets; alone if the model has no
-        conditions. Its model should not be the oracle.
+    guide : PropertyGuidance or EGNNPropertyModel, optional
+        Steers towards the requests, which take the place of a `PropertyGuidance`'s targets; alone
+        if the model has no conditions. It should not be the oracle.
     second_oracle : optional
         Another one, trained independently (other seed, data or architecture), to see whether the
         molecules merely suit the first.
@@ -119,6 +119,7 @@ def evaluate_conditional(
     judges = [Judge(each) for each in (oracle, second_oracle) if each is not None]
     known = getattr(getattr(model, "config", None), "condition_names", None)
     steered = () if guide is None else tuple(guide.tasks)
+    with_targets = hasattr(guide, "targets")
     data = LabelledMolecules(dataset, unnamed=known or ())
     possible = None if known is None else [*dict.fromkeys((*known, *steered))]
     requests = _requests(tasks, targets, possible, judges, data)
@@ -137,10 +138,13 @@ def evaluate_conditional(
             wanted = data.draw(asked, n, seed) if targets is None else _given(asked, targets, n)
             name = "+".join(asked)
             bar.enter(name)
-            if guide is not None:
-                aims = {task: wanted.values[task] for task in asked if task in steered}
+            told = {task: wanted.values[task] for task in asked}
+            if with_targets:
+                aims = {task: value for task, value in told.items() if task in steered}
                 options["guide"] = replace(guide, targets=aims)
-            told = {task: wanted.values[task] for task in asked if known is None or task in known}
+                told = {task: v for task, v in told.items() if known is None or task in known}
+            elif guide is not None:
+                options["guide"] = guide
             molecules[name] = model.generate(
                 n,
                 conditions=told or None,
@@ -156,7 +160,7 @@ def evaluate_conditional(
     settings = {"n": n, "seed": seed, "guidance_scale": guidance_scale}
     options.pop("guide", None)
     if guide is not None:
-        settings["gradient_guidance"] = guide.scale
+        settings["gradient_guidance"] = guide.scale if with_targets else True
     settings |= {"n_atoms": n_atoms if isinstance(n_atoms, str | int | None) else "given"}
     return ConditionalReport(
         properties=[result for score in scores for result in score.properties],

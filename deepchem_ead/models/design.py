@@ -52,6 +52,7 @@ def design(
     max_sa: float | None = None,
     protocol: str = "strict",
     reference: Any = None,
+    guide: EGNNPropertyModel | str | Path | None = None,
     progress: bool = True,
     **options: Any,
 ) -> DesignResult:
@@ -74,6 +75,9 @@ def design(
         Molecules to choose at most.
     tolerance, max_sa, protocol, reference
         See `select_molecules`.
+    guide : EGNNPropertyModel or str, optional
+        Steers to the conditions it knows, as in ``generate``. It should not be the predictor, which
+        would then be asked about molecules made to please it.
     progress : bool
     **options
         Further arguments of ``generate``: ``guidance_scale``, ``seed``, ``n_atoms``, ``steps``...
@@ -101,9 +105,13 @@ def design(
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
     _check(n, keep, max_sa, protocol)
-    known = model.config.condition_names
+    if isinstance(guide, str | Path):
+        guide = EGNNPropertyModel.from_pretrained(guide)
+    known = (*model.config.condition_names, *(() if guide is None else guide.tasks))
     asked = {name: value for name, value in conditions.items() if name in known}
-    molecules = model.generate(n, conditions=asked or None, progress=progress, **options)
+    molecules = model.generate(
+        n, conditions=asked or None, guide=guide, progress=progress, **options
+    )
     return select_molecules(
         molecules, conditions, judge, keep, tolerance=tolerance, max_sa=max_sa, protocol=protocol,
         reference=reference, progress=progress,

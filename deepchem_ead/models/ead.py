@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -41,6 +42,9 @@ from deepchem_ead.models.resumable import ResumableModel
 from deepchem_ead.models.warm_start import TrainedWeights
 from deepchem_ead.molnet.labels import MAX_LABEL
 from deepchem_ead.sampling import PropertyGuidance
+
+if TYPE_CHECKING:
+    from deepchem_ead.models.property_model import EGNNPropertyModel
 
 logger = logging.getLogger(__name__)
 
@@ -310,7 +314,7 @@ class EADModel(ResumableModel):
         *,
         conditions: Mapping[str, object] | None = None,
         guidance_scale: float = 0.0,
-        guide: PropertyGuidance | None = None,
+        guide: PropertyGuidance | EGNNPropertyModel | str | Path | None = None,
         autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
         stepper="ancestral",
@@ -349,16 +353,19 @@ class EADModel(ResumableModel):
             molecules. Molecules that entered the batch together share their calls; if n is
             larger than the batch, calls for several such groups take turns.
         conditions : mapping of str to value or sequence of values, optional
-            Wanted properties, any of those the model was trained with, of all or of each molecule:
-            numbers in the unit of the training labels, or for QM9's properties text with a unit,
+            Wanted properties that the model or its guide knows, of all or of each molecule: numbers
+            in the unit of the training labels, or for QM9's properties text with a unit,
             ``{"gap": "5.4 eV", "mu": 2.5}``. NaN and None leave a property open.
         guidance_scale : float
             Classifier-free guidance: how far to go beyond what the conditional model says, away
             from the unconditional one. 0 is the conditional model; above it every step takes two
             evaluations of the network.
-        guide : PropertyGuidance, optional
-            A differentiable model of properties that steers towards targets, with or without
-            conditions. The result then depends on the batch size by rounding errors.
+        guide : PropertyGuidance, EGNNPropertyModel or str, optional
+            A differentiable model of properties that steers by its gradient, with or without
+            conditions; for example "qm9-guide". A model, or its name, steers to the conditions
+            that it knows, also to those that the generating model does not; `PropertyGuidance`
+            has targets and a strength of its own. The result then depends on the batch size by
+            rounding errors.
         autoguidance_scale : float, optional
             How far to go away from a weak model's estimate: better molecules, somewhat less
             diverse, for one evaluation of the weak model more in every step (see

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from deepchem_ead.sampling import (
 
 if TYPE_CHECKING:
     from deepchem_ead.models.ead import EADModel
+    from deepchem_ead.models.property_model import EGNNPropertyModel
 
 
 class Request:
@@ -37,7 +38,8 @@ class Request:
         Wanted properties, see `requested_values`.
     guidance_scale : float
         Of classifier-free guidance; 0 is the conditional model.
-    guide : PropertyGuidance, optional
+    guide : PropertyGuidance, EGNNPropertyModel or str, optional
+        A property model, or its name, steers to the conditions that it knows.
     autoguidance_scale : float, optional
         How far to go away from a weak model, see `WeakModel`; 0 does without one. Default: the
         configuration's, or 0 without a weak model.
@@ -64,7 +66,7 @@ class Request:
         n: int,
         conditions=None,
         guidance_scale: float = 0.0,
-        guide: PropertyGuidance | None = None,
+        guide: PropertyGuidance | EGNNPropertyModel | str | Path | None = None,
         autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
         closed_shell: bool | None = None,
@@ -73,6 +75,8 @@ class Request:
             raise ValueError(f"n must not be negative, not {n}")
         self.model = model
         self.guidance_scale = guidance_scale
+        if guide is not None and not isinstance(guide, PropertyGuidance):
+            conditions, guide = _split(conditions, guide, model.config.condition_names)
         self.guide = guide
         self.values = requested_values(conditions, model.config.condition_names, n)
         conditional = bool(np.isfinite(self.values).any())
@@ -159,6 +163,29 @@ class Request:
         if self._targets is not None:
             columns.append(torch.from_numpy(self._targets[chosen]).float().to(device))
         return torch.cat(columns, 1) if columns else None
+
+
+def _split(
+    conditions: Mapping[str, object] | None, guide, known: Sequence[str]
+) -> tuple[dict[str, object] | None, PropertyGuidance]:
+    """Conditions for a model that knows some, and a guide to those that the guiding model knows.
+
+    What neither knows stays a condition, to be refused as one.
+    """
+    if isinstance(guide, str | Path):
+        # Property models import generators, whose estimates they can learn from.
+        from deepchem_ead.models.property_model import EGNNPropertyModel
+
+        guide = EGNNPropertyModel.from_pretrained(guide)
+    conditions = conditions or {}
+    targets = {name: value for name, value in conditions.items() if name in guide.tasks}
+    if not targets:
+        raise ValueError(
+            f"the guide knows {', '.join(guide.tasks)}, and conditions={list(conditions)} asks for "
+            "none of these"
+        )
+    told = {n: value for n, value in conditions.items() if n in known or n not in targets}
+    return told or None, PropertyGuidance(guide, targets)
 
 
 class SteeredProperties:
