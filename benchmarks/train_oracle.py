@@ -1,13 +1,15 @@
-"""Train a property oracle on the first half of EDM's training part of QM9.
+"""Train a property oracle, or a guide, on one half of EDM's training part of QM9.
 
     python -m benchmarks.train_oracle --tasks alpha,gap,homo,lumo,mu,cv --minutes 60 \\
         --out runs/oracle [--preset oracle-small] [--precision bf16] [--seed 0]
 
 The generator of EDM's conditional protocol learns from the second half, so that this model judges
-what it has not taught. Started again with the same ``--out`` it continues from its last checkpoint.
-``--out`` receives checkpoints, ``curve.csv`` (the loss), ``validation.csv`` (mean absolute error of
-each task on held-out molecules after every epoch; Bohr^3, meV, D, cal/mol/K), and at the end
-``errors.json`` (on all of EDM's valid and test parts) and the trained weights in ``model/``.
+what it has not taught. A guide learns from the second half as well, and from the generator's
+estimates: ``--half 2 --set 'estimates_of="qm9"' max_tau=2.0``. Started again with the same
+``--out`` it continues from its last checkpoint. ``--out`` receives checkpoints, ``curve.csv`` (the
+loss), ``validation.csv`` (mean absolute error of each task on held-out molecules after every epoch;
+Bohr^3, meV, D, cal/mol/K), and at the end ``errors.json`` (on all of EDM's valid and test parts)
+and the trained weights in ``model/``.
 """
 
 from __future__ import annotations
@@ -65,17 +67,23 @@ def card(name: str, model: EGNNPropertyModel, record: dict) -> str:
     config, minutes = model.config, record["seconds"] / 60
     epochs = record["steps"] * config.batch_size / record["n_train"]
     size = f"{config.n_layers} layers and {config.n_features} features"
+    purpose = """It judges molecules of generators that were trained on the
+other half of the data, as in the conditional experiments of EDM (arXiv:2203.17003)."""
+    if config.estimates_of:
+        purpose = f"""It guides
+`{config.estimates_of}`: it has learned from molecules as that model estimates them from noise, up
+to a noise-to-signal ratio of {config.max_tau:g} Angstrom, so that its gradient means something
+there. To judge molecules, take a model that did not steer them."""
     return f"""# {name}
 
 Properties of QM9 molecules (H, C, N, O, F; up to 29 atoms) from elements and coordinates, all in
-one model, with standard deviations. It judges molecules of generators that were trained on the
-other half of the data, as in the conditional experiments of EDM (arXiv:2203.17003).
+one model, with standard deviations. {purpose}
 
 - **Load it**: `deepchem_ead.EGNNPropertyModel.from_pretrained("{name}")`; predictions are in QM9's
   native units (Bohr^3, Hartree, Debye, cal/mol/K)
 - **Network**: EGNN of {size}, {record["n_parameters"] / 1e6:.2f} million parameters, on what a
   regression on the composition leaves of each label
-- **Data**: the first half of EDM's training part of QM9, {record["n_train"]:,} molecules
+- **Data**: the {record["half"]} half of EDM's training part of QM9, {record["n_train"]:,} molecules
   (Ramakrishnan et al., Scientific Data 1, 140022, 2014; CC0), as packed by qm9pack 1.0.3
 - **Training**: {record["steps"]:,} steps of {config.batch_size} molecules ({epochs:.1f} epochs,
   {minutes:.0f} minutes on CPU), AdamW at {config.learning_rate:g} with cosine decay, averaged
@@ -186,6 +194,7 @@ def main() -> None:
         "units": {task: field_unit(task).symbol for task in tasks},
         "calibration": dict(zip(tasks, model.calibrate(valid).tolist(), strict=True)),
         "uncertainty": reliability(model, test),
+        "half": {1: "first", 2: "second"}[options.half],
         "n_train": len(half),
         "n_parameters": n_parameters,
         "steps": model.get_global_step(),
