@@ -70,10 +70,10 @@ def card(name: str, model: EGNNPropertyModel, record: dict) -> str:
     purpose = """It judges molecules of generators that were trained on the
 other half of the data, as in the conditional experiments of EDM (arXiv:2203.17003)."""
     if config.estimates_of:
-        purpose = f"""It guides
-`{config.estimates_of}`: it has learned from molecules as that model estimates them from noise, up
-to a noise-to-signal ratio of {config.max_tau:g} Angstrom, so that its gradient means something
-there. To judge molecules, take a model that did not steer them."""
+        purpose = f"""It guides `{config.estimates_of}`:
+it has learned from molecules as that model estimates them from noise, up to a noise-to-signal ratio
+of {config.max_tau:g} Angstrom, so that its gradient means something there. To judge molecules, take
+a model that did not steer them."""
     return f"""# {name}
 
 Properties of QM9 molecules (H, C, N, O, F; up to 29 atoms) from elements and coordinates, all in
