@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--properties", nargs="+", default=list(TASKS), metavar="NAME[,NAME]")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--stepper", default="ancestral")
-    parser.add_argument("--schedule", default="adaptive")
+    parser.add_argument("--schedule", help="the configuration's by default")
     add_sampling_options(parser)
     parser.add_argument("--guide", help="a property model whose gradients steer as well")
     parser.add_argument("--guide-scale", type=float, default=10.0)

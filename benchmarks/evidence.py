@@ -40,8 +40,8 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     model = prepare(arguments)
-    known = STUDIES["schedules"](model.config, "literal").runs
-    runs = chosen_runs(parser, known, arguments.runs)
+    known = [STUDIES[study](model.config, "literal").runs for study in ("schedules", "rules")]
+    runs = chosen_runs(parser, known[0] | known[1], arguments.runs)
     scored = make_and_score(model, runs, arguments)
     write_table(arguments.out, "evidence.md", metrics_table(scored, runs, QM9_ROWS))
 

@@ -3,7 +3,8 @@
     python -m benchmarks.few_steps MODEL --out FOLDER [--evaluations 10 20 50 100 250 500 1000]
 
 All atoms together (the synchronous schedule), so that E evaluations are E - 1 steps and the
-decoding. Parts that are in the folder already are kept. Prints a Markdown table and draws
+decoding; and as the configuration has it ("configured"), with as many steps as E evaluations allow.
+Parts that are in the folder already are kept. Prints a Markdown table and draws
 ``few_steps.png``, with GeoBFN's published points.
 """
 
@@ -25,13 +26,20 @@ from benchmarks.parts import (
 )
 from benchmarks.tables import metrics_table
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_ROWS
+from deepchem_ead.models.config import EADConfig
 from deepchem_ead.sampling import STEPPERS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
 EVALUATIONS = (10, 20, 50, 100, 250, 500, 1000)
-TITLES = {"ancestral": "ancestral", "ddim": "DDIM", "dpm++2m": "DPM-Solver++(2M)"}
+CONFIGURED = "configured"
+TITLES = {
+    CONFIGURED: "as configured",
+    "ancestral": "ancestral",
+    "ddim": "DDIM",
+    "dpm++2m": "DPM-Solver++(2M)",
+}
 PUBLISHED = [row for row in QM9_ROWS if row.name == "GeoBFN"]
 PANELS = {"molecule_stability": "molecules stable, %", "validity": "molecules valid, %"}
 
@@ -39,6 +47,21 @@ PANELS = {"molecule_stability": "molecules stable, %", "validity": "molecules va
 def run_name(stepper: str, evaluations: int) -> str:
     """Name of the run of a stepper with so many evaluations."""
     return f"{TITLES[stepper]}, {evaluations}"
+
+
+def run_options(stepper: str, evaluations: int, config: EADConfig) -> dict:
+    """Arguments of ``generate`` for it."""
+    if stepper != CONFIGURED:
+        return {"schedule": "synchronous", "stepper": stepper, "steps": evaluations - 1}
+
+    def taken(steps: int) -> int:
+        if config.sampling_schedule == "synchronous":
+            return steps + 1
+        # Every atom repeats twice the interval of levels, as far as the grid has them.
+        return steps + 1 + 2 * max(1, round(config.interval * steps / config.timesteps))
+
+    within = [s for s in range(1, config.timesteps + 1) if taken(s) <= evaluations]
+    return {"steps": max(within, default=1)}
 
 
 def draw(scored: list[Scored], steppers: list[str], evaluations: list[int], path: Path) -> None:
@@ -75,17 +98,14 @@ def main() -> None:
     )
     add_options(parser, out="runs/few-steps", n=500)
     parser.add_argument("--evaluations", type=int, nargs="+", default=list(EVALUATIONS))
-    parser.add_argument("--steppers", nargs="+", default=list(STEPPERS), choices=list(STEPPERS))
+    names = [CONFIGURED, *STEPPERS]
+    parser.add_argument("--steppers", nargs="+", default=names, choices=names)
     arguments = parser.parse_args()
     if min(arguments.evaluations) < 2:
         parser.error("one step and the decoding are 2 evaluations; there are no fewer")
     model = prepare(arguments)
     runs: Runs = {
-        run_name(stepper, count): {
-            "schedule": "synchronous",
-            "stepper": stepper,
-            "steps": count - 1,
-        }
+        run_name(stepper, count): run_options(stepper, count, model.config)
         for stepper in arguments.steppers
         for count in sorted(arguments.evaluations)
     }

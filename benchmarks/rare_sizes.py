@@ -25,6 +25,7 @@ from deepchem_ead.metrics.reference_rows import QM9_ROW, ReferenceRow
 SCHEDULES = {
     "synchronous": {"schedule": "synchronous"},
     "adaptive, literal": {"schedule": "adaptive", "repeat_rule": "literal"},
+    "random coin, renoise": {"schedule": "random-coin", "repeat_rule": "renoise"},
 }
 #: Uniqueness in percent by number of atoms (EAD, arXiv:2603.10093, Table 6).
 PUBLISHED = {

@@ -192,8 +192,9 @@ def generate(
         int, typer.Option("--n", "-n", min=0, metavar="N", help="Number of molecules.")
     ] = 100,
     schedule: Annotated[
-        ScheduleName, choice(ScheduleName, "Which atoms lose their noise when")
-    ] = ScheduleName.adaptive,
+        ScheduleName | None,
+        choice(ScheduleName, "Which atoms lose their noise when (default: the model's)"),
+    ] = None,
     repeat_rule: Annotated[
         RepeatRuleName | None,
         choice(
@@ -294,7 +295,7 @@ def generate(
             noise_scale=noise_scale,
             closed_shell=closed_shell,
             weak_model=weak_model,
-            schedule=schedule.value,
+            schedule=None if schedule is None else schedule.value,
             repeat_rule=None if repeat_rule is None else repeat_rule.value,
             stepper=stepper.value,
             steps=steps,

@@ -35,8 +35,8 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
     )
     config = model.config
     print(
-        f"2/3  generating {n} molecules in {steps or config.sampling_steps} steps: adaptive "
-        f"schedule, noise scale {config.noise_scale:g}, autoguidance {config.autoguidance_scale:g}"
+        f"2/3  generating {n} molecules in {steps or config.sampling_steps} steps: "
+        f"{config.sampling_schedule} schedule, autoguidance {config.autoguidance_scale:g}"
     )
     molecules = model.generate(n, seed=0, steps=steps)
 

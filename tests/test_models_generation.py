@@ -291,6 +291,24 @@ def test_the_noise_scale_is_the_configurations_unless_it_is_given(model, tmp_pat
     cold.generate(stepper="dpm++2m", **options)  # adds no noise to scale
 
 
+def test_schedule_and_repeat_rule_are_the_configurations_unless_they_are_given(model, tmp_path):
+    options = dict(n=2, n_atoms=9, steps=40, seed=0, progress=False)
+    coin = model.generate(schedule="random-coin", repeat_rule="renoise", **options)
+    adaptive = model.generate(**options)
+    assert adaptive.info["schedule"] == "adaptive"
+    model.save_pretrained(tmp_path)
+    changes = {"sampling_schedule": "random-coin", "repeat_rule": "renoise"}
+    other = EADModel.from_pretrained(tmp_path, **changes)
+    found = other.generate(**options)
+    assert found.info["schedule"] == "random-coin" and found.info["repeat_rule"] == "renoise"
+    assert np.array_equal(found.coordinates, coin.coordinates)
+    back = other.generate(schedule="adaptive", repeat_rule=model.config.repeat_rule, **options)
+    assert np.array_equal(back.coordinates, adaptive.coordinates)
+    for name in changes:
+        with pytest.raises(ValueError, match=name):
+            EADModel("qm9-small", **{name: "adaptif"})
+
+
 def test_no_molecules_are_an_empty_batch(model):
     molecules = model.generate(0, progress=False)
     assert len(molecules) == 0 and molecules.smiles == []

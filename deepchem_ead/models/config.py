@@ -12,6 +12,7 @@ from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES
 from deepchem_ead.models.clipping import CLIPPING_RULES
 from deepchem_ead.models.rate import DECAYS
 from deepchem_ead.models.settings import Settings
+from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ class EADConfig(Settings):
     batch_size : int
     ema_decay : float
         Decay of the exponential moving average of the weights, which is what generates.
-    repeat_rule : str
-        What a stalled atom does when generating, unless ``generate`` is told otherwise.
+    sampling_schedule, repeat_rule : str
+        Which atoms lose their noise when, and what a stalled atom does, when generating, unless
+        ``generate`` is told otherwise.
     sizes : str
         Who says how many atoms a molecule has when generating, unless ``generate`` is told
         otherwise: "free", the model where it knows dummy atoms, or "drawn", the training data
@@ -161,6 +163,7 @@ class EADConfig(Settings):
     clipping_rule: str = "edm"
     batch_size: int = 64
     ema_decay: float = 0.9999
+    sampling_schedule: str = "adaptive"
     repeat_rule: str = "repaint"
     sizes: str = "free"
     closed_shell: bool = False
@@ -191,6 +194,8 @@ class EADConfig(Settings):
                 "frame": tuple(FRAMES),
                 "feature_target": FEATURE_TARGETS,
                 "dummy_padding": ("full", "random"),
+                "sampling_schedule": tuple(SCHEDULES),
+                "repeat_rule": tuple(REPEAT_RULES),
                 "sizes": ("free", "drawn"),
                 "denoiser": tuple(DENOISERS),
                 "level_features": tuple(LEVEL_FEATURES),

@@ -304,7 +304,7 @@ class EADModel(ResumableModel):
     def generate(
         self,
         n: int,
-        schedule="adaptive",
+        schedule=None,
         n_atoms: int | Sequence[int] | str | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
@@ -331,9 +331,9 @@ class EADModel(ResumableModel):
         ----------
         n : int
             Number of molecules.
-        schedule : str or schedule object
-            "adaptive", "synchronous", "staircase", "random-coin" or an object of
-            `deepchem_ead.sampling`.
+        schedule : str or schedule object, optional
+            "adaptive", "synchronous", "staircase", "settled-first", "random-coin" or an object of
+            `deepchem_ead.sampling`; the configuration's by default.
         n_atoms : int, sequence of int or str, optional
             Number of atoms of all or of each molecule; "histogram" draws it from that of the
             training set, "from-conditions" from p(size | properties) there; "free" lets a model

@@ -53,7 +53,7 @@ class GenerationSettings:
     def resolve(
         cls,
         config: EADConfig,
-        schedule="adaptive",
+        schedule=None,
         stepper="ancestral",
         repeat_rule=None,
         steps: int | None = None,
@@ -77,6 +77,7 @@ class GenerationSettings:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         elif seed < 0:
             raise ValueError(f"seed must not be negative, not {seed}")
+        schedule = config.sampling_schedule if schedule is None else schedule
         named = isinstance(schedule, str)
         resolved = resolve_schedule(schedule)
         if named and hasattr(resolved, "interval"):
