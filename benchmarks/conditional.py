@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--stepper", default="ancestral")
     parser.add_argument("--schedule", help="the configuration's by default")
+    parser.add_argument("--repeat-rule", help="the configuration's by default")
     add_sampling_options(parser)
     parser.add_argument("--guide", help="a property model whose gradients steer as well")
     parser.add_argument("--guide-scale", type=float, default=10.0)
@@ -209,7 +210,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = {
         name: getattr(arguments, name)
-        for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule",
+        for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule", "repeat_rule",
                      "free_size", "precision", "autoguidance", "noise_scale", "closed_shell")
     }  # fmt: skip
     settings["guide"] = arguments.guide and f"{arguments.guide}, {arguments.guide_scale:g}"
@@ -241,6 +242,7 @@ def main() -> None:
                     guide=guide, guidance_scale=scale,
                     n_atoms="free" if arguments.free_size else "drawn",
                     steps=arguments.steps, stepper=arguments.stepper, schedule=arguments.schedule,
+                    repeat_rule=arguments.repeat_rule,
                     autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
                     closed_shell=arguments.closed_shell,
                 )  # fmt: skip
