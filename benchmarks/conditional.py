@@ -210,8 +210,9 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = {
         name: getattr(arguments, name)
-        for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule", "repeat_rule",
-                     "free_size", "precision", "autoguidance", "noise_scale", "closed_shell")
+        for name in ("model", "oracle", "second_oracle", "n", "steps", "stepper", "schedule",
+                     "repeat_rule", "free_size", "precision", "autoguidance", "noise_scale",
+                     "closed_shell")
     }  # fmt: skip
     settings["guide"] = arguments.guide and f"{arguments.guide}, {arguments.guide_scale:g}"
     check_settings(arguments.out, settings)
