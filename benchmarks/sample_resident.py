@@ -44,7 +44,7 @@ class Generator:
         self.network, self.device = network.to(device).eval(), device
         self.process = network.sampling_process(self.config.closed_shell).to(device)
 
-    def generate(self, first: int, n: int, seed: int, schedule: str, steps: int) -> list[tuple]:
+    def generate(self, first: int, n: int, seed: int, schedule: str | None, steps: int) -> list:
         """Atomic numbers and positions of molecules ``first`` to ``first + n - 1``."""
         config = self.config
         free = finds_size(config, None)
@@ -54,7 +54,7 @@ class Generator:
             random = np.random.default_rng([seed, first])
             sizes = np.sort(random.choice(len(self.sizes), n, p=self.sizes / self.sizes.sum()))
         layout = AtomLayout.from_counts(sizes, device=self.device)
-        rule = resolve_schedule(schedule)
+        rule = resolve_schedule(schedule or config.sampling_schedule)
         if hasattr(rule, "interval"):
             rule = replace(rule, interval=config.interval)
         result = sample(
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--batch-size", type=int, default=2_500)
-    parser.add_argument("--schedule", default="adaptive")
+    parser.add_argument("--schedule", help="the configuration's by default")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--precision", choices=["fp32", "bf16"])
