@@ -222,7 +222,9 @@ def main() -> None:
     oracles = [EGNNPropertyModel.from_pretrained(name) for name in names]
     guide = None
     if arguments.guide:
-        property_model = EGNNPropertyModel.from_pretrained(arguments.guide)
+        property_model = EGNNPropertyModel.from_pretrained(
+            arguments.guide, precision=arguments.precision
+        )
         aims = dict.fromkeys(property_model.tasks, 0.0)  # the requests take their place
         guide = PropertyGuidance(property_model, aims, arguments.guide_scale)
     tasks = list(TASKS)

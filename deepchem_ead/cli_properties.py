@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, property_tasks, tasks
+from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
 from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
@@ -29,6 +29,7 @@ from deepchem_ead.cli_support import (
 from deepchem_ead.models.curve import summary_writer_type
 from deepchem_ead.models.design import DEFAULT_PREDICTOR, select_molecules
 from deepchem_ead.models.design import design as run_design
+from deepchem_ead.models.guidance import guiding_model
 from deepchem_ead.models.property_config import PropertyConfig
 
 _PREDICTOR_HELP = (
@@ -302,7 +303,7 @@ def design(
         result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
     else:
         network = EADModel.from_pretrained(model, **options)
-        steering = EGNNPropertyModel.from_pretrained(guide, **options) if guide else None
+        steering = guiding_model(guide, network) if guide else None
         heard = (*network.config.condition_names, *(steering.tasks if steering else ()))
         unheard = [c for c in conditions if c not in heard]
         if unheard:

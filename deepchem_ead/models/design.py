@@ -25,6 +25,7 @@ from deepchem_ead.models.design_targets import (
     within,
 )
 from deepchem_ead.models.ead import EADModel
+from deepchem_ead.models.guidance import guiding_model
 from deepchem_ead.models.predictors import Predictor, as_predictor
 from deepchem_ead.models.property_model import EGNNPropertyModel
 
@@ -105,9 +106,10 @@ def design(
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
     _check(n, keep, max_sa, protocol)
-    if isinstance(guide, str | Path):
-        guide = EGNNPropertyModel.from_pretrained(guide)
-    known = (*model.config.condition_names, *(() if guide is None else guide.tasks))
+    known = model.config.condition_names
+    if guide is not None:
+        guide = guiding_model(guide, model)
+        known = (*known, *guide.tasks)
     asked = {name: value for name, value in conditions.items() if name in known}
     molecules = model.generate(
         n, conditions=asked or None, guide=guide, progress=progress, **options

@@ -76,7 +76,7 @@ class Request:
         self.model = model
         self.guidance_scale = guidance_scale
         if guide is not None and not isinstance(guide, PropertyGuidance):
-            conditions, guide = _split(conditions, guide, model.config.condition_names)
+            conditions, guide = _split(conditions, guide, model)
         self.guide = guide
         self.values = requested_values(conditions, model.config.condition_names, n)
         conditional = bool(np.isfinite(self.values).any())
@@ -165,18 +165,25 @@ class Request:
         return torch.cat(columns, 1) if columns else None
 
 
+def guiding_model(guide: EGNNPropertyModel | str | Path, model: EADModel) -> EGNNPropertyModel:
+    """The guide of this name, on the device of the generating model and in its precision."""
+    if not isinstance(guide, str | Path):
+        return guide
+    # Property models import generators, whose estimates they can learn from.
+    from deepchem_ead.models.property_model import EGNNPropertyModel
+
+    options = {"device": model.device, "precision": model.config.precision}
+    return EGNNPropertyModel.from_pretrained(guide, **options)
+
+
 def _split(
-    conditions: Mapping[str, object] | None, guide, known: Sequence[str]
+    conditions: Mapping[str, object] | None, guide, model: EADModel
 ) -> tuple[dict[str, object] | None, PropertyGuidance]:
-    """Conditions for a model that knows some, and a guide to those that the guiding model knows.
+    """Conditions for the model, and a guide to those that the guiding model knows.
 
     What neither knows stays a condition, to be refused as one.
     """
-    if isinstance(guide, str | Path):
-        # Property models import generators, whose estimates they can learn from.
-        from deepchem_ead.models.property_model import EGNNPropertyModel
-
-        guide = EGNNPropertyModel.from_pretrained(guide)
+    guide = guiding_model(guide, model)
     conditions = conditions or {}
     targets = {name: value for name, value in conditions.items() if name in guide.tasks}
     if not targets:
@@ -184,6 +191,7 @@ def _split(
             f"the guide knows {', '.join(guide.tasks)}, and conditions={list(conditions)} asks for "
             "none of these"
         )
+    known = model.config.condition_names
     told = {n: value for n, value in conditions.items() if n in known or n not in targets}
     return told or None, PropertyGuidance(guide, targets)
 
