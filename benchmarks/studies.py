@@ -83,7 +83,7 @@ def schedules(config: EADConfig, rule: str) -> Study:
 
 
 def rules(config: EADConfig, rule: str) -> Study:
-    """Every repeat rule, with the adaptive flags, the coin, and the settled atoms first."""
+    """Every repeat rule: adaptive flags, settled atoms first, a coin for each atom or for all."""
     build = _Builder(config)
     pairs = []
     for rule in REPEAT_RULES:
@@ -91,7 +91,9 @@ def rules(config: EADConfig, rule: str) -> Study:
             build.add(kind, rule)
             for kind in (AdaptiveSchedule, SettledFirstSchedule, RandomCoinSchedule)
         )
-        pairs += [(adaptive, SYNCHRONOUS), (adaptive, coin), (settled, coin)]
+        together = build.add(RandomCoinSchedule, rule, together=True)
+        pairs += [(coin, SYNCHRONOUS), (adaptive, SYNCHRONOUS)]
+        pairs += [(other, coin) for other in (adaptive, settled, together)]
     return Study(build.runs, pairs)
 
 

@@ -118,6 +118,18 @@ def test_atoms_that_always_advance_are_synchronous():
     assert torch.equal(walk(always), walk(begin(SynchronousSchedule(), [5])))
 
 
+def test_one_coin_for_all_atoms_of_a_molecule():
+    counts = [4, 3]
+    noise = MoleculeNoise(0, [0, 1], counts)
+    run = begin(RandomCoinSchedule(sync_fraction=0.1, together=True), counts, noise=noise)
+    levels = walk(run)
+    first, second = levels[:, :4], levels[:, 4:]
+    assert torch.equal(first, first[:, :1].expand(-1, 4))
+    assert torch.equal(second, second[:, :1].expand(-1, 3))
+    assert not torch.equal(first[:, 0], second[:, 0])
+    assert (first[:, 0].diff() == 0).any()  # repeats
+
+
 def test_adaptive_flags_compare_the_last_velocities():
     """The first atom's velocities fall, then rise; the second's are constant."""
     run = begin(AdaptiveSchedule(sync_fraction=0.03, window=3, velocity="latent"), [2])

@@ -25,11 +25,15 @@ class RandomCoinSchedule:
         Chance of an atom to advance.
     sync_fraction, interval
         As in `AdaptiveSchedule`.
+    together : bool
+        One coin for all atoms of a molecule: repeats without asynchrony, the control that tells
+        what the latter is worth.
     """
 
     probability: float = 0.5
     sync_fraction: float = 0.8
     interval: int = 29
+    together: bool = False
 
     def __post_init__(self):
         check_clock(self.sync_fraction, self.interval)
@@ -55,6 +59,8 @@ class _RandomCoinRun(ClockedRun):
         super().__init__(layout, grid, interval, schedule.sync_fraction)
         self._probability = schedule.probability
         self._noise = noise
+        # Whose coin counts, of all atoms.
+        self._coin = layout.expand(layout.starts) if schedule.together else slice(None)
 
     def advancing(self, state: SamplerState) -> Tensor:
-        return self._noise.uniform() < self._probability
+        return self._noise.uniform()[self._coin] < self._probability
