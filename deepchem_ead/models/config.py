@@ -194,7 +194,8 @@ class EADConfig(Settings):
                 "frame": tuple(FRAMES),
                 "feature_target": FEATURE_TARGETS,
                 "dummy_padding": ("full", "random"),
-                "sampling_schedule": tuple(SCHEDULES),
+                # A replay needs levels, which no configuration has.
+                "sampling_schedule": tuple(name for name in SCHEDULES if name != "replay"),
                 "repeat_rule": tuple(REPEAT_RULES),
                 "sizes": ("free", "drawn"),
                 "denoiser": tuple(DENOISERS),

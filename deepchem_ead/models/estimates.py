@@ -27,7 +27,7 @@ class CleanEstimates:
     name : str or Path
         The generator, as `EADModel.from_pretrained` takes it.
     elements : str
-        Elements of the columns of types, comma separated; all of the generator's among them.
+        Elements of the columns of types, comma separated: those of the generator, in any order.
     max_tau : float
         Largest noise-to-signal ratio (Angstrom). Levels are uniform up to there, one a molecule.
     seed : int
