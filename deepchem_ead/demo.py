@@ -36,7 +36,7 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
     config = model.config
     print(
         f"2/3  generating {n} molecules in {steps or config.sampling_steps} steps: "
-        f"{config.sampling_schedule} schedule, autoguidance {config.autoguidance_scale:g}"
+        f"schedule {config.sampling_schedule}, repeat rule {config.repeat_rule}"
     )
     molecules = model.generate(n, seed=0, steps=steps)
 
