@@ -27,7 +27,8 @@ from benchmarks.parts import (
 from benchmarks.tables import metrics_table
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_ROWS
 from deepchem_ead.models.config import EADConfig
-from deepchem_ead.sampling import STEPPERS
+from deepchem_ead.sampling import STEPPERS, level_grid
+from deepchem_ead.sampling.state import grid_interval
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -58,7 +59,8 @@ def run_options(stepper: str, evaluations: int, config: EADConfig) -> dict:
         if config.sampling_schedule == "synchronous":
             return steps + 1
         # Every atom repeats twice the interval of levels, as far as the grid has them.
-        return steps + 1 + 2 * max(1, round(config.interval * steps / config.timesteps))
+        grid = level_grid(config.timesteps, steps)
+        return steps + 1 + 2 * grid_interval(config.interval, grid, config.timesteps)
 
     within = [s for s in range(1, config.timesteps + 1) if taken(s) <= evaluations]
     return {"steps": max(within, default=1)}

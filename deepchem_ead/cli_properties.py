@@ -29,7 +29,7 @@ from deepchem_ead.cli_support import (
 from deepchem_ead.models.curve import summary_writer_type
 from deepchem_ead.models.design import DEFAULT_PREDICTOR, select_molecules
 from deepchem_ead.models.design import design as run_design
-from deepchem_ead.models.guidance import guiding_model
+from deepchem_ead.models.guidance import askable, guiding_model
 from deepchem_ead.models.property_config import PropertyConfig
 
 _PREDICTOR_HELP = (
@@ -304,7 +304,7 @@ def design(
     else:
         network = EADModel.from_pretrained(model, **options)
         steering = guiding_model(guide, network) if guide else None
-        heard = (*network.config.condition_names, *(steering.tasks if steering else ()))
+        heard = askable(network, steering)
         unheard = [c for c in conditions if c not in heard]
         if unheard:
             typer.echo(f"{model} cannot be asked for {', '.join(unheard)}: only chosen by it")

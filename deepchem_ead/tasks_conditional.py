@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deepchem_ead.metrics.conditional import evaluate_conditional
 from deepchem_ead.metrics.conditional_report import ConditionalReport
 from deepchem_ead.models.ead import EADModel
-from deepchem_ead.models.guidance import guiding_model
+from deepchem_ead.models.guidance import askable, guiding_model
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 from deepchem_ead.molnet.splits import edm_halves, one_shard
@@ -60,8 +60,7 @@ def evaluate_conditional_models(
     """
     network = EADModel.from_pretrained(model, **model_options)
     steering = guiding_model(guide, network) if guide else None
-    heard = (*network.config.condition_names, *(steering.tasks if steering else ()))
-    names = list(dict.fromkeys(heard))
+    names = askable(network, steering)
     if not names:
         raise ValueError(
             f"{model} was not trained with conditions; it cannot be asked for any without a guide"

@@ -25,7 +25,7 @@ from deepchem_ead.models.design_targets import (
     within,
 )
 from deepchem_ead.models.ead import EADModel
-from deepchem_ead.models.guidance import guiding_model
+from deepchem_ead.models.guidance import askable, guiding_model
 from deepchem_ead.models.predictors import Predictor, as_predictor
 from deepchem_ead.models.property_model import EGNNPropertyModel
 
@@ -106,10 +106,9 @@ def design(
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
     _check(n, keep, max_sa, protocol)
-    known = model.config.condition_names
     if guide is not None:
         guide = guiding_model(guide, model)
-        known = (*known, *guide.tasks)
+    known = askable(model, guide)
     asked = {name: value for name, value in conditions.items() if name in known}
     molecules = model.generate(
         n, conditions=asked or None, guide=guide, progress=progress, **options

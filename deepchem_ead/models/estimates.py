@@ -13,6 +13,7 @@ from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.guidance import Request, type_probabilities
+from deepchem_ead.models.noising import keyed_generator
 
 
 class CleanEstimates:
@@ -77,8 +78,7 @@ class CleanEstimates:
         n_nodes = encoding.count_atoms(X, ids) if encoding.has_dummies else None
         encoded = encoding.encode(X, ids, n_nodes)
         layout, n = encoded.layout.to(device), len(X)
-        key = np.random.SeedSequence([self.seed, step]).generate_state(1)
-        draw = torch.Generator().manual_seed(int(key[0]))
+        draw = keyed_generator(self.seed, step)
         levels = torch.randint(self.highest + 1, (n,), generator=draw).to(device)
         eps = torch.randn(encoded.clean.shape, generator=draw).to(device)
 
@@ -86,11 +86,9 @@ class CleanEstimates:
         process = asked.process(fixed_size=True)
         levels = layout.expand(levels)
         noise = process.draw_noise(eps, layout)
-        tau = process.schedule.tau_at(levels).to(noise.dtype).unsqueeze(1)
-        noisy = encoded.clean.to(device) + tau * noise
         x_hat = process.predict_clean(
             model.model.sampling_denoiser,
-            noisy,
+            process.add_noise(encoded.clean.to(device), levels, noise),
             levels,
             layout,
             asked.context(slice(None), fixed_size=True),

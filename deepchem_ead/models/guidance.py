@@ -176,6 +176,12 @@ def guiding_model(guide: EGNNPropertyModel | str | Path, model: EADModel) -> EGN
     return EGNNPropertyModel.from_pretrained(guide, **options)
 
 
+def askable(model: EADModel, guide: EGNNPropertyModel | None) -> list[str]:
+    """Properties that the model, or the guide if there is one, can be asked for."""
+    steered = () if guide is None else guide.tasks
+    return list(dict.fromkeys((*model.config.condition_names, *steered)))
+
+
 def _split(
     conditions: Mapping[str, object] | None, guide, model: EADModel
 ) -> tuple[dict[str, object] | None, PropertyGuidance]:

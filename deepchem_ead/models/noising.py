@@ -66,7 +66,7 @@ def training_noise(
 
     So a training run needs no state of a random generator to be continued.
     """
-    generator = _generator(config.seed, step)
+    generator = keyed_generator(config.seed, step)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
     return levels, torch.randn(encoded.clean.shape, generator=generator)
 
@@ -79,7 +79,7 @@ def training_earlier(
     None in half of the steps, so that the network can do without; it saves time to draw this for
     the whole batch. It depends on seed and step only.
     """
-    generator = _generator(config.seed, step, 3)
+    generator = keyed_generator(config.seed, step, 3)
     n = encoded.layout.n_molecules
     tells, ahead = torch.rand(2, n, generator=generator)
     if not config.self_conditioning or tells[0] < 0.5:
@@ -113,7 +113,7 @@ def evaluation_noise(
     layout, width = encoded.layout, encoded.clean.shape[1]
     ends = (layout.starts + layout.counts).tolist()
     for row, start, end in zip(rows[encoded.order], layout.starts.tolist(), ends, strict=True):
-        generator = _generator(config.seed, int(row))
+        generator = keyed_generator(config.seed, int(row))
         dummy = None if encoded.is_dummy is None else encoded.is_dummy[start:end]
         levels.append(_draw_levels([end - start], dummy, config, generator))
         eps.append(torch.randn((end - start, width), generator=generator))
@@ -129,7 +129,8 @@ def _draw_nodes(
     return np.where(fixed, counts, padded), fixed
 
 
-def _generator(*key: int) -> torch.Generator:
+def keyed_generator(*key: int) -> torch.Generator:
+    """A generator whose numbers depend on the key only."""
     # PyTorch's CPU generator uses 32 bits of its seed, so the key has to be hashed into them.
     return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
