@@ -202,7 +202,8 @@ def main() -> None:
     parser.add_argument("--repeat-rule", help="the configuration's by default")
     add_sampling_options(parser)
     parser.add_argument("--guide", help="a property model whose gradients steer as well")
-    parser.add_argument("--guide-scale", type=float, default=10.0)
+    parser.add_argument("--guide-scale", type=float, default=PropertyGuidance.scale)
+    parser.add_argument("--guide-max-tau", type=float, default=PropertyGuidance.max_tau)
     parser.add_argument("--free-size", action="store_true", help="the model chooses the size")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--data-dir", help="cache of the parsed QM9")
@@ -214,7 +215,8 @@ def main() -> None:
                      "repeat_rule", "free_size", "precision", "autoguidance", "noise_scale",
                      "closed_shell")
     }  # fmt: skip
-    settings["guide"] = arguments.guide and f"{arguments.guide}, {arguments.guide_scale:g}"
+    strength = {"scale": arguments.guide_scale, "max_tau": arguments.guide_max_tau}
+    settings["guide"] = arguments.guide and {"model": arguments.guide, **strength}
     check_settings(arguments.out, settings)
 
     model = EADModel.from_pretrained(arguments.model, precision=arguments.precision)
@@ -226,7 +228,7 @@ def main() -> None:
             arguments.guide, precision=arguments.precision
         )
         aims = dict.fromkeys(property_model.tasks, 0.0)  # the requests take their place
-        guide = PropertyGuidance(property_model, aims, arguments.guide_scale)
+        guide = PropertyGuidance(property_model, aims, **strength)
     tasks = list(TASKS)
     _, (train, _, _), _ = load_qm9_3d(
         tasks=tasks, source="qm9pack", data_dir=arguments.data_dir, save_dir=arguments.save_dir

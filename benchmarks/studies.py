@@ -19,6 +19,7 @@ from deepchem_ead.sampling import (
     SettledFirstSchedule,
     StaircaseSchedule,
 )
+from deepchem_ead.sampling.velocities import VELOCITIES
 
 TITLES = {
     AdaptiveSchedule: "adaptive",
@@ -97,6 +98,23 @@ def rules(config: EADConfig, rule: str) -> Study:
     return Study(build.runs, pairs)
 
 
+def velocities(config: EADConfig, rule: str) -> Study:
+    """Whatever a schedule can look at, against the coin, with the two best repeat rules."""
+    build = _Builder(config)
+    pairs = []
+    for rule in ("literal", "renoise"):
+        coin = build.add(RandomCoinSchedule, rule)
+        found = [build.add(AdaptiveSchedule, rule, velocity=name) for name in VELOCITIES]
+        # Between atoms, fresh noise says nothing.
+        found += [
+            build.add(SettledFirstSchedule, rule, velocity=name)
+            for name in VELOCITIES
+            if name != "latent"
+        ]
+        pairs += [(run, coin) for run in found]
+    return Study(build.runs, pairs)
+
+
 def settled_first(config: EADConfig, rule: str) -> Study:
     """Settled atoms first, and the coin, for several shares of levels done together."""
     build = _Builder(config)
@@ -125,6 +143,7 @@ def _sweep(name: str, values: tuple) -> Callable[[EADConfig, str], Study]:
 STUDIES: dict[str, Callable[[EADConfig, str], Study]] = {
     "schedules": schedules,
     "rules": rules,
+    "velocities": velocities,
     "settled-first": settled_first,
     "sync-fraction": _sweep("sync_fraction", SYNC_FRACTIONS),
     "window": _sweep("window", WINDOWS),

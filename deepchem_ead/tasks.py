@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -23,6 +24,8 @@ from deepchem_ead.errors import CheckpointError
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
 from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.models import pretrained
+from deepchem_ead.models.checkpoint import checkpoint_files
+from deepchem_ead.models.compact import write_compact
 from deepchem_ead.models.condition_values import parse_quantity
 from deepchem_ead.models.config import EADConfig, preset_names
 from deepchem_ead.models.curve import CurveLog, TensorBoardLog
@@ -178,6 +181,26 @@ def forget_run(model: ResumableModel) -> None:
     """Remove the checkpoints in the model's folder."""
     for checkpoint in model.get_checkpoints():
         Path(checkpoint).unlink()
+
+
+def pack_run(run: Path, out: Path) -> Path:
+    """Write what it takes to go on with a run elsewhere; returns the compact checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the run has no checkpoint, its newest cannot be read, or ``out`` holds another run.
+    """
+    checkpoints = checkpoint_files(run)
+    if not checkpoints:
+        raise CheckpointError(f"{run} holds no checkpoint; it is not the folder of a run")
+    if checkpoint_files(out):
+        raise CheckpointError(f"{out} holds checkpoints already; choose another folder")
+    path = write_compact(checkpoints[0], out)
+    for name in ("config.yaml", "curve.csv"):
+        if (run / name).exists():
+            shutil.copyfile(run / name, out / name)
+    return path
 
 
 def nothing_left(model: ResumableModel, epochs: int, minutes: float | None) -> str | None:

@@ -158,6 +158,26 @@ def test_train_says_when_nothing_is_left(deepchem_ead, molecules_file, tmp_path)
     assert "trained 9 steps" in deepchem_ead(*words, 3).out
 
 
+def test_a_packed_run_goes_on_elsewhere(deepchem_ead, molecules_file, tmp_path):
+    words = ["train", molecules_file, *SET_TINY, "--epochs"]
+    deepchem_ead(*words, 2, "--out", tmp_path / "run")
+    (checkpoint, *_) = sorted((tmp_path / "run").glob("checkpoint-*"))[::-1]
+    result = deepchem_ead("pack", tmp_path / "run", tmp_path / "packed")
+    assert result.code == 0
+    assert result.out.startswith(f"{tmp_path / 'packed' / checkpoint.name}: 0.")
+    files = {path.name: path for path in (tmp_path / "packed").iterdir()}
+    assert sorted(files) == [checkpoint.name, "config.yaml", "curve.csv"]
+    assert files[checkpoint.name].stat().st_size < 0.7 * checkpoint.stat().st_size
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    assert files["config.yaml"].read_text() == config
+    more = deepchem_ead(*words, 3, "--out", tmp_path / "packed")
+    assert "going on from step 6" in more.out and "trained 9 steps" in more.out
+    again = deepchem_ead("pack", tmp_path / "run", tmp_path / "packed")
+    assert again.code == 1 and "holds checkpoints already; choose another folder" in again.err
+    nothing = deepchem_ead("pack", tmp_path / "none", tmp_path / "other")
+    assert nothing.code == 1 and "holds no checkpoint; it is not the folder of a run" in nothing.err
+
+
 def test_fit_of_no_epochs_changes_nothing(qm9_sample, tmp_path):
     model = EADModel("qm9-small", model_dir=str(tmp_path), **TINY)
     model.fit(qm9_sample.select(range(32)), nb_epoch=1)

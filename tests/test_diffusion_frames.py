@@ -13,6 +13,7 @@ from deepchem_ead.diffusion import (
     NoiseSchedule,
     QuotientFrame,
     project_noise,
+    project_rotation,
     sample_levels,
 )
 
@@ -42,6 +43,55 @@ def test_projection(seed):
     assert rest.abs().max() < 1e-12
     symmetric = LAYOUT.sum(projected * other) - LAYOUT.sum(eps * project_noise(other, tau, LAYOUT))
     assert symmetric.abs().max() < 1e-12
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_projection_of_rotations(seed):
+    """Orthogonal, of the rank that rotations leave, and blind to them, at any levels."""
+    tau = SCHEDULE.tau[mixed_levels(seed)]
+    (y, eps), (other, _) = noise(seed), noise(seed + 1)
+    y = y + tau[:, None] * other
+
+    def projected(eps, y=y):
+        return project_rotation(project_noise(eps, tau, LAYOUT), y, tau, LAYOUT)
+
+    assert torch.allclose(projected(projected(eps)), projected(eps), atol=1e-9)
+    symmetric = LAYOUT.sum(projected(eps) * other) - LAYOUT.sum(eps * projected(other))
+    assert symmetric.sum(1).abs().max() < 1e-9
+    momentum = LAYOUT.sum(torch.linalg.cross(y, projected(eps)) / tau[:, None])
+    shift = LAYOUT.sum(projected(eps) / tau[:, None])
+    assert (momentum / LAYOUT.sum(y.norm(dim=1, keepdim=True) / tau[:, None])).abs().max() < 1e-9
+    assert (shift / LAYOUT.sum(1 / tau)[:, None]).abs().max() < 1e-9
+    spin = torch.linalg.cross(LAYOUT.expand(other[:3]), y) / tau[:, None]
+    assert (projected(spin).norm() / spin.norm()) < 1e-7
+    turned = random_rotation(seed)
+    assert torch.allclose(projected(eps @ turned.T, y @ turned.T), projected(eps) @ turned.T)
+
+
+def test_projection_of_rotations_has_the_rank_of_what_is_left():
+    """3 M - 6 of 3 M, 3 M - 5 for atoms on a line and none for a single one; at equal levels the
+    formula of quotient-space diffusion."""
+    counts = [4, 3, 1, 2]
+    layout = AtomLayout.from_counts(counts)
+    y = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y[4:7] = torch.tensor([-1.0, 0.5, 2.0], dtype=torch.float64)[:, None] * y[4]
+    tau = torch.full((10,), 0.7, dtype=torch.float64)
+
+    def projected(eps):
+        return project_rotation(project_noise(eps, tau, layout), y, tau, layout)
+
+    eye = torch.eye(30, dtype=torch.float64).view(30, 10, 3)
+    trace = torch.stack([projected(e) for e in eye]).view(30, 30).diagonal().view(10, 3).sum(1)
+    assert torch.allclose(layout.sum(trace), torch.tensor([6.0, 4.0, 0.0, 1.0]).double())
+
+    x = y[:4] - y[:4].mean(0)
+    eps = torch.randn(10, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    v = eps[:4] - eps[:4].mean(0)
+    inertia = sum((a @ a) * torch.eye(3) - torch.outer(a, a) for a in x)
+    momentum = sum(torch.linalg.cross(a, b) for a, b in zip(x, v, strict=True))
+    expected = v - torch.linalg.cross(torch.linalg.solve(inertia, momentum).expand(4, 3), x)
+    assert torch.allclose(projected(eps)[:4], expected)
 
 
 def test_projection_at_equal_levels_removes_the_mean():

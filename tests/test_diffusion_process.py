@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from sampling_toys import bond_denoiser, make_process, pair_denoiser
@@ -51,6 +53,51 @@ def test_loss_ignores_what_cannot_be_known():
     assert torch.allclose(loss, moved, rtol=1e-10)
     elsewhere = clean + torch.tensor([9.0, -3, 2, 0, 0])
     assert torch.allclose(loss, process.loss(pair_denoiser, elsewhere, levels, eps, layout))
+
+
+def test_quotient_loss_ignores_rotations_and_nothing_else():
+    """Against least squares: what is left of the error after the best shift and rotation."""
+    process = make_process(100)
+    layout = AtomLayout.from_counts([4, 6])
+    generator = torch.Generator().manual_seed(1)
+    levels = sample_levels(layout, 100, 10, generator=generator)
+    clean = torch.randn(10, 5, generator=generator, dtype=torch.float64)
+    eps = torch.randn(10, 5, generator=generator, dtype=torch.float64)
+    tau = process.schedule.tau[levels][:, None]
+    y = (clean + tau * eps)[:, :3]
+
+    def turned_output(x, h, inner):
+        dx, h_out = pair_denoiser(x, h, inner)
+        turn = inner.expand(torch.tensor([[1.0, 2, 3], [-5, 0, 1]]).double())
+        return dx + torch.linalg.cross(turn, y) / tau, h_out
+
+    found = {}
+    for quotient in (False, True):
+        changed = replace(process, quotient_loss=quotient)
+        found[quotient] = changed.loss(pair_denoiser, clean, levels, eps, layout)
+        turned = changed.loss(turned_output, clean, levels, eps, layout)
+        assert torch.allclose(found[quotient], turned, rtol=1e-8) == quotient
+
+    estimate = process.predict_noise(
+        pair_denoiser, process.add_noise(clean, levels, eps), levels, layout
+    )
+    missed = (estimate - eps)[:, :3]
+    for atoms, loss, all_of_it in zip(
+        torch.arange(10).split([4, 6]), found[True], found[False], strict=True
+    ):
+        axes = torch.eye(3, dtype=torch.float64)
+        moves = [(a.expand(len(atoms), 3) / tau[atoms]).flatten() for a in axes]
+        spins = [
+            (torch.linalg.cross(a.expand(len(atoms), 3), y[atoms]) / tau[atoms]).flatten()
+            for a in axes
+        ]
+        error = missed[atoms].flatten()
+        left = []
+        for explained in (moves, moves + spins):
+            basis = torch.stack(explained, 1)
+            left.append((error - basis @ torch.linalg.lstsq(basis, error).solution).square().sum())
+        assert torch.allclose(all_of_it - loss, (left[0] - left[1]) / (5 * len(atoms)))
+        assert left[0] - left[1] > 1e-3
 
 
 def test_loss_of_a_molecule_does_not_depend_on_the_batch():

@@ -11,7 +11,6 @@ from test_models_property import assert_same_weights, weights
 from deepchem_ead import EGNNPropertyModel
 from deepchem_ead.models.estimates import CleanEstimates
 from deepchem_ead.models.guidance import type_probabilities
-from deepchem_ead.sampling import PropertyGuidance
 
 ELEMENTS = "C,F,H,N,O"  # in another order than the generator's
 ESTIMATED = {"estimates_of": "qm9", "max_tau": 2.0, "learning_rate_decay": "none"}
@@ -82,15 +81,8 @@ def test_training_on_estimates_resumes_bit_for_bit_and_predicts_without_the_gene
     whole.save_pretrained(tmp_path / "model")
     monkeypatch.setattr(CleanEstimates, "__init__", None)  # not needed any more
     again = EGNNPropertyModel.from_pretrained(tmp_path / "model")
-    assert again.max_tau == 2.0
+    assert again.config.max_tau == 2.0
     assert np.array_equal(again.predict(data), whole.predict(data))
-
-
-def test_a_guide_reaches_as_far_as_its_model_has_learned():
-    learned, other = small_model(["gap"], **ESTIMATED), small_model(["gap"])
-    assert PropertyGuidance(learned, {"gap": 0.2}).max_tau == 2.0
-    assert PropertyGuidance(other, {"gap": 0.2}).max_tau == 0.5
-    assert PropertyGuidance(learned, {"gap": 0.2}, max_tau=1.0).max_tau == 1.0
 
 
 @pytest.mark.parametrize("half", [{"estimates_of": "qm9"}, {"max_tau": 1.0}])

@@ -15,6 +15,7 @@ from deepchem_ead.sampling import (
     MoleculeNoise,
     RandomCoinSchedule,
     ReplaySchedule,
+    SettledFirstSchedule,
     StaircaseSchedule,
     run_cohorts,
     sample,
@@ -27,6 +28,7 @@ COIN = RandomCoinSchedule(sync_fraction=0.2, interval=15)
 RUNS = [
     (AdaptiveSchedule(sync_fraction=0.2, interval=15), "ancestral", "repaint"),
     (AdaptiveSchedule(0.2, interval=15, velocity="x0hat", window=3), "dpm++2m", "literal"),
+    (SettledFirstSchedule(0.2, interval=15, velocity="environment"), "ancestral", "renoise"),
     (COIN, "dpm++2m", "repaint"),
     (StaircaseSchedule(window=1, interval=5), "ancestral", "literal"),
 ]

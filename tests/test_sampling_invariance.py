@@ -39,6 +39,7 @@ def egnn():
         AdaptiveSchedule(sync_fraction=0.2, interval=10, velocity="x0hat", window=3),
         RandomCoinSchedule(sync_fraction=0.2, interval=10),
         SettledFirstSchedule(sync_fraction=0.2, interval=10, window=3),
+        SettledFirstSchedule(sync_fraction=0.2, interval=10, velocity="environment"),
     ],
 )
 def test_levels_are_invariant_and_states_equivariant(denoiser, reflect, schedule, repeat_rule):

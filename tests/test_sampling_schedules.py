@@ -24,9 +24,13 @@ from deepchem_ead.sampling import (
     level_grid,
     sample,
 )
-from deepchem_ead.sampling.adaptive import estimate_increment, latent_increment
 from deepchem_ead.sampling.clocked import ClockedRun
 from deepchem_ead.sampling.state import grid_interval
+from deepchem_ead.sampling.velocities import (
+    environment_velocity,
+    estimate_increment,
+    latent_increment,
+)
 
 
 def begin(schedule, counts, steps=None, timesteps=100, noise=None):
@@ -183,7 +187,7 @@ class Spy:
         return self.notes[-1][1]
 
 
-@pytest.mark.parametrize("velocity", ["latent", "x0hat"])
+@pytest.mark.parametrize("velocity", ["latent", "x0hat", "environment"])
 @pytest.mark.parametrize("window", [2, 4])
 @pytest.mark.parametrize("repeat_rule", ["hold", "repaint"])
 def test_atoms_are_repeated_where_the_trajectory_accelerates(velocity, window, repeat_rule):
@@ -200,7 +204,9 @@ def test_atoms_are_repeated_where_the_trajectory_accelerates(velocity, window, r
             before, last = spy.notes[m - 1][0], state.last
             assert last.w is before.w and last.x_hat is before.x_hat
             drift = torch.cat([last.shift, torch.zeros(8, 1)], 1)
-            if velocity == "x0hat":
+            if velocity == "environment":
+                change = surroundings(state.x_hat, before.x_hat, counts)
+            elif velocity == "x0hat":
                 change = state.x_hat + drift - before.x_hat
             else:
                 alpha = process.schedule.alpha_at(state.levels)[:, None]
@@ -216,6 +222,37 @@ def test_atoms_are_repeated_where_the_trajectory_accelerates(velocity, window, r
         assert torch.equal(proposal[1], rising & free)
         n_repeats += int(proposal[1].sum())
     assert n_repeats > 50
+
+
+def surroundings(new, old, counts):
+    """What changed around each atom, (A, 1), pair by pair."""
+    rows = []
+    for atoms in torch.arange(sum(counts)).split(counts):
+        for i in atoms:
+            total = 0.0
+            for j in atoms:
+                d, before = ((x[i, :3] - x[j, :3]).norm() for x in (new, old))
+                change = (d - before) ** 2 + (new[j, 3:] - old[j, 3:]).square().sum()
+                total += torch.exp(-(d**2) / (2 * 1.5**2)) * change
+            rows.append(total.sqrt())
+    return torch.stack(rows).unsqueeze(1)
+
+
+def test_what_turns_and_moves_as_a_whole_has_not_changed():
+    """Two water molecules: one turns, one opens; oxygen feels both, a far atom little."""
+    water = torch.tensor([[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]], dtype=torch.float64)
+    types = torch.eye(3, dtype=torch.float64)
+    old = torch.cat([torch.cat([water, types], 1)] * 2)
+    new = old.clone()
+    new[:3, :3] = water[:, [1, 0, 2]] + torch.tensor([3.0, 0, 1])  # a quarter turn, and away
+    new[3:, 1] *= 1.1
+    layout = AtomLayout.from_counts([3, 3])
+    zeros = torch.zeros(6, dtype=torch.float64)
+    last = Step(zeros, old, old, old, torch.zeros(6, 3))
+    found = environment_velocity(SamplerState(zeros, new, new, last), layout, None)
+    assert found[:3].abs().max() < 1e-7
+    assert found[3:].min() > 0.01
+    assert torch.allclose(found, surroundings(new, old, [3, 3])[:, 0])
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -331,6 +368,7 @@ def test_grid():
         (lambda: AdaptiveSchedule(window=1), "window must be at least 2"),
         (lambda: AdaptiveSchedule(interval=-1), "interval must not be negative"),
         (lambda: AdaptiveSchedule(velocity="eps"), "velocity must be one of latent, x0hat"),
+        (lambda: SettledFirstSchedule(velocity="eps"), "velocity must be one of latent, x0hat"),
         (lambda: SettledFirstSchedule(window=0), "window must be at least 1"),
         (lambda: SettledFirstSchedule(interval=-1), "interval must not be negative"),
         (lambda: RandomCoinSchedule(probability=2), "probability must lie between 0 and 1"),

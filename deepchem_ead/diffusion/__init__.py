@@ -7,7 +7,13 @@ from deepchem_ead.diffusion.feature_targets import (
     TypeTarget,
     feature_target,
 )
-from deepchem_ead.diffusion.frames import FRAMES, EDMFrame, QuotientFrame, project_noise
+from deepchem_ead.diffusion.frames import (
+    FRAMES,
+    EDMFrame,
+    QuotientFrame,
+    project_noise,
+    project_rotation,
+)
 from deepchem_ead.diffusion.kernels import (
     dpm_solver_2m_step,
     eta_step,
@@ -44,5 +50,6 @@ __all__ = [
     "forward_step",
     "langevin_step",
     "project_noise",
+    "project_rotation",
     "sample_levels",
 ]

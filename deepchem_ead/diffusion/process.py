@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
-from deepchem_ead.diffusion.frames import Frame
+from deepchem_ead.diffusion.frames import Frame, project_rotation
 from deepchem_ead.diffusion.kernels import forward_step
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
@@ -74,6 +74,8 @@ class DiffusionProcess:
         not count.
     composition_weight : float
         Weight of the feature target's composition error in the loss. 0 without one.
+    quotient_loss : bool
+        The loss leaves out errors that a rotation of the molecule explains (`project_rotation`).
 
     References
     ----------
@@ -87,6 +89,7 @@ class DiffusionProcess:
     self_conditioning: bool = False
     composition: bool = False
     composition_weight: float = 0.0
+    quotient_loss: bool = False
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -221,7 +224,10 @@ class DiffusionProcess:
         tau = self.schedule.tau_at(levels)
         target_x = self.frame.project(noise[:, :3], tau, layout)
         told = h_out, w[:, 3:], tau.to(w.dtype).unsqueeze(1), noise[:, 3:]
-        error = (eps_x - target_x).square().sum(1) + self.features.error(*told)
+        missed = eps_x - target_x
+        if self.quotient_loss:
+            missed = project_rotation(missed, w[:, :3], tau, layout)
+        error = missed.square().sum(1) + self.features.error(*told)
         if node_weight is not None:
             error = error * node_weight
         error = layout.sum(error)

@@ -63,6 +63,17 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, json.loads(metadata["data"])
 
 
+def checkpoint_files(folder: str | Path) -> list[Path]:
+    """The checkpoints in a folder, the newest first."""
+    files = Path(folder).glob("checkpoint-*.safetensors")
+    return sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))[::-1]
+
+
+def checkpoint_name(step: int) -> str:
+    """Name of the checkpoint of a step."""
+    return f"checkpoint-{step:09d}.safetensors"
+
+
 def _digest(tensors: dict[str, Tensor], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):

@@ -57,6 +57,9 @@ class EADConfig(Settings):
         Only with ``feature_target="types"``.
     composition_weight : float
         Weight in the loss of the squared error of the expected numbers of atoms of each type.
+    quotient_loss : bool
+        The loss leaves out errors in the positions that a rotation of the molecule explains
+        (quotient-space diffusion). Only with ``frame="quotient"``.
     denoiser : str
         "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
     n_layers, n_features : int
@@ -141,6 +144,7 @@ class EADConfig(Settings):
     self_conditioning: bool = False
     composition: bool = False
     composition_weight: float = 0.0
+    quotient_loss: bool = False
     denoiser: str = "egnn"
     n_layers: int = 9
     n_features: int = 256
@@ -217,6 +221,8 @@ class EADConfig(Settings):
         ):
             if getattr(self, name) and self.feature_target != "types":
                 raise ValueError(f"{name} needs feature_target='types', whose {use}")
+        if self.quotient_loss and self.frame != "quotient":
+            raise ValueError(f"quotient_loss needs frame='quotient', not {self.frame!r}")
         parse_elements(self.elements)
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):

@@ -53,6 +53,7 @@ class EADNetwork(nn.Module):
             config.self_conditioning,
             config.composition,
             config.composition_weight,
+            config.quotient_loss,
         )
         self._odd = encoding.odd
         #: The context has a column that says "no dummy atoms here".

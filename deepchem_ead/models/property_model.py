@@ -301,11 +301,6 @@ class EGNNPropertyModel(ResumableModel):
         """Mean absolute deviations (T,) of the training labels."""
         return self.model.mad.cpu().numpy()
 
-    @property
-    def max_tau(self) -> float | None:
-        """Up to which noise-to-signal ratio (Angstrom) it has learned from estimates, if it has."""
-        return self.config.max_tau or None
-
     def property_of(
         self,
         positions: Tensor,

@@ -14,13 +14,15 @@ from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.checkpoint import (
     check_shapes,
+    checkpoint_files,
+    checkpoint_name,
     flatten_optimizer,
     prefixed,
-    read_tensors,
     unflatten_optimizer,
     without_prefix,
     write_tensors,
 )
+from deepchem_ead.models.compact import read_checkpoint
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.network import EADNetwork
@@ -236,8 +238,7 @@ class ResidentTrainer:
             "rate_schedule": None,
         }
         tensors = prefixed("model", self.network.state_dict()) | prefixed("optimizer", tensors)
-        path = self.model_dir / f"checkpoint-{self.global_step:09d}.safetensors"
-        write_tensors(path, tensors, data)
+        write_tensors(self.model_dir / checkpoint_name(self.global_step), tensors, data)
         for old in self._checkpoints()[keep:]:
             old.unlink(missing_ok=True)
 
@@ -251,7 +252,7 @@ class ResidentTrainer:
         """
         for path in self._checkpoints():
             try:
-                tensors, data = read_tensors(path)
+                tensors, data = read_checkpoint(path)
             except CheckpointError as error:
                 logger.warning("%s; looking for an older one", error)
                 continue
@@ -274,9 +275,7 @@ class ResidentTrainer:
         return False
 
     def _checkpoints(self) -> list[Path]:
-        if self.model_dir is None:
-            return []
-        return sorted(self.model_dir.glob("checkpoint-*.safetensors"))[::-1]
+        return [] if self.model_dir is None else checkpoint_files(self.model_dir)
 
     def save_pretrained(self, directory: str | Path, card: str | None = None) -> None:
         """Write what generation needs, for `EADModel.from_pretrained`."""

@@ -18,13 +18,15 @@ from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models.batches import ShuffledBatches
 from deepchem_ead.models.checkpoint import (
     check_shapes,
+    checkpoint_files,
+    checkpoint_name,
     flatten_optimizer,
     prefixed,
-    read_tensors,
     unflatten_optimizer,
     without_prefix,
     write_tensors,
 )
+from deepchem_ead.models.compact import read_checkpoint
 from deepchem_ead.models.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.models.progress import TrainingProgress
 from deepchem_ead.models.rate import rate_factor
@@ -245,14 +247,13 @@ class ResumableModel(TorchModel):
             "optimizer_groups": groups,
             "rate_schedule": self._lr_schedule.state_dict() if self._lr_schedule else None,
         }
-        write_tensors(folder / f"checkpoint-{self._global_step:09d}.safetensors", tensors, data)
+        write_tensors(folder / checkpoint_name(self._global_step), tensors, data)
         for old in self.get_checkpoints(str(folder))[max_checkpoints_to_keep:]:
             Path(old).unlink(missing_ok=True)
 
     def get_checkpoints(self, model_dir: str | None = None) -> list[str]:
         """Checkpoint files, the newest first."""
-        files = Path(model_dir or self.model_dir).glob("checkpoint-*.safetensors")
-        return [str(f) for f in sorted(files, key=lambda f: (f.stat().st_mtime_ns, f.name))[::-1]]
+        return [str(file) for file in checkpoint_files(model_dir or self.model_dir)]
 
     def restore(
         self, checkpoint: str | None = None, model_dir: str | None = None, strict: bool = True
@@ -280,7 +281,7 @@ class ResumableModel(TorchModel):
             raise CheckpointError(f"there is no checkpoint in {model_dir or self.model_dir}")
         for k, path in enumerate(candidates):
             try:
-                tensors, data = read_tensors(path)
+                tensors, data = read_checkpoint(path)
                 break
             except CheckpointError as error:
                 if k == len(candidates) - 1:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models import pretrained
-from deepchem_ead.models.checkpoint import check_shapes, read_tensors, without_prefix
+from deepchem_ead.models.checkpoint import check_shapes, without_prefix
+from deepchem_ead.models.compact import read_checkpoint
 from deepchem_ead.models.conditions import ConditionEmbedding
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
@@ -56,7 +57,7 @@ class TrainedWeights:
         """
         if not str(source).endswith(".safetensors"):
             return cls.from_pretrained(source)
-        tensors, data = read_tensors(source)
+        tensors, data = read_checkpoint(source)
         state = without_prefix("model", tensors)
         return cls(
             str(source),

@@ -295,11 +295,11 @@ class PropertyGuidance:
         Strength: a target is aimed at within ``MAD / sqrt(2 scale)``.
     max_change : float
         See `GradientGuidance`.
-    max_tau : float, optional
-        See `GradientGuidance`. By default ``model.max_tau``, where a model learned from estimates
-        as it does with ``estimates_of``, or 0.5 Angstrom, where an estimated molecule looks like
-        one, which a model learned from molecules needs: with guidance above 1 those of `qm9` fly
-        apart. What means something for any atoms, as their number does, can be infinity.
+    max_tau : float
+        See `GradientGuidance`. By default 0.5 Angstrom: below, an estimated molecule looks like
+        one, which a model that learned from molecules needs (with guidance above 1 those of `qm9`
+        fly apart), and guidance above gains little even with one that learned from estimates. What
+        means something for any atoms, as their number does, can be infinity.
     tasks : sequence of str, optional
         Names of the T columns; ``model.tasks`` by default.
     mad : sequence of float, optional
@@ -316,17 +316,14 @@ class PropertyGuidance:
 
     model: Any
     targets: Mapping[str, Any]
-    scale: float = 10.0
+    scale: float = 30.0
     max_change: float = 2.0
-    max_tau: float | None = None
+    max_tau: float = MOLECULE_LIKE
     tasks: Sequence[str] | None = None
     mad: Sequence[float] | None = None
     elements: str | None = None
 
     def __post_init__(self) -> None:
-        if self.max_tau is None:
-            learned = getattr(self.model, "max_tau", None)
-            object.__setattr__(self, "max_tau", MOLECULE_LIKE if learned is None else learned)
         for name in ("scale", "max_change", "max_tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(

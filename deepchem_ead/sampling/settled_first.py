@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout, NoiseSchedule
-from deepchem_ead.sampling.adaptive import estimate_increment
 from deepchem_ead.sampling.clocked import ClockedRun, check_clock
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.state import SamplerState, grid_interval
+from deepchem_ead.sampling.velocities import VELOCITIES, check_velocity
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class SettledFirstSchedule:
         As in `AdaptiveSchedule`.
     window : int
         Increments that are averaged. All atoms advance before the first.
+    velocity : {"latent", "x0hat", "environment"}
+        Another measure, see `AdaptiveSchedule`.
     reverse : bool
         Atoms that have not settled advance instead, and then settle: all end up waiting equally
         often. A control that uses the same information.
@@ -46,10 +48,12 @@ class SettledFirstSchedule:
     sync_fraction: float = 0.8
     window: int = 10
     interval: int = 29
+    velocity: str = "x0hat"
     reverse: bool = False
 
     def __post_init__(self):
         check_clock(self.sync_fraction, self.interval)
+        check_velocity(self.velocity)
         if self.window < 1:
             raise ValueError(f"window must be at least 1, not {self.window}")
 
@@ -57,22 +61,27 @@ class SettledFirstSchedule:
         self, layout: AtomLayout, grid: Tensor, noise_schedule: NoiseSchedule, noise: NoiseSource
     ) -> ClockedRun:
         interval = grid_interval(self.interval, grid, noise_schedule.timesteps)
-        return _SettledFirstRun(self, layout, grid, interval)
+        return _SettledFirstRun(self, layout, grid, interval, noise_schedule)
 
 
 class _SettledFirstRun(ClockedRun):
     def __init__(
-        self, schedule: SettledFirstSchedule, layout: AtomLayout, grid: Tensor, interval: int
+        self,
+        schedule: SettledFirstSchedule,
+        layout: AtomLayout,
+        grid: Tensor,
+        interval: int,
+        noise_schedule: NoiseSchedule,
     ):
         super().__init__(layout, grid, interval, schedule.sync_fraction)
-        self._layout = layout
+        self._layout, self._noise_schedule = layout, noise_schedule
+        self._velocity = VELOCITIES[schedule.velocity]
         self._reverse = schedule.reverse
         self._moves: deque[Tensor] = deque(maxlen=schedule.window)
 
     def observe(self, state: SamplerState) -> None:
         if state.last is not None:
-            increment = estimate_increment(state.last, state.x_hat)
-            self._moves.append(torch.linalg.vector_norm(increment, dim=1))
+            self._moves.append(self._velocity(state, self._layout, self._noise_schedule))
 
     def advancing(self, state: SamplerState) -> Tensor:
         if not self._moves:
