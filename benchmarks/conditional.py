@@ -9,8 +9,8 @@ have been trained; the oracle must come from the first half (`benchmarks.train_o
 property, scale and seed is a part of its own: ``<property>-w<scale>-<seed>.json`` (the report),
 ``.csv.gz`` (each molecule's request and prediction), ``.xyz`` (the molecules) and ``.png``. Parts
 that are in the folder already are kept, so the command can be interrupted and given again. Equal
-seeds mean equal requests and equal noise in all scales. Prints Markdown tables and writes them to
-``table.md``.
+seeds mean equal requests and equal noise in all scales. Prints Markdown tables, writes them to
+``table.md``, and draws predicted against requested values of all seeds in ``targets-w<scale>.png``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import argparse
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
 from deepchem_ead import EADModel, EGNNPropertyModel, evaluate_molecules, load_qm9_3d
 from deepchem_ead.chem.atomic import atomic_path
@@ -172,6 +174,25 @@ def tables(parts: list[dict]) -> str:
     return "\n\n".join([error_table(parts), share_table(parts), "\n".join(lines)])
 
 
+def plot_parts(folder: Path, parts: list[dict], scale: float) -> None:
+    """Predicted against requested values of all seeds, properties asked for one by one."""
+    records, found = [], {}
+    for part in parts:
+        asked = part["requests"][0]["asked"]
+        if len(asked) == 1 and part["settings"]["guidance_scale"] == scale:
+            stem = f"{asked[0]}-w{scale:g}-{part['settings']['seed']}"
+            records.append(pd.read_csv(folder / f"{stem}.csv.gz"))
+            found.setdefault(asked[0], []).append(part["properties"][0])
+    properties = [
+        SimpleNamespace(**found[task][0] | {"mae": _mean(found[task], "mae")})
+        for task in TASKS
+        if task in found
+    ]
+    if properties:
+        report = SimpleNamespace(properties=properties, records=pd.concat(records))
+        plot_targets(report, folder / f"targets-w{scale:g}.png")
+
+
 def _mean(rows: list[dict], key: str) -> float:
     values = [row[key] for row in rows if row[key] is not None]
     return float(np.mean(values)) if values else float("nan")
@@ -251,7 +272,10 @@ def main() -> None:
                     autoguidance_scale=arguments.autoguidance, noise_scale=arguments.noise_scale,
                     closed_shell=arguments.closed_shell,
                 )  # fmt: skip
-    text = tables(read_parts(arguments.out))
+    parts = read_parts(arguments.out)
+    for scale in sorted({part["settings"]["guidance_scale"] for part in parts}):
+        plot_parts(arguments.out, parts, scale)
+    text = tables(parts)
     (arguments.out / "table.md").write_text(text + "\n")
     print(text)
 
