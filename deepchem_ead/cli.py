@@ -176,8 +176,9 @@ def pack(
 ) -> None:
     """Copy a run in half its size, to go on with it elsewhere.
 
-    Weights stay exact; averages and the optimiser's moments are rounded, so that training goes on
-    well but not bit for bit. 'train' with the same options and --out FOLDER goes on from there.
+    Weights stay exact, averages and the optimiser's moments are rounded: training
+    goes on well, but not bit for bit. 'train' with the same options and --out
+    FOLDER goes on from there.
     """
     path = tasks.pack_run(run, out)
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
