@@ -537,8 +537,9 @@ def test_a_guide_aims_at_the_requests(dataset, trained):
     coordinates = report.molecules["mu"].coordinates
     straight = evaluate_conditional(model, oracle, dataset, guide=oracle, **options)
     assert straight.settings["gradient_guidance"] is True
+    usual = replace(by_hand, scale=PropertyGuidance.scale)
     made["straight"] = model.generate(
-        8, seed=0, n_atoms=sizes, steps=10, guide=replace(by_hand, scale=10.0), progress=False
+        8, seed=0, n_atoms=sizes, steps=10, guide=usual, progress=False
     )
     assert np.array_equal(straight.molecules["mu"].coordinates, made["straight"].coordinates)
     assert np.array_equal(coordinates, made["steered"].coordinates)

@@ -301,7 +301,7 @@ def test_a_guide_reads_atoms_and_not_dummies(model):
 
 
 def test_only_properties_with_a_target_are_steered(model):
-    guide = PropertyGuidance(Sizes(), {"spread": [5.0, 6.0]})
+    guide = PropertyGuidance(Sizes(), {"spread": [5.0, 6.0]}, scale=10.0)
     assert guide.asked == ["spread"] and guide.columns == [1]
     layout = AtomLayout.from_counts([3, 2])
     x_hat = torch.rand(5, 3 + model.encoding.n_features)
