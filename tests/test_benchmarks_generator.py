@@ -7,16 +7,20 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
+from chem_data import qm9
 from rdkit import Chem
 
 from benchmarks import (
+    conditional,
     evidence,
     few_steps,
     level_traces,
     paired,
     parts,
     rare_sizes,
+    relaxed,
     schedules,
     studies,
     tables,
@@ -260,3 +264,40 @@ def test_the_folder_of_a_model_is_a_model(tmp_path):
     arguments = options(tmp_path / "out", model=str(tmp_path / "mine"), n=2)
     parts.generate_parts(parts.prepare(arguments), RUNS, arguments)
     assert parts.read_parts(tmp_path / "out")["synchronous", 3][0].counts.tolist() == [5, 5]
+
+
+def test_all_seeds_of_a_conditional_run_are_one_row_and_one_picture(tmp_path):
+    result = {
+        "task": "gap", "asked": ["gap"], "unit": "meV", "tolerance": 100.0, "median": 1.0,
+        "valid_mae": 1.0, "second": None, "baselines": {},
+    }  # fmt: skip
+    found = []
+    for seed, mae in enumerate((400.0, 600.0)):
+        target = np.linspace(0.2, 0.3, 5)
+        table = {"asked": "gap", "task": "gap", "target": target, "prediction": target + 0.01}
+        stem = tmp_path / f"gap-w0-{seed}"
+        pd.DataFrame(table | {"valid": True}).to_csv(f"{stem}.csv.gz", index=False)
+        found.append(
+            {
+                "settings": {"guidance_scale": 0.0, "seed": seed},
+                "requests": [{"asked": ["gap"]}],
+                "properties": [result | {"mae": mae, "standard_error": 30.0 + 10 * seed}],
+            }
+        )
+    conditional.plot_parts(tmp_path, found, 1.0)
+    assert not list(tmp_path.glob("*.png"))  # nothing of that scale
+    conditional.plot_parts(tmp_path, found, 0.0)
+    assert (tmp_path / "targets-w0.png").read_bytes().startswith(b"\x89PNG")
+    row = conditional.error_table(found, "mine").splitlines()[2]
+    assert row == "| mine, guidance 0 | 500 ± 25 |"
+
+
+def test_relaxing_moves_real_molecules_little_and_strained_ones_more():
+    molecules = qm9()[0][:20]
+    kept, after, moved = relaxed.relaxed(molecules)
+    assert len(kept) == len(after) == len(moved) >= 18
+    assert all(np.array_equal(after.atoms(k)[0], molecules.atoms(i)[0]) for k, i in enumerate(kept))
+    assert np.median(moved) < 0.1
+    numbers, positions = zip(*(molecules.atoms(i) for i in kept[:5]), strict=True)
+    strained = MoleculeBatch.from_arrays(numbers, [1.05 * x for x in positions])
+    assert (relaxed.relaxed(strained)[2] > moved[:5]).all()
