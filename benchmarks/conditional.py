@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,6 +68,11 @@ def check_settings(folder: Path, settings: dict) -> None:
             f"{folder} holds parts with {key}={known.get(key)!r}, not {settings[key]!r}; "
             "choose another --out"
         )
+
+
+def part_stem(folder: Path, asked: Sequence[str], scale: float, seed: int) -> Path:
+    """What the files of a part begin with."""
+    return folder / f"{'+'.join(asked)}-w{scale:g}-{seed}"
 
 
 def make_part(stem: Path, model, oracles, dataset, fitted_on, asked, **options) -> None:
@@ -180,8 +186,8 @@ def plot_parts(folder: Path, parts: list[dict], scale: float) -> None:
     for part in parts:
         asked = part["requests"][0]["asked"]
         if len(asked) == 1 and part["settings"]["guidance_scale"] == scale:
-            stem = f"{asked[0]}-w{scale:g}-{part['settings']['seed']}"
-            records.append(pd.read_csv(folder / f"{stem}.csv.gz"))
+            stem = part_stem(folder, asked, scale, part["settings"]["seed"])
+            records.append(pd.read_csv(f"{stem}.csv.gz"))
             found.setdefault(asked[0], []).append(part["properties"][0])
     properties = [
         SimpleNamespace(**found[task][0] | {"mae": _mean(found[task], "mae")})
@@ -259,7 +265,7 @@ def main() -> None:
         for scale in arguments.scales:
             for name in arguments.properties:
                 asked = tuple(name.split(","))
-                stem = arguments.out / f"{'+'.join(asked)}-w{scale:g}-{seed}"
+                stem = part_stem(arguments.out, asked, scale, seed)
                 if stem.with_name(f"{stem.name}.json").exists():
                     continue
                 print(f"{name}, guidance {scale:g}, seed {seed}", flush=True)

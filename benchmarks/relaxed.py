@@ -19,6 +19,7 @@ import pandas as pd
 from rdkit import Chem, RDLogger
 from rdkit.Chem import AllChem
 
+from benchmarks.conditional import part_stem
 from deepchem_ead import EGNNPropertyModel, MoleculeBatch, load_qm9_3d
 from deepchem_ead.metrics.conditional_table import heading, number
 from deepchem_ead.metrics.property_units import field_unit
@@ -78,7 +79,7 @@ def main() -> None:
     test = test.select(range(arguments.n))
     sets = {}
     for task in arguments.properties:
-        stem = arguments.folder / f"{task}-w{arguments.scale:g}-{arguments.seed}"
+        stem = part_stem(arguments.folder, [task], arguments.scale, arguments.seed)
         records = pd.read_csv(f"{stem}.csv.gz")[: arguments.n]
         molecules = MoleculeBatch.read(f"{stem}.xyz")[: arguments.n]
         valid = np.flatnonzero(records.valid)

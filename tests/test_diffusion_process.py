@@ -34,14 +34,19 @@ def test_loss_of_the_exact_denoiser_is_the_posterior_variance():
     assert float(loss.std()) / n**0.5 < 0.01 * expected
 
 
-def test_loss_ignores_what_cannot_be_known():
-    """Output along a common shift, and where the molecule lies, do not enter the loss."""
-    process = make_process(100)
+def two_molecules():
+    """Layout, levels (10,), clean data (10, 5) and noise (10, 5)."""
     layout = AtomLayout.from_counts([4, 6])
     generator = torch.Generator().manual_seed(1)
     levels = sample_levels(layout, 100, 10, generator=generator)
-    clean = torch.randn(10, 5, generator=generator, dtype=torch.float64)
-    eps = torch.randn(10, 5, generator=generator, dtype=torch.float64)
+    clean, eps = torch.randn(2, 10, 5, generator=generator, dtype=torch.float64)
+    return layout, levels, clean, eps
+
+
+def test_loss_ignores_what_cannot_be_known():
+    """Output along a common shift, and where the molecule lies, do not enter the loss."""
+    process = make_process(100)
+    layout, levels, clean, eps = two_molecules()
     tau = process.schedule.tau[levels]
 
     def shifted_output(x, h, inner):
@@ -58,11 +63,7 @@ def test_loss_ignores_what_cannot_be_known():
 def test_quotient_loss_ignores_rotations_and_nothing_else():
     """Against least squares: what is left of the error after the best shift and rotation."""
     process = make_process(100)
-    layout = AtomLayout.from_counts([4, 6])
-    generator = torch.Generator().manual_seed(1)
-    levels = sample_levels(layout, 100, 10, generator=generator)
-    clean = torch.randn(10, 5, generator=generator, dtype=torch.float64)
-    eps = torch.randn(10, 5, generator=generator, dtype=torch.float64)
+    layout, levels, clean, eps = two_molecules()
     tau = process.schedule.tau[levels][:, None]
     y = (clean + tau * eps)[:, :3]
 

@@ -239,7 +239,7 @@ def surroundings(new, old, counts):
 
 
 def test_what_turns_and_moves_as_a_whole_has_not_changed():
-    """Two water molecules: one turns, one opens; oxygen feels both, a far atom little."""
+    """Two water molecules: one turns, one opens, and all its atoms feel it."""
     water = torch.tensor([[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]], dtype=torch.float64)
     types = torch.eye(3, dtype=torch.float64)
     old = torch.cat([torch.cat([water, types], 1)] * 2)
