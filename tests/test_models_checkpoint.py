@@ -90,6 +90,33 @@ def test_a_damaged_newest_checkpoint_falls_back_loudly(trained, caplog):
     assert "falling back" in caplog.text and Path(older).name in caplog.text
 
 
+def test_a_copied_folder_goes_on_from_the_newest_checkpoint(trained):
+    """Copies have the times of copying, in any order."""
+    before = trained.get_checkpoints()
+    for age, path in enumerate(before):
+        os.utime(path, (10**9 + age, 10**9 + age))
+    assert trained.get_checkpoints() == before
+    fresh = EADModel(**SMALL, model_dir=trained.model_dir)
+    fresh.restore()
+    assert fresh.get_global_step() == trained.get_global_step()
+
+
+def test_a_run_begun_anew_in_an_old_folder_keeps_its_own_checkpoints(trained, qm9_sample):
+    anew = EADModel(**SMALL, model_dir=trained.model_dir)
+    anew.fit(qm9_sample.select(range(40)), nb_epoch=1, max_checkpoints_to_keep=2)
+    steps = [int(Path(path).stem.split("-")[1]) for path in anew.get_checkpoints()]
+    assert steps == [3, 6]  # the old run's last one after its own
+
+
+def test_a_damaged_checkpoint_does_not_outlive_newer_ones(trained, caplog):
+    Path(trained.get_checkpoints()[0]).write_bytes(b"damaged")
+    trained._global_step += 1
+    trained.save_checkpoint(max_checkpoints_to_keep=1)
+    (only,) = trained.get_checkpoints()
+    EADModel(**SMALL, model_dir=trained.model_dir).restore()
+    assert Path(only).name == checkpoint.checkpoint_name(7) and not caplog.text
+
+
 def test_no_checkpoint_is_a_clear_error(tmp_path):
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         EADModel(**SMALL, model_dir=str(tmp_path)).restore()

@@ -63,10 +63,47 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     return tensors, json.loads(metadata["data"])
 
 
+def write_checkpoint(
+    folder: str | Path, step: int, tensors: dict[str, Tensor], data: dict, keep: int
+) -> None:
+    """Write the checkpoint of a step as the newest of a folder, which keeps ``keep`` of them."""
+    path = Path(folder) / checkpoint_name(step)
+    count = 1 + max(map(int, _counts(folder).values()), default=0)
+    write_tensors(path, tensors, data | {"count": count})
+    for old in checkpoint_files(folder)[keep:]:
+        if old != path:
+            old.unlink(missing_ok=True)
+
+
 def checkpoint_files(folder: str | Path) -> list[Path]:
-    """The checkpoints in a folder, the newest first."""
-    files = Path(folder).glob("checkpoint-*.safetensors")
-    return sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name))[::-1]
+    """The checkpoints in a folder, the newest first.
+
+    They are counted in the order in which they were written: a copy on another machine has other
+    times, and a run begun anew in an old folder has smaller steps.
+    """
+    counts = _counts(folder)
+    return sorted(counts, key=lambda f: (counts[f], f.stat().st_mtime_ns, f.name), reverse=True)
+
+
+def _counts(folder: str | Path) -> dict[Path, float]:
+    """Each checkpoint's number in the order of writing, 0 if it has none.
+
+    A damaged one follows those that are not younger, so that who wants the newest is told of it.
+    """
+    found = {file: _count(file) for file in Path(folder).glob("checkpoint-*.safetensors")}
+    times = {file: file.stat().st_mtime_ns for file in found}
+    for damaged in [file for file, count in found.items() if count is None]:
+        older = [n for f, n in found.items() if n is not None and times[f] <= times[damaged]]
+        found[damaged] = max(older, default=0) + 0.5
+    return found
+
+
+def _count(path: Path) -> int | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["data"]).get("count", 0)
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError):
+        return None
 
 
 def checkpoint_name(step: int) -> str:

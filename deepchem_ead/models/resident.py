@@ -15,12 +15,11 @@ from deepchem_ead.models import pretrained
 from deepchem_ead.models.checkpoint import (
     check_shapes,
     checkpoint_files,
-    checkpoint_name,
     flatten_optimizer,
     prefixed,
     unflatten_optimizer,
     without_prefix,
-    write_tensors,
+    write_checkpoint,
 )
 from deepchem_ead.models.compact import read_checkpoint
 from deepchem_ead.models.config import EADConfig
@@ -238,9 +237,7 @@ class ResidentTrainer:
             "rate_schedule": None,
         }
         tensors = prefixed("model", self.network.state_dict()) | prefixed("optimizer", tensors)
-        write_tensors(self.model_dir / checkpoint_name(self.global_step), tensors, data)
-        for old in self._checkpoints()[keep:]:
-            old.unlink(missing_ok=True)
+        write_checkpoint(self.model_dir, self.global_step, tensors, data, keep)
 
     def restore(self) -> bool:
         """Continue from the newest good checkpoint of ``model_dir``; False if there is none.

@@ -19,12 +19,11 @@ from deepchem_ead.models.batches import ShuffledBatches
 from deepchem_ead.models.checkpoint import (
     check_shapes,
     checkpoint_files,
-    checkpoint_name,
     flatten_optimizer,
     prefixed,
     unflatten_optimizer,
     without_prefix,
-    write_tensors,
+    write_checkpoint,
 )
 from deepchem_ead.models.compact import read_checkpoint
 from deepchem_ead.models.optimizer import EADOptimizer, default_optimizer
@@ -247,9 +246,7 @@ class ResumableModel(TorchModel):
             "optimizer_groups": groups,
             "rate_schedule": self._lr_schedule.state_dict() if self._lr_schedule else None,
         }
-        write_tensors(folder / checkpoint_name(self._global_step), tensors, data)
-        for old in self.get_checkpoints(str(folder))[max_checkpoints_to_keep:]:
-            Path(old).unlink(missing_ok=True)
+        write_checkpoint(folder, self._global_step, tensors, data, max_checkpoints_to_keep)
 
     def get_checkpoints(self, model_dir: str | None = None) -> list[str]:
         """Checkpoint files, the newest first."""
