@@ -60,6 +60,10 @@ def test_overfits_a_handful_of_molecules(qm9_sample, tmp_path, variable_size, qu
     assert after < 0.5 * before
 
 
+def test_a_new_model_has_made_no_step(tmp_path):
+    assert small_model(tmp_path).get_global_step() == 0
+
+
 def test_a_run_in_two_parts_equals_one_run(qm9_sample, tmp_path):
     data = qm9_sample.select(range(70))
     whole = small_model(tmp_path / "whole")

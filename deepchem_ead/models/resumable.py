@@ -177,6 +177,11 @@ class ResumableModel(TorchModel):
             if bar is not None:
                 bar.close()
 
+    def get_global_step(self) -> int:
+        """Steps of training so far."""
+        self._ensure_built()  # DeepChem's has no number before that
+        return super().get_global_step()
+
     def stop_training(self) -> None:
         """End the running ``fit`` after the current step, with a checkpoint to go on from."""
         if self._run is not None:
