@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from deepchem_ead import EADModel, MoleculeBatch
-from deepchem_ead.diffusion import AtomLayout, sample_levels
+from deepchem_ead.diffusion import AtomLayout, PositionNoise, PositionResidual, sample_levels
 from deepchem_ead.models import generation
 from deepchem_ead.models.sizes import node_counts
 from deepchem_ead.sampling import (
@@ -356,7 +357,8 @@ def test_training_mode_survives_generation(model):
     assert model.model.training
 
 
-def test_the_whole_model_is_equivariant_at_mixed_levels(model, qm9_sample):
+@pytest.mark.parametrize("positions", [PositionNoise(), PositionResidual(1.5)])
+def test_the_whole_model_is_equivariant_at_mixed_levels(model, qm9_sample, positions):
     """A2 for the process around the network: rotations, reflections, shifts (spec T)."""
     encoded = model.encoding.encode(qm9_sample.X[:6])
     layout: AtomLayout = encoded.layout
@@ -364,7 +366,7 @@ def test_the_whole_model_is_equivariant_at_mixed_levels(model, qm9_sample):
     levels = sample_levels(layout, 1000, 29, generator=generator)
     network = model.model.sampling_denoiser.double()
     try:
-        process = model.model.process
+        process = replace(model.model.process, positions=positions)
         w = process.add_noise(
             encoded.clean.double(), levels,
             torch.randn(encoded.clean.shape, generator=generator, dtype=torch.float64),

@@ -40,22 +40,28 @@ def assert_same_weights(one, other):
 
 
 @pytest.mark.parametrize(
-    ("variable_size", "quotient_loss"), [(False, False), (True, False), (True, True)]
+    "changes",
+    [
+        {"variable_size": False},
+        {"variable_size": True},
+        {"variable_size": True, "quotient_loss": True},
+        {"variable_size": False, "position_target": "residual"},
+    ],
 )
-def test_overfits_a_handful_of_molecules(qm9_sample, tmp_path, variable_size, quotient_loss):
+def test_overfits_a_handful_of_molecules(qm9_sample, tmp_path, changes):
     few = qm9_sample.select(range(8))
     # 8 copies of the batch per epoch keep DeepChem's per-epoch costs out of the test
     many = dc.data.NumpyDataset(
         np.concatenate([few.X] * 8), np.zeros((64, 1)), np.ones((64, 1)), np.tile(few.ids, 8)
     )
     model = small_model(
-        tmp_path, variable_size=variable_size, max_atoms=25, learning_rate=3e-3, ema_decay=0.9,
-        learning_rate_decay="none", quotient_loss=quotient_loss,
+        tmp_path, max_atoms=25, learning_rate=3e-3, ema_decay=0.9, learning_rate_decay="none",
+        **changes,
     )  # fmt: skip
     before = model.predict(many).mean()
     model.fit(many, nb_epoch=40, checkpoint_interval=0)
     after = model.predict(many).mean()
-    if not quotient_loss:
+    if "quotient_loss" not in changes:
         assert before == pytest.approx(1.0, abs=0.15)  # the network starts near "no noise"
     assert after < 0.5 * before
 

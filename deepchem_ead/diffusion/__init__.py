@@ -23,6 +23,12 @@ from deepchem_ead.diffusion.kernels import (
 from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES, N_LEVEL_FEATURES, SIGMA_COLUMN
 from deepchem_ead.diffusion.levels import sample_levels
+from deepchem_ead.diffusion.position_targets import (
+    POSITION_TARGETS,
+    PositionNoise,
+    PositionResidual,
+    position_target,
+)
 from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess, EarlierState
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
@@ -31,6 +37,7 @@ __all__ = [
     "FRAMES",
     "LEVEL_FEATURES",
     "N_LEVEL_FEATURES",
+    "POSITION_TARGETS",
     "AtomLayout",
     "ClosedShellTypes",
     "Denoiser",
@@ -40,6 +47,8 @@ __all__ = [
     "NoiseSchedule",
     "SIGMA_COLUMN",
     "NoiseTarget",
+    "PositionNoise",
+    "PositionResidual",
     "QuotientFrame",
     "SizeGroup",
     "TypeTarget",
@@ -49,6 +58,7 @@ __all__ = [
     "feature_target",
     "forward_step",
     "langevin_step",
+    "position_target",
     "project_noise",
     "project_rotation",
     "sample_levels",

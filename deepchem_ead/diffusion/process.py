@@ -14,6 +14,7 @@ from deepchem_ead.diffusion.frames import Frame, project_rotation
 from deepchem_ead.diffusion.kernels import forward_step
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
+from deepchem_ead.diffusion.position_targets import PositionNoise, PositionTarget
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 
 #: ``denoiser(x (A, 3), h (A, F + L + K), layout) -> (dx (A, 3), h_out (A, F or more))``: h holds F
@@ -62,6 +63,8 @@ class DiffusionProcess:
         How translations are dealt with.
     features : FeatureTarget
         What the denoiser says about features.
+    positions : PositionTarget
+        What it says about positions.
     level_features : str
         How the denoiser is told an atom's level, see `LEVEL_FEATURES`.
     self_conditioning : bool
@@ -85,6 +88,7 @@ class DiffusionProcess:
     schedule: NoiseSchedule
     frame: Frame
     features: FeatureTarget = NoiseTarget()
+    positions: PositionTarget = PositionNoise()
     level_features: str = "linear"
     self_conditioning: bool = False
     composition: bool = False
@@ -158,7 +162,9 @@ class DiffusionProcess:
             if self.self_conditioning:
                 inputs.append(layout.expand(layout.sum(estimated)))
         dx, h_out = denoiser(x, torch.cat(inputs, 1), layout, *reference)
-        return self.frame.project(dx, self.schedule.tau_at(levels), layout), h_out
+        tau = self.schedule.tau_at(levels)
+        eps_x = self.positions.noise(dx, w[:, :3], tau, layout)
+        return self.frame.project(eps_x, tau, layout), h_out
 
     def predict_clean(
         self,
@@ -186,10 +192,11 @@ class DiffusionProcess:
     ) -> Tensor:
         """Denoising loss of each molecule: error of the noise per degree of freedom.
 
-        ``sum_i weight_i (|eps_hat_i - eps_i|^2 + error_i) / ((3 + F) n)`` with the noise of the
-        positions, projected by the frame, and the feature target's error, which is again a squared
-        error of noise where that is what is predicted. The composition error of a molecule, times
-        ``composition_weight``, is added to the sum over its atoms.
+        ``sum_i weight_i (k_i |eps_hat_i - eps_i|^2 + error_i) / ((3 + F) n)`` with the noise of the
+        positions, projected by the frame, the position target's weight k, and the feature target's
+        error, which is again a squared error of noise where that is what is predicted. The
+        composition error of a molecule, times ``composition_weight``, is added to the sum over its
+        atoms.
 
         Parameters
         ----------
@@ -227,7 +234,8 @@ class DiffusionProcess:
         missed = eps_x - target_x
         if self.quotient_loss:
             missed = project_rotation(missed, w[:, :3], tau, layout)
-        error = missed.square().sum(1) + self.features.error(*told)
+        weight = self.positions.weight(tau).to(w.dtype)
+        error = weight * missed.square().sum(1) + self.features.error(*told)
         if node_weight is not None:
             error = error * node_weight
         error = layout.sum(error)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.denoisers import DENOISERS
-from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES
+from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES, POSITION_TARGETS
 from deepchem_ead.models.clipping import CLIPPING_RULES
 from deepchem_ead.models.rate import DECAYS
 from deepchem_ead.models.settings import Settings
@@ -48,6 +48,11 @@ class EADConfig(Settings):
     feature_target : str
         "noise": the network predicts the noise of the features (EDM, EAD). "types": it predicts
         the type of each atom (see `diffusion.TypeTarget`).
+    position_target : str
+        "noise": the network predicts the noise of the positions (EDM, EAD). "residual": what it is
+        beyond the estimate for a cloud of atoms (see `diffusion.PositionResidual`).
+    position_scale : float
+        Standard deviation of that cloud in Angstrom.
     self_conditioning : bool
         The network is told its previous estimate of the clean molecule: in sampling that of the
         step before, in training in half of the steps that from a slightly noisier state (see
@@ -125,8 +130,8 @@ class EADConfig(Settings):
     STRUCTURE: ClassVar[tuple[str, ...]] = (
         "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
         "dummy_padding", "p_fixed_size", "conditions", "feature_target",
-        "self_conditioning", "composition", "denoiser", "n_layers", "n_features", "n_heads",
-        "level_features",
+        "position_target", "position_scale", "self_conditioning", "composition",
+        "denoiser", "n_layers", "n_features", "n_heads", "level_features",
         "timesteps", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
 
@@ -141,6 +146,8 @@ class EADConfig(Settings):
     type_scale: float = 4.0
     charge_scale: float = 10.0
     feature_target: str = "noise"
+    position_target: str = "noise"
+    position_scale: float = 1.5
     self_conditioning: bool = False
     composition: bool = False
     composition_weight: float = 0.0
@@ -187,6 +194,7 @@ class EADConfig(Settings):
             positive=(
                 "max_atoms", "n_layers", "n_features", "n_heads", "timesteps",
                 "batch_size", "level_power", "type_scale", "charge_scale", "learning_rate",
+                "position_scale",
             ),
             not_negative=(
                 "interval", "warmup_steps", "weight_decay", "dummy_weight", "noise_scale",
@@ -197,6 +205,7 @@ class EADConfig(Settings):
             choices={
                 "frame": tuple(FRAMES),
                 "feature_target": FEATURE_TARGETS,
+                "position_target": POSITION_TARGETS,
                 "dummy_padding": ("full", "random"),
                 # A replay needs levels, which no configuration has.
                 "sampling_schedule": tuple(name for name in SCHEDULES if name != "replay"),

@@ -17,6 +17,7 @@ from deepchem_ead.diffusion import (
     NoiseSchedule,
     closed_shell,
     feature_target,
+    position_target,
 )
 from deepchem_ead.models.checkpoint import prefixed
 from deepchem_ead.models.clipping import GradientClipper
@@ -49,6 +50,7 @@ class EADNetwork(nn.Module):
             NoiseSchedule.polynomial_2(config.timesteps, config.schedule_precision),
             FRAMES[config.frame](),
             feature_target(config.feature_target, encoding.table),
+            position_target(config.position_target, config.position_scale),
             config.level_features,
             config.self_conditioning,
             config.composition,
