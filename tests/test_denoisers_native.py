@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -398,6 +399,12 @@ def test_bias_is_refused_for_coordinate_updates():
     layout, tensors = _problem([4, 6], 32, "messages")
     with pytest.raises(ValueError, match="b_out"):
         native.coordinate_updates(*_arguments(tensors, layout))
+
+
+def test_other_processors_have_no_instruction_set():
+    """The probe has to compile there: what it says is the reason users are told."""
+    elsewhere = build.compile_library("cpu_features.cpp", (*build.FLAGS, "-U__x86_64__"))
+    assert ctypes.CDLL(str(elsewhere)).cpu_features() == 0
 
 
 def test_availability():

@@ -15,7 +15,7 @@ class PositionTarget(Protocol):
     """How the network's vectors become an estimate of the positions' noise."""
 
     def noise(self, out: Tensor, y: Tensor, tau: Tensor, layout: AtomLayout) -> Tensor:
-        """Estimated noise (A, 3) from outputs (A, 3), noisy positions (A, 3) and float64 tau (A,)."""
+        """Noise (A, 3) from outputs (A, 3), noisy positions (A, 3) and tau (A,) float64."""
 
     def weight(self, tau: Tensor) -> Tensor:
         """Weight in the loss of each atom's squared error of the noise, (A,)."""
