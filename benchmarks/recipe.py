@@ -1,7 +1,7 @@
 """What a change of the recipe is worth: a few minutes of training, then errors by noise level.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.recipe --minutes 4 [--preset qm9] [--precision bf16]
-        [--set feature_target=noise batch_size=64 ...] [--out FOLDER]
+    OMP_NUM_THREADS=1 python -m benchmarks.recipe --minutes 4 | --steps 1468 [--preset qm9]
+        [--precision bf16] [--set feature_target=noise batch_size=64 ...] [--out FOLDER]
     python -m benchmarks.recipe --model FOLDER        # only measures
 
 Trains on the second half of EDM's training part of QM9 and measures, on the first 1,000 validation
@@ -71,6 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="measure this trained model")
     parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--steps", type=int, help="instead of minutes")
     parser.add_argument("--preset", default="qm9")
     parser.add_argument("--precision", default="bf16", choices=["fp32", "bf16"])
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
@@ -84,7 +85,13 @@ def main() -> None:
         model = EADModel(preset=arguments.preset, **changes)
         began = time.perf_counter()
         half = train.select(np.sort(edm_halves(len(train))[1]))
-        model.fit(half, nb_epoch=1000, minutes=arguments.minutes, checkpoint_interval=0)
+        if arguments.steps:
+            n_molecules = arguments.steps * model.batch_size
+            epochs = -(-n_molecules // len(half))
+            part = half.select(range(n_molecules // epochs))
+            model.fit(part, nb_epoch=epochs, checkpoint_interval=0)
+        else:
+            model.fit(half, nb_epoch=1000, minutes=arguments.minutes, checkpoint_interval=0)
         steps, seconds = model.get_global_step(), time.perf_counter() - began
         print(f"{steps:,} steps of {model.batch_size}, {seconds / steps:.3f} s each")
     print("| level | " + " | ".join(map(str, LEVELS)) + " |")
