@@ -21,9 +21,10 @@ import torch
 
 from deepchem_ead import EADModel, load_qm9_3d
 from deepchem_ead.cli_support import parse_option
-from deepchem_ead.models.checkpoint import checkpoint_files, read_tensors, without_prefix
+from deepchem_ead.models.checkpoint import checkpoint_files, read_tensors
 
 COLUMNS = ("step", "loss", "first molecule", "machine")
+DENOISER = "model/denoiser."
 
 
 def go_on(folder: Path, n_steps: int, options: dict) -> None:
@@ -51,23 +52,25 @@ def go_on(folder: Path, n_steps: int, options: dict) -> None:
     print(f"{machine}: steps {rows[0][0]} to {rows[-1][0]}, last loss {rows[-1][1]}")
 
 
+def read_steps(folder: Path) -> list[dict[str, str]]:
+    """The steps made so far, with `COLUMNS`."""
+    with (folder / "steps.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def _weights(folder: Path) -> torch.Tensor:
+    """The denoiser's weights in the newest checkpoint, as one vector."""
+    tensors, _ = read_tensors(checkpoint_files(folder)[0])
+    return torch.cat([tensors[k].flatten() for k in sorted(tensors) if k.startswith(DENOISER)])
+
+
 def compare(one: Path, other: Path) -> str:
     """How far two runs are apart, in words."""
-    runs = []
-    for folder in (one, other):
-        with (folder / "steps.csv").open() as stream:
-            runs.append(list(csv.DictReader(stream)))
+    runs = [read_steps(folder) for folder in (one, other)]
     pairs = list(zip(*runs, strict=True))
     same = all(a["first molecule"] == b["first molecule"] for a, b in pairs)
     apart = max(abs(float(a["loss"]) / float(b["loss"]) - 1) for a, b in pairs)
-    weights = [
-        without_prefix("model", read_tensors(checkpoint_files(folder)[0])[0])
-        for folder in (one, other)
-    ]
-    vectors = [
-        torch.cat([w[name].flatten() for name in sorted(w) if name.startswith("denoiser.")])
-        for w in weights
-    ]
+    vectors = [_weights(folder) for folder in (one, other)]
     distance = float((vectors[0] - vectors[1]).norm() / vectors[1].norm())
     machines = sorted({row["machine"] for run in runs for row in run})
     return (

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks.machines import compare, go_on
+from benchmarks.machines import compare, go_on, read_steps
 
 ELSEWHERE = Path(__file__).parent / "data" / "elsewhere"
 
@@ -25,11 +24,6 @@ OPTIONS = {
 }
 
 
-def steps_of(folder):
-    with (folder / "steps.csv").open() as stream:
-        return list(csv.DictReader(stream))
-
-
 @pytest.fixture
 def relay(tmp_path):
     shutil.copytree(ELSEWHERE, tmp_path / "relay")
@@ -39,8 +33,8 @@ def relay(tmp_path):
 
 def test_a_run_begun_on_another_machine_goes_on_as_it_would_have_there(relay):
     go_on(relay, 6, OPTIONS)
-    there = steps_of(ELSEWHERE)[6:]
-    here = steps_of(relay)
+    there = read_steps(ELSEWHERE)[6:]
+    here = read_steps(relay)
     assert [row["step"] for row in here] == ["7", "8", "9", "10", "11", "12"]
     assert "aarch64" in there[0]["machine"]
     for one, other in zip(here, there, strict=True):

@@ -143,8 +143,8 @@ class DiffusionProcess:
         alpha = self.schedule.alpha_at(levels).to(w.dtype)
         x = self.frame.network_input(w[:, :3], alpha, layout)
         level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
-        tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
-        evidence = self.features.evidence(w[:, 3:], tau)
+        tau = self.schedule.tau_at(levels)
+        evidence = self.features.evidence(w[:, 3:], tau.to(w.dtype).unsqueeze(1))
         inputs, reference = [w[:, 3:] * alpha.unsqueeze(1), evidence, level], ()
         if context is not None:
             inputs.append(layout.expand(context))
@@ -162,7 +162,6 @@ class DiffusionProcess:
             if self.self_conditioning:
                 inputs.append(layout.expand(layout.sum(estimated)))
         dx, h_out = denoiser(x, torch.cat(inputs, 1), layout, *reference)
-        tau = self.schedule.tau_at(levels)
         eps_x = self.positions.noise(dx, w[:, :3], tau, layout)
         return self.frame.project(eps_x, tau, layout), h_out
 
