@@ -28,8 +28,7 @@ if attention_kernel.attention_or_reason("fp32")[0] is None:
 
 BEST = build.best_instruction_set()
 NAMES = list(build.INSTRUCTION_SETS)
-VARIANTS = [(name, "fp32") for name in NAMES[NAMES.index(BEST) :]]
-VARIANTS += [(BEST, "bf16")] * (BEST == "avx512-bf16")
+VARIANTS = [(n, p) for n in NAMES[NAMES.index(BEST) :] for p in build.precisions_of(n)]
 PRECISIONS = sorted({precision for _, precision in VARIANTS}, reverse=True)
 SIZES = [9, 1, 2, 18, 29, 23, 3]
 # Relative L2 error: outputs, and each gradient (a bias's is a sum over atoms that nearly cancels).

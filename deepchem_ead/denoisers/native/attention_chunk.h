@@ -105,10 +105,10 @@ class AttentionChunk {
   }
   static auto to_scalars(Scalar* matrix, long stride, int rows = INT_MAX) {
     return [=](auto& acc, int row, int column) {
-      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-      const int n = std::min(ROWS, rows - row);
-      for (int r = 0; r < ROWS; r++) {
-        if (r == n) break;
+      constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
+      const int n = std::min(R, rows - row);
+      for (int r = 0; r < R; r++) {
+        if (r >= n) break;
         for (int c = 0; c < C; c += 2)
           P::store2(matrix + (row + r) * stride + column + c * LANES, acc[r][c], acc[r][c + 1]);
       }
@@ -116,8 +116,8 @@ class AttentionChunk {
   }
   static auto add_to(float* matrix, long stride) {
     return [=](auto& acc, int row, int column) {
-      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-      for (int r = 0; r < ROWS; r++)
+      constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
+      for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) {
           float* to = matrix + (row + r) * stride + column + c * LANES;
           vstore(to, vload(to) + acc[r][c]);

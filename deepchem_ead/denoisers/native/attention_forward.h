@@ -156,8 +156,8 @@ class AttentionForward : AttentionChunk<P, NH> {
     normalise<Fp32>(net_.norm_out, 2 * net_.blocks.size(), h_);
     const int out = int(p_.out_features);
     Base::template apply<Fp32>(net_.embedding_out, h_, [&](auto& acc, int row, int column) {
-      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-      for (int r = 0; r < std::min(ROWS, atoms_ - row); r++)
+      constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
+      for (int r = 0; r < std::min(R, atoms_ - row); r++)
         for (int c = 0; c < C; c++)
           store_lanes(p_.h_out + (range_.atom + row + r) * out + column + c * LANES, acc[r][c],
                       out - column - c * LANES);

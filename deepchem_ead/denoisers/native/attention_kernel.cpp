@@ -56,6 +56,7 @@ void forward(const AttentionProblem& p) {
 #pragma omp for schedule(dynamic, 1)
     for (size_t c = 0; c < chunks.size(); c++) {
       static thread_local Workspace memory;
+      const ProductRegisters<P> registers;
       AttentionForward<P, NH>(p, net, shape, chunks[c], memory).evaluate();
     }
   }
@@ -161,6 +162,7 @@ void backward(const AttentionBackwardProblem& b) {
 #pragma omp for schedule(dynamic, 1)
     for (int bin = 0; bin < BINS; bin++) {
       static thread_local Workspace memory;
+      const ProductRegisters<P> registers;
       PairGradients<NH>* own = sums.empty() ? nullptr : &sums[bin];
       if (own) own->clear();
       for (const MoleculeRange& chunk : divide(p, ranges[bin], CHUNK_VALUES))

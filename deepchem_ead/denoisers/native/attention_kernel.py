@@ -190,7 +190,7 @@ def load_attention(precision: str, instructions: str | None = None) -> Attention
         If that is impossible on this machine.
     """
     name = instructions or build.best_instruction_set()
-    if precision == "bf16" and name != "avx512-bf16":
+    if precision not in build.precisions_of(name):
         raise build.BuildError(f"bf16 needs AVX512-BF16, the processor has {name}")
     flags = (*build.FLAGS, "-fopenmp", *build.INSTRUCTION_SETS[name])
     return AttentionKernel(

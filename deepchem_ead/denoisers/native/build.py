@@ -33,7 +33,12 @@ SOURCES = Path(__file__).parent
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC")
 AVX2 = ("-mavx2", "-mfma")
 AVX512 = (*AVX2, "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl")
-INSTRUCTION_SETS = {"avx512-bf16": (*AVX512, "-mavx512bf16"), "avx512": AVX512, "avx2": AVX2}
+AVX512_BF16 = (*AVX512, "-mavx512bf16")
+AMX_BF16 = (*AVX512_BF16, "-mamx-tile", "-mamx-bf16")
+#: From the best down.
+INSTRUCTION_SETS = {
+    "amx-bf16": AMX_BF16, "avx512-bf16": AVX512_BF16, "avx512": AVX512, "avx2": AVX2,
+}  # fmt: skip
 COMPILE_SECONDS = 300
 
 
@@ -66,7 +71,12 @@ class Kernel:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        return ("fp32", "bf16") if self.instructions == "avx512-bf16" else ("fp32",)
+        return precisions_of(self.instructions)
+
+
+def precisions_of(instructions: str) -> tuple[str, ...]:
+    """Number formats of the kernels compiled for an instruction set."""
+    return ("fp32", "bf16") if instructions.endswith("bf16") else ("fp32",)
 
 
 def cache_directory() -> Path:
@@ -169,6 +179,16 @@ def _load(library: Path) -> ctypes.CDLL:
         raise BuildError(f"cannot load {library}: {error}") from error
 
 
+def _compiler_knows(flags: tuple[str, ...]) -> bool:
+    """Whether the compiler takes these flags; compilers are often older than processors."""
+    try:
+        compile_library("cpu_features.cpp", (*FLAGS, *flags))
+    except BuildError as error:
+        logger.info("%s: %s", " ".join(flags), error)
+        return False
+    return True
+
+
 def best_instruction_set() -> str:
     """The best instruction set the kernel knows and this processor has.
 
@@ -178,8 +198,8 @@ def best_instruction_set() -> str:
         If the processor has none of them.
     """
     features = _load(compile_library("cpu_features.cpp", FLAGS)).cpu_features()
-    for bit, name in ((4, "avx512-bf16"), (2, "avx512"), (1, "avx2")):
-        if features & bit:
+    for bit, name in ((8, "amx-bf16"), (4, "avx512-bf16"), (2, "avx512"), (1, "avx2")):
+        if features & bit and (bit < 8 or _compiler_knows(AMX_BF16)):
             return name
     raise BuildError("the processor has neither AVX512 nor AVX2")
 

@@ -259,6 +259,7 @@ void backward_range(const Problem& p, const EdgeNetwork& net, const Plan& plan,
   auto* hidden_words = memory.take<uint32_t>(cells / P::PER_WORD);
   auto* dz_words = memory.take<uint32_t>(cells / P::PER_WORD);
   Readout readout = {};
+  const ProductRegisters<P> registers;
 
   clear_gradients(p, plan, bin);
   Tile tile(plan, bin.begin, bin.end);

@@ -82,9 +82,9 @@ void output_layer(const Network& net, int rows, const typename P::Scalar* hidden
   alignas(64) float dots[TILE][LANES];
   multiply<P>(rows, features, features, hidden, features, net.w2, net.b2,
               [&](auto& acc, int r0, int first) {
-    constexpr int C = sizeof(acc[0]) / sizeof(Vec);
+    constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
 #pragma GCC unroll 16
-    for (int r = 0; r < ROWS; r++) {
+    for (int r = 0; r < R; r++) {
       const size_t at = size_t(r0 + r) * features + first;
       Vec dot = first ? vload(dots[r0 + r]) : vset(0.0f);
 #pragma GCC unroll 8
@@ -170,7 +170,8 @@ void output_layer(const Network& net, const Tile& tile, const TileMemory<P>& mem
   }
 }
 
-// sums of atoms [begin, end) = their messages; rows (A, F) are `stride` apart.
+// sums of atoms [begin, end) = their messages; rows (A, F) are `stride` apart. The caller holds the
+// ProductRegisters.
 template <class P, class Network>
 void sum_messages(const Network& net, const Plan& plan, const Coordinates& x,
                   const Coordinates& x0, int32_t begin, int32_t end, float* sums, long stride,
@@ -187,7 +188,8 @@ void sum_messages(const Network& net, const Plan& plan, const Coordinates& x,
   }
 }
 
-// sums (A, 3) of atoms [begin, end) = their coordinate updates.
+// sums (A, 3) of atoms [begin, end) = their coordinate updates. The caller holds the
+// ProductRegisters.
 template <class P, class Network>
 void sum_updates(const Network& net, const Plan& plan, const Coordinates& x,
                  const Coordinates& x0, float coords_range, float norm_constant, int32_t begin,

@@ -28,6 +28,7 @@ void forward(const Problem& p) {
                           p.saved_logits};
 #pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
   for (int part = 0; part < parts; part++) {
+    const ProductRegisters<P> registers;
     const int32_t begin = bounds[part], end = bounds[part + 1];
     if (p.coordinates)
       sum_updates<P>(net, plan, x, x0, p.coords_range, p.norm_constant, begin, end, p.out, saved);

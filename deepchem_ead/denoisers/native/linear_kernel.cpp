@@ -27,6 +27,7 @@ void map_rows(const LinearProblem& p, const float* a, int inner, int features, c
 #pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
   for (int64_t begin = 0; begin < p.rows; begin += BLOCK) {
     static thread_local Workspace memory;
+    const ProductRegisters<P> registers;
     const int n = int(std::min<int64_t>(BLOCK, p.rows - begin));
     memory.reserve(size_t(BLOCK) * inner * sizeof(typename P::Scalar));
     auto* operand = memory.take<typename P::Scalar>(size_t(BLOCK) * inner);
@@ -36,8 +37,8 @@ void map_rows(const LinearProblem& p, const float* a, int inner, int features, c
     std::fill(operand + int64_t(n) * inner, operand + int64_t(pad_rows(n)) * inner,
               typename P::Scalar(0));
     multiply<P>(n, inner, features, operand, inner, b, bias, [&](auto& acc, int r0, int first) {
-      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-      for (int r = 0; r < std::min(ROWS, n - r0); r++)
+      constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
+      for (int r = 0; r < std::min(R, n - r0); r++)
         for (int c = 0; c < C; c++)
           vstore(to + (begin + r0 + r) * features + first + c * LANES, acc[r][c]);
     });
@@ -89,6 +90,7 @@ void weight_gradients(const LinearProblem& p) {
 #pragma omp for schedule(static)
     for (int64_t o = 0; o < p.outputs; o += OUTPUTS) {
       static thread_local Workspace own;
+      const ProductRegisters<P> registers;
       own.reserve(sizeof(uint32_t) * steps * OUTPUTS);
       uint32_t* dy = own.take<uint32_t>(steps * OUTPUTS);
       take_words<P>(p.dy, p.rows, p.outputs, o, OUTPUTS, dy);

@@ -75,10 +75,10 @@ class Chunk {
   float* received(int row) const { return features(row) + features_; }
 
   // Store a block of features, also in the format of the products.
-  template <int C>
-  void set_features(const Vec (&acc)[ROWS][C], int row, int column) {
+  template <int R, int C>
+  void set_features(const Vec (&acc)[R][C], int row, int column) {
     store_block(acc, both_, 2 * features_, row, column);
-    for (int r = 0; r < ROWS; r++)
+    for (int r = 0; r < R; r++)
       for (int c = 0; c < C; c += 2)
         P::store2(rounded_ + size_t(row + r) * features_ + column + c * LANES, acc[r][c],
                   acc[r][c + 1]);
@@ -110,8 +110,8 @@ class Chunk {
               });
     map<Fp32>(block.node_second, hidden_, features_, begin, end,
               [&](auto& acc, int row, int column) {
-                constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-                for (int r = 0; r < ROWS; r++)
+                constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
+                for (int r = 0; r < R; r++)
                   for (int c = 0; c < C; c++)
                     acc[r][c] = vload(features(row + r) + column + c * LANES) + acc[r][c];
                 set_features(acc, row, column);
@@ -126,8 +126,8 @@ class Chunk {
   void read_out(int begin, int end) {
     const int out = int(p_.out_features);
     map<Fp32>(net_.embedding_out, both_, 2 * features_, begin, end, [&](auto& acc, int row, int column) {
-      constexpr int C = sizeof(acc[0]) / sizeof(Vec);
-      for (int r = 0; r < std::min(ROWS, atoms_ - row); r++) {
+      constexpr int R = block_rows<decltype(acc)>, C = block_vectors<decltype(acc)>;
+      for (int r = 0; r < std::min(R, atoms_ - row); r++) {
         alignas(64) float values[C * LANES];
         for (int c = 0; c < C; c++) vstore(values + c * LANES, acc[r][c]);
         std::copy(values, values + std::min(C * LANES, out - column),

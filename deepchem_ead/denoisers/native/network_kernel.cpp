@@ -62,15 +62,19 @@ void evaluate(const NetworkProblem& p) {
     Chunk<P> chunk(p, net, range.first, range.last, range.atom, shared_memory);
     const int part = pad_rows(std::max<int>(1, int(chunk.rows() / (4 * p.n_threads))));
 #pragma omp parallel num_threads(int(p.n_threads))
-    chunk.evaluate([&](auto&& work) {
+    {
+      const ProductRegisters<P> registers;
+      chunk.evaluate([&](auto&& work) {
 #pragma omp for schedule(dynamic, 1)
-      for (int begin = 0; begin < chunk.rows(); begin += part)
-        work(begin, std::min(begin + part, chunk.rows()));
-    });
+        for (int begin = 0; begin < chunk.rows(); begin += part)
+          work(begin, std::min(begin + part, chunk.rows()));
+      });
+    }
   }
 #pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
   for (size_t c = 0; c < chunks.size(); c++) {
     static thread_local Workspace memory;
+    const ProductRegisters<P> registers;
     Chunk<P> chunk(p, net, chunks[c].first, chunks[c].last, chunks[c].atom, memory);
     chunk.evaluate([&](auto&& work) { work(0, chunk.rows()); });
   }

@@ -41,6 +41,7 @@ class WeightGradients {
     for (int first = 0; first < outputs; first += OUTPUTS)
       products.push_back([=, rows = rows_, steps = steps()] {
         static thread_local Workspace memory;
+        const ProductRegisters<P> registers;
         memory.reserve(sizeof(uint32_t) * (steps + inner) * OUTPUTS + 64 * 2);
         uint32_t* words = memory.take<uint32_t>(steps * OUTPUTS);
         float* dw = memory.take<float>(size_t(OUTPUTS) * inner);
