@@ -30,6 +30,7 @@ BOUNDS = {"fp32": (1e-6, 1e-5), "bf16": (6e-3, 1e-2)}
 SMALLEST_SIZE = 0.1
 
 PRECISIONS = build.load_kernel().precisions
+VARIANT_NAMES = {name for name, _ in VARIANTS}
 
 
 def _problem(counts, features: int, function: str, seed: int = 0) -> tuple[AtomLayout, dict]:
@@ -449,14 +450,37 @@ def test_unwritable_cache_is_reported(monkeypatch, fresh_lookup, tmp_path):
     assert "cannot build in" in native.status()
 
 
-def test_parallel_processes_build_once(tmp_path):
-    """A slow compiler, two processes: it runs once, and nobody loads half a library."""
-    slow = tmp_path / "slow-g++"
-    slow.write_text(
-        f'#!/bin/sh\n[ "$1" = --version ] || {{ echo run >> {tmp_path}/runs; sleep 0.3; }}\n'
-        f'exec {shutil.which(os.environ.get("CXX", "g++"))} "$@"\n'
+def _compiler_script(path, before: str):
+    """A compiler that first does something else."""
+    real = shutil.which(os.environ.get("CXX", "g++"))
+    path.write_text(f'#!/bin/sh\n{before}\nexec {real} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_compilers_older_than_the_processor(monkeypatch, fresh_lookup, tmp_path):
+    """One that knows nothing of AMX: the best of the other instruction sets is used."""
+    old = _compiler_script(
+        tmp_path / "old-g++", 'case "$*" in *-mamx*) echo unknown >&2; exit 1;; esac'
     )
-    slow.chmod(0o755)
+    monkeypatch.setenv("DEEPCHEM_EAD_CACHE", str(tmp_path / "one"))
+    assert build._compiler_knows(build.AMX_BF16)
+    others = [name for name in build.INSTRUCTION_SETS if name != "amx-bf16"]
+    expected = next(n for n in others if n in VARIANT_NAMES)
+    monkeypatch.setenv("CXX", str(old))
+    monkeypatch.setenv("DEEPCHEM_EAD_CACHE", str(tmp_path / "another"))
+    assert not build._compiler_knows(build.AMX_BF16)
+    assert build.best_instruction_set() == expected
+    assert expected in native.status()
+
+
+def test_parallel_processes_build_once(tmp_path):
+    """A slow compiler, two processes: it runs once a library, and nobody loads half a library."""
+    slow = _compiler_script(
+        tmp_path / "slow-g++",
+        f'[ "$1" = --version ] || {{ for last; do :; done; basename $last >> {tmp_path}/runs; '
+        f"sleep 0.3; }}",
+    )
     code = (
         "import importlib.util, sys\n"
         f"spec = importlib.util.spec_from_file_location('build', {build.__file__!r})\n"
@@ -472,4 +496,5 @@ def test_parallel_processes_build_once(tmp_path):
     ]
     outputs = {p.communicate()[0].decode().strip() for p in processes}
     assert outputs == {build.best_instruction_set()}
-    assert (tmp_path / "runs").read_text().count("run") == 1
+    built = (tmp_path / "runs").read_text().split()
+    assert len(built) == len(set(built)) > 0

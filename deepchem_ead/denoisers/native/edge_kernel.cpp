@@ -13,17 +13,19 @@ EdgeNetwork network_of(const Problem& p, const uint32_t* packed_w2) {
 
 template <class P>
 void forward(const Problem& p) {
-  static thread_local std::vector<uint32_t> w2;
+  static thread_local Workspace weights;  // aligned: vectors across cache lines load at half speed
   const Plan plan(p.counts, p.n_molecules);
   const Coordinates x(p.x, plan.n_atoms()), x0(p.x0, plan.n_atoms());
   const int features = int(p.n_features);
-  w2.resize(size_t(features) * features / P::PER_WORD);
-  pack<P>(p.w2, features, features, features, features, w2.data());
+  const size_t words = size_t(features) * features / P::PER_WORD;
+  weights.reserve(sizeof(uint32_t) * words);
+  uint32_t* w2 = weights.take<uint32_t>(words);
+  pack<P>(p.w2, features, features, features, features, w2);
   // Small enough to share out evenly, large enough to fill tiles. No result depends on it.
   const int64_t wanted = std::max<int64_t>(plan.n_edges() / 512, p.n_threads);
   const int parts = int(std::max<int64_t>(1, std::min<int64_t>(wanted, plan.n_atoms())));
   const std::vector<int32_t> bounds = plan.split(parts);
-  const EdgeNetwork net = network_of(p, w2.data());
+  const EdgeNetwork net = network_of(p, w2);
   const Saved<P> saved = {p.saved_edges, static_cast<typename P::Scalar*>(p.saved_z),
                           p.saved_logits};
 #pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
@@ -43,15 +45,15 @@ constexpr int BINS = 8;
 
 template <class P>
 void backward(const Problem& p) {
-  static thread_local std::vector<uint32_t> w2, w2_transposed;
-  static thread_local Workspace memory;
+  static thread_local Workspace weights, memory;
   const Plan plan(p.counts, p.n_molecules);
   const Coordinates x(p.x, plan.n_atoms()), x0(p.x0, plan.n_atoms());
   const size_t features = p.n_features, square = features * features;
-  w2.resize(square / P::PER_WORD);
-  w2_transposed.resize(square / P::PER_WORD);
-  pack<P>(p.w2, features, features, features, features, w2.data());
-  pack_transposed<P>(p.w2, features, features, features, w2_transposed.data());
+  weights.reserve(2 * (sizeof(uint32_t) * square / P::PER_WORD + 64));
+  uint32_t* w2 = weights.take<uint32_t>(square / P::PER_WORD);
+  uint32_t* transposed = weights.take<uint32_t>(square / P::PER_WORD);
+  pack<P>(p.w2, features, features, features, features, w2);
+  pack_transposed<P>(p.w2, features, features, features, transposed);
 
   const int n_bins = std::max(BINS, int(p.n_threads));
   const std::vector<int32_t> bounds = plan.split(n_bins);
@@ -76,8 +78,7 @@ void backward(const Problem& p) {
     copies += n * per_atom;
   }
 
-  const EdgeNetwork net = network_of(p, w2.data());
-  const uint32_t* transposed = w2_transposed.data();
+  const EdgeNetwork net = network_of(p, w2);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(int(p.n_threads))
   for (int b = 0; b < n_bins; b++) {
     const Bin& bin = bins[b];
