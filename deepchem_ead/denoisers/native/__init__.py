@@ -1,9 +1,9 @@
 """A compiled CPU kernel for the edge functions of the EGNN.
 
-One fused pass over the edges, in C++ with AVX512 or AVX2: pre-activation, SiLU, matrix product,
-SiLU, read-out and the sum over neighbours, a few dozen edges at a time, so that nothing per edge
-ever reaches main memory except what the backward pass needs. The same functions in PyTorch are
-`deepchem_ead.denoisers.edge_torch`; that module is the specification, this one is the fast path.
+One fused pass over the edges, in C++ with AVX2, AVX512 or AMX: pre-activation, SiLU, matrix
+product, SiLU, read-out and the sum over neighbours, a few dozen edges at a time, so that nothing
+per edge ever reaches main memory except what the backward pass needs. The same functions in PyTorch
+are `deepchem_ead.denoisers.edge_torch`; that module is the specification, this one is the fast path.
 
 Number formats:
 
@@ -12,7 +12,8 @@ Number formats:
     and below 2e-6 in gradients (random weights, 32 to 256 features).
 ``"bf16"``
     The operands of the three F x F matrix products (and the activations saved for the backward
-    pass) are rounded to bfloat16; sums, SiLU and everything else stay float32. Needs AVX512-BF16.
+    pass) are rounded to bfloat16; sums, SiLU and everything else stay float32. Needs AVX512-BF16;
+    where the processor has AMX too, that multiplies.
     Outputs then differ by 0.3e-3 to 5e-3, gradients by 1e-3 to 6e-3 (of ``w_out``, a sum that
     cancels, by up to 1.2e-2).
 
