@@ -2,8 +2,9 @@
 
 One fused pass over the edges, in C++ with AVX2, AVX512 or AMX: pre-activation, SiLU, matrix
 product, SiLU, read-out and the sum over neighbours, a few dozen edges at a time, so that nothing
-per edge ever reaches main memory except what the backward pass needs. The same functions in PyTorch
-are `deepchem_ead.denoisers.edge_torch`; that module is the specification, this one is the fast path.
+per edge ever reaches main memory except what the backward pass needs. The same functions in
+PyTorch are `deepchem_ead.denoisers.edge_torch`: that module is the specification, this one the fast
+path.
 
 Number formats:
 
