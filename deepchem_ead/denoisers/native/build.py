@@ -190,7 +190,7 @@ def _compiler_knows(flags: tuple[str, ...]) -> bool:
 
 
 def best_instruction_set() -> str:
-    """The best instruction set the kernel knows and this processor has.
+    """The best instruction set the kernel and the compiler know and this processor has.
 
     Raises
     ------
@@ -198,8 +198,8 @@ def best_instruction_set() -> str:
         If the processor has none of them.
     """
     features = _load(compile_library("cpu_features.cpp", FLAGS)).cpu_features()
-    for bit, name in ((8, "amx-bf16"), (4, "avx512-bf16"), (2, "avx512"), (1, "avx2")):
-        if features & bit and (bit < 8 or _compiler_knows(AMX_BF16)):
+    for bit, (name, flags) in zip((8, 4, 2, 1), INSTRUCTION_SETS.items(), strict=True):
+        if features & bit and _compiler_knows(flags):
             return name
     raise BuildError("the processor has neither AVX512 nor AVX2")
 

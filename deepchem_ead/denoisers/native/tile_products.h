@@ -47,6 +47,7 @@ inline void multiply_tiles(int rows, int words, int features, const uint32_t* a,
     b += size_t(words) * C * LANES;
   });
 }
+
 // `add_outer_products` by tiles, for which the words of a are turned to lie along its columns.
 inline void add_outer_products_tiles(int outputs, int features, int steps, const uint32_t* a,
                                      const uint32_t* b, float* sums) {

@@ -1,4 +1,4 @@
-// Matrix products by AMX: tiles of 16 rows of 16 words, two bf16 a word, accumulated in fp32.
+// AMX's registers: tiles of 16 rows of 16 words, two bf16 a word, whose products are summed in fp32.
 //
 // A tile's row depends on no other row of it, and the summed index runs in order.
 #pragma once
