@@ -36,6 +36,25 @@ def test_gradcheck(attention, saved_bytes, monkeypatch):
     assert torch.autograd.gradcheck(call, inputs)
 
 
+@pytest.mark.parametrize("attention", [True, False])
+def test_gradients_need_no_layout(attention):
+    """What is differentiated may have been computed with a layout that nobody holds any more."""
+    generator = torch.Generator().manual_seed(0)
+    u, x = torch.randn(9, 3, generator=generator), torch.randn(9, 3, generator=generator)
+    weights = [torch.ones(3), torch.ones(3), torch.ones(3, 3), torch.ones(3), torch.ones(3)]
+    weights = EdgeWeights(*weights, torch.ones(1) if attention else None)
+    function = edge_torch.messages if attention else edge_torch.coordinate_updates
+    layout = AtomLayout.from_counts([4, 5])
+    gradients = []
+    for holds in (True, False):
+        leaf = x.clone().requires_grad_()
+        out = function(u, u, leaf, x, layout, weights).square().sum()
+        if not holds:
+            del layout
+        gradients.append(torch.autograd.grad(out, leaf)[0])
+    assert torch.equal(*gradients)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=8), st.integers(1, 60), st.booleans())
 def test_chunks_visit_every_pair_once(counts, max_edges, fill):

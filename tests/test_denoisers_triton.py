@@ -116,6 +116,16 @@ def test_gradients_are_reproducible():
     assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
 
 
+def test_gradients_need_no_layout():
+    """What is differentiated may have been computed with a layout that nobody holds any more."""
+    layout, inputs, g_out = random_problem(32, [4, 2], True)
+    single = [t.detach().float().requires_grad_() for t in inputs]
+    out = fused.messages(*single[:4], AtomLayout.from_counts([4, 2]), EdgeWeights(*single[4:]))
+    found = torch.autograd.grad(out, single, g_out.float())
+    expected = evaluate(fused, single, layout, g_out)[1:]
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 def test_atoms_that_are_alone_get_zero():
     layout, inputs, g_out = random_problem(32, [1, 1, 1], False)
     single = [t.detach().float().requires_grad_() for t in inputs]

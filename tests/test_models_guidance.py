@@ -12,6 +12,7 @@ from property_data import labelled, small_model
 
 from deepchem_ead import EADModel
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.denoisers.backend import EdgeBackend
 from deepchem_ead.diffusion import AtomLayout, sample_levels
 from deepchem_ead.models.guidance import Request, SteeredProperties
 from deepchem_ead.models.sizes import node_counts
@@ -353,9 +354,13 @@ def test_guides_must_know_the_elements(plain):
         plain.generate(1, guide=guide)
 
 
-def test_a_property_model_is_a_guide(plain, train):
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_property_model_is_a_guide(plain, train, backend):
     oracle = dc.models.EGNNPropertyModel(tasks=["gap", "mu"], n_layers=1, n_features=32)
     oracle.fit(train.select(range(64)), nb_epoch=1, checkpoint_interval=0)
+    for module in oracle.model.modules():
+        if isinstance(module, EdgeBackend):
+            module.backend = backend
     guide = PropertyGuidance(oracle, {"gap": "5.4 eV"})
     guided = plain.generate(3, guide=guide, n_atoms=8, **FAST)
     assert differ(guided, plain.generate(3, n_atoms=8, **FAST))

@@ -127,7 +127,7 @@ class _EdgeNetwork(torch.autograd.Function):
                 for row in range(piece.n_rows):  # the windows overlap
                     windows[:, row] += block[:, row]
         g_v = torch.zeros_like(u)
-        for group in pairs.layout().groups:
+        for group in pairs.groups:
             start = 2 * group.first_node
             twice = g_doubled[start : start + 2 * group.size * group.n_molecules]
             twice = twice.view(group.n_molecules, 2, group.size, width)

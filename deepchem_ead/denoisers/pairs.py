@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
 
 
 class Piece(NamedTuple):
@@ -78,13 +78,15 @@ class Pairs:
         Where the pair (j, i) stands.
     doubled : Tensor, (2A,) int64
         Nodes of each molecule, twice in a row.
+    groups : tuple of SizeGroup
+        The layout's. A backward pass may need them when the layout itself is gone.
     """
 
     first: Tensor
     second: Tensor
     reverse: Tensor
     doubled: Tensor
-    layout: weakref.ReferenceType[AtomLayout]
+    groups: tuple[SizeGroup, ...]
     known_chunks: dict[tuple[int, bool], tuple[Chunk, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -113,7 +115,7 @@ class Pairs:
             n_edges += c * n * (n - 1)
         device = layout.index.device
         tensors = (torch.cat(parts).to(device) for parts in (first, second, reverse, doubled))
-        return cls(*tensors, weakref.ref(layout))
+        return cls(*tensors, layout.groups)
 
     @property
     def n_edges(self) -> int:
@@ -122,7 +124,7 @@ class Pairs:
     @property
     def longest_row(self) -> int:
         """Pairs of one centre atom in the largest molecule."""
-        return max(group.size for group in self.layout().groups) - 1
+        return max(group.size for group in self.groups) - 1
 
     def chunks(self, max_edges: int, fill: bool) -> tuple[Chunk, ...]:
         """Cut the pairs into chunks of at most ``max_edges``; built once per layout object.
@@ -143,7 +145,7 @@ class Pairs:
     def _cut(self, max_edges: int, fill: bool) -> Iterator[Chunk]:
         pieces: list[Piece] = []
         begin = length = 0
-        for group in self.layout().groups:
+        for group in self.groups:
             n = group.size
             if n == 1:
                 continue

@@ -194,7 +194,7 @@ class ResidentStep:
 
     def _why_not_capture(self) -> str | None:
         """Something in the step that waits for the device, which a graph cannot hold."""
-        mode = torch.cuda.get_sync_debug_mode()
+        mode, random = torch.cuda.get_sync_debug_mode(), self._generator.get_state()
         torch.cuda.set_sync_debug_mode("error")
         try:
             self.gradients()
@@ -202,6 +202,7 @@ class ResidentStep:
             return f"the step waits for the device ({error})"
         finally:
             torch.cuda.set_sync_debug_mode(mode)
+            self._generator.set_state(random)  # a step draws the same with and without a graph
         return None
 
     def _capture(self) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.denoisers.pairs import Pairs
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
 
 
 class Part(NamedTuple):
@@ -42,6 +42,8 @@ class Tiles:
         First node and first pair of each tile.
     longest_row : int
         Pairs of one centre atom in the largest molecule.
+    groups : tuple of SizeGroup
+        The layout's.
     """
 
     first: Tensor
@@ -51,7 +53,7 @@ class Tiles:
     tile_nodes: Tensor
     tile_edges: Tensor
     longest_row: int
-    layout: weakref.ReferenceType[AtomLayout]
+    groups: tuple[SizeGroup, ...]
     known_parts: dict[int, tuple[Part, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -76,7 +78,7 @@ class Tiles:
         device = pairs.first.device
         rest = (t.to(device) for t in (rows, tile_nodes, rows[tile_nodes]))
         return cls(
-            pairs.first, pairs.second, pairs.reverse, *rest, pairs.longest_row, weakref.ref(layout)
+            pairs.first, pairs.second, pairs.reverse, *rest, pairs.longest_row, layout.groups
         )
 
     @property
@@ -95,7 +97,7 @@ class Tiles:
     def _cut(self, max_pairs: int) -> list[Part]:
         parts: list[Part] = []
         first_pair = 0
-        for group in self.layout().groups:
+        for group in self.groups:
             n, pairs = group.size, group.size * (group.size - 1)
             molecule = 0
             while molecule < group.n_molecules and pairs:
