@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -39,9 +40,14 @@ class ClosedShellTypes(TypeTarget):
 
     odd: Tensor
 
+    @cached_property
+    def _by_parity(self) -> tuple[Tensor, Tensor]:
+        """Columns of the odd types and of the others; counting them makes the host wait."""
+        return self.odd.nonzero()[:, 0], (~self.odd).nonzero()[:, 0]
+
     def probabilities(self, out: Tensor, w: Tensor, tau: Tensor, layout: AtomLayout) -> Tensor:
         log_p = self._logits(out, w, tau).double().log_softmax(1)
-        p_odd, p_even = log_p[:, self.odd].exp().sum(1), log_p[:, ~self.odd].exp().sum(1)
+        p_odd, p_even = (log_p[:, types].exp().sum(1) for types in self._by_parity)
         # log |1 - 2 q|, exact also where q is nearly 0 or 1; and where 1 - 2 q is negative.
         doubt = torch.minimum(p_odd, p_even).clamp_max(0.5 - 1e-16)
         size = torch.log1p(-2 * doubt)

@@ -95,7 +95,8 @@ class NoiseSchedule:
         lower = below.to(torch.int64)
         low = table[lower]
         fraction = levels.to(torch.float64) - below
-        if not torch.any(fraction):
+        # Saves work on the CPU; on a GPU asking takes longer than the work.
+        if levels.device.type == "cpu" and not torch.any(fraction):
             return low
         high = table[(lower + 1).clamp(max=self.timesteps)]
         return low * (high / low) ** fraction

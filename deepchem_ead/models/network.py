@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from deepchem_ead.denoisers import build_denoiser
 from deepchem_ead.diffusion import (
@@ -19,6 +18,7 @@ from deepchem_ead.diffusion import (
     feature_target,
     position_target,
 )
+from deepchem_ead.models.average import RunningAverage
 from deepchem_ead.models.checkpoint import prefixed
 from deepchem_ead.models.clipping import GradientClipper
 from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
@@ -78,19 +78,21 @@ class EADNetwork(nn.Module):
             sigma_column=sigma_column,
             precision=config.precision,
         )
-        self.average = self._averaged(self.denoiser, config.ema_decay)
+        self.average = RunningAverage(self.denoiser, config.ema_decay)
         self.embedding = self.embedding_average = self.statistics = None
         if n_conditions:
             self.embedding = ConditionEmbedding(n_conditions)
-            self.embedding_average = self._averaged(self.embedding, config.ema_decay)
+            self.embedding_average = RunningAverage(self.embedding, config.ema_decay)
             self.statistics = ConditionStatistics(config.condition_names, config.max_atoms)
         self.clipper = GradientClipper(config.clipping_rule) if config.gradient_clipping else None
         # Entry n counts the training molecules of n atoms.
         self.register_buffer("size_counts", torch.zeros(config.max_atoms + 1, dtype=torch.int64))
 
-    @staticmethod
-    def _averaged(module: nn.Module, decay: float) -> AveragedModel:
-        return AveragedModel(module, multi_avg_fn=_WarmAverage(decay)).requires_grad_(False)
+    def _apply(self, fn, recurse: bool = True) -> EADNetwork:
+        """Tables follow the weights: on the host they would be copied to the device every time."""
+        super()._apply(fn, recurse)
+        self.process = self.process.to(self.size_counts.device)
+        return self
 
     @property
     def sampling_denoiser(self) -> nn.Module:
@@ -215,19 +217,3 @@ def input_columns(config: EADConfig, encoding: AtomEncoding) -> dict[str, int]:
         if config.self_conditioning:
             columns["estimated composition"] = encoding.n_features
     return columns
-
-
-class _WarmAverage:
-    """``average <- d average + (1 - d) weights`` with ``d = min(decay, (1 + k) / (10 + k))``.
-
-    The ramp lets a short training run forget its random initial weights.
-    """
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-
-    @torch.no_grad()
-    def __call__(self, averaged: list[Tensor], current: list[Tensor], n_averaged: Tensor) -> None:
-        k = int(n_averaged)
-        decay = min(self.decay, (1 + k) / (10 + k))
-        torch._foreach_lerp_(averaged, current, 1 - decay)

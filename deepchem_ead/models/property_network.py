@@ -6,13 +6,12 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from deepchem_ead.denoisers.backend import EdgeBackend
 from deepchem_ead.denoisers.egnn import MessagePass, by_rows
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.models.average import RunningAverage
 from deepchem_ead.models.clipping import GradientClipper
-from deepchem_ead.models.network import _WarmAverage
 from deepchem_ead.models.property_config import PropertyConfig
 
 #: Ranges in Angstrom within which the hidden features of a pair of atoms are on at first.
@@ -135,9 +134,7 @@ class PropertyNetwork(nn.Module):
         self.egnn = PropertyEGNN(
             n_types, n_tasks, config.n_layers, config.n_features, precision=config.precision
         )
-        self.average = AveragedModel(
-            self.egnn, multi_avg_fn=_WarmAverage(config.ema_decay)
-        ).requires_grad_(False)
+        self.average = RunningAverage(self.egnn, config.ema_decay)
         self.clipper = GradientClipper() if config.gradient_clipping else None
         zeros, ones = torch.zeros(n_tasks).double(), torch.ones(n_tasks).double()
         self.register_buffer("mean", zeros.clone())

@@ -7,7 +7,6 @@ import logging
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from deepchem_ead.diffusion import EarlierState, sample_levels
 from deepchem_ead.models.config import EADConfig
@@ -57,8 +56,6 @@ class ResidentStep:
     ) -> None:
         self.config, self.molecules, self.device = config, molecules, device
         self.network = network.to(device).train()
-        # A table on the host would be copied to the device in every step.
-        network.process = network.process.to(device)
         on_gpu = device.type == "cuda"
         self.rate = torch.tensor(config.learning_rate, device=device)
         self.optimizer = torch.optim.AdamW(
@@ -169,9 +166,7 @@ class ResidentStep:
         network = self.network
         network.before_optimizer_step()
         self.optimizer.step()
-        update_average(network.average, network.denoiser, self.config.ema_decay)
-        if network.embedding is not None:
-            update_average(network.embedding_average, network.embedding, self.config.ema_decay)
+        network.after_optimizer_step()
         self.loss_sum += self._loss
         self._row += 1
 
@@ -229,26 +224,3 @@ def seen_conditions(n: int, n_conditions: int, p_uncond: float, generator: torch
     number = 1 + sum((number >= bound).long() for bound in subset_bounds(n_conditions).tolist())
     number = number * (uncond >= p_uncond)
     return rank.argsort(1).argsort(1) < number
-
-
-@torch.no_grad()
-def update_average(average: AveragedModel, model: torch.nn.Module, decay: float) -> None:
-    """What ``average.update_parameters(model)`` does in `EADNetwork`, without the host.
-
-    Parameters
-    ----------
-    average : AveragedModel
-        Of an `EADNetwork`.
-    model : Module
-        The weights that are averaged.
-    decay : float
-        Largest decay of the average, see `EADConfig.ema_decay`.
-    """
-    k = average.n_averaged.to(torch.float32)
-    # The first update copies the weights.
-    share = torch.where(k == 0, 1.0, 1 - ((1 + k) / (10 + k)).clamp(max=decay))
-    averaged, current = list(average.module.parameters()), list(model.parameters())
-    change = torch._foreach_sub(current, averaged)
-    torch._foreach_mul_(change, share)
-    torch._foreach_add_(averaged, change)
-    average.n_averaged += 1

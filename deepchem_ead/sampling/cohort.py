@@ -132,11 +132,18 @@ class Cohort:
                 }
             )
         self._step += 1
-        proposal = self._run.next(SamplerState(self.levels, self.w, x_hat, self._last))
-        if proposal is None or not bool(self.unfinished.any()):
+        proposal = None
+        if self.pairs_left:
+            proposal = self._run.next(SamplerState(self.levels, self.w, x_hat, self._last))
+        if proposal is None:
             self.finished, self.pairs_left = True, 0
         else:
             self._move(*proposal)
+
+    @property
+    def started(self) -> bool:
+        """Whether there is an earlier estimate, ``previous``."""
+        return self._step > 0
 
     def _count_evaluation(self) -> None:
         self.n_evaluations += self.unfinished

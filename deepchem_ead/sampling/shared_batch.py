@@ -54,7 +54,7 @@ class SharedBatch:
         w = torch.cat([cohort.w for cohort in self._cohorts])
         levels = torch.cat([cohort.levels for cohort in self._cohorts])
         # Without a reference the network's gradients go through all it sees.
-        told = any(bool(cohort.n_evaluations.any()) for cohort in self._cohorts)
+        told = any(cohort.started for cohort in self._cohorts)
         previous = torch.cat([cohort.previous for cohort in self._cohorts]) if told else None
         layout, context, nodes = self._layout, self._context, self._nodes
         if nodes is None:

@@ -1,0 +1,31 @@
+"""Everything that a GPU would do, without one: see pretend_gpu.py for what that shows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.parametrize("which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
+def test_on_a_pretended_gpu(which):
+    environment = os.environ | {
+        "DEEPCHEM_EAD_NATIVE": "0",
+        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "pretend_gpu", "-m", which]
+    done = subprocess.run(
+        [*command, TESTS / "gpu_cases.py"],
+        cwd=TESTS.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
