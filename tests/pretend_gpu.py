@@ -47,7 +47,6 @@ os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
 
 import torch  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten  # noqa: E402
 from triton.runtime.interpreter import InterpretedFunction  # noqa: E402
 
 aten = torch.ops.aten
@@ -140,7 +139,7 @@ class Graph:
     def replay(self):
         for function, args, kwargs, result in self.operations:
             again = function(*args, **kwargs)
-            for to, value in zip(tree_leaves(result), tree_leaves(again), strict=True):
+            for to, value in zip(_flat([result]), _flat([again]), strict=True):
                 if isinstance(to, torch.Tensor) and not _same_memory(to, value):
                     to.copy_(value)
 
@@ -190,7 +189,7 @@ def _on_gpu(index):
 def _run(function, args, kwargs):
     """An operation, by the CPU, if it has to do with the GPU."""
     packet = function.overloadpacket
-    flat, structure = tree_flatten((args, kwargs))
+    flat = _flat([*args, *kwargs.values()])
     ours = [v for v in flat if isinstance(v, GPUTensor)]
     theirs = [v for v in flat if isinstance(v, torch.Tensor) and not isinstance(v, GPUTensor)]
     device = kwargs.get("device")
@@ -218,13 +217,13 @@ def _run(function, args, kwargs):
         )
     if packet in WAITING:
         wait(function, "tells the host a value")
-    flat = [unwrap(v) for v in flat]
-    args, kwargs = tree_unflatten(flat, structure)
+    args = [_map(unwrap, v) for v in args]
+    kwargs = {name: _map(unwrap, v) for name, v in kwargs.items()}
     if device is not None:
         kwargs["device"] = torch.device("cpu")
     kwargs.pop("pin_memory", None)
     result = (function if Device.capturing is None else _captured(function))(*args, **kwargs)
-    if packet is aten._to_copy and any(result is v for v in flat):
+    if packet is aten._to_copy and result is args[0]:
         result = result.clone()
     if not result_on_gpu:
         return result
@@ -235,7 +234,20 @@ def _run(function, args, kwargs):
             return value
         return known[id(value)] if id(value) in known else GPUTensor(value)
 
-    return tree_map(wrap, result)
+    return _map(wrap, result)
+
+
+def _flat(values) -> list:
+    """Values, and those in their lists."""
+    parts = (v if isinstance(v, list | tuple) else [v] for v in values)
+    return [v for part in parts for v in part]
+
+
+def _map(function, value):
+    """The function of a value, or of each in a list."""
+    if isinstance(value, list | tuple):
+        return type(value)(function(v) for v in value)
+    return function(value)
 
 
 def _captured(function):
@@ -261,9 +273,8 @@ def _written(function, args, kwargs) -> list[torch.Tensor]:
     found = []
     for k, argument in enumerate(function._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
-            value = args[k] if k < len(args) else kwargs.get(argument.name)
-            found += value if isinstance(value, list | tuple) else [value]
-    return [t for t in found if isinstance(t, torch.Tensor)]
+            found.append(args[k] if k < len(args) else kwargs.get(argument.name))
+    return [t for t in _flat(found) if isinstance(t, torch.Tensor)]
 
 
 def _same_memory(a, b) -> bool:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.pack_qm9 import pack, unpack
 from deepchem_ead import CheckpointError, EADModel
@@ -23,7 +22,6 @@ from deepchem_ead.models.resident import ResidentTrainer
 from deepchem_ead.models.resident_data import ResidentMolecules, compose
 from deepchem_ead.models.resident_step import seen_conditions
 
-aten = torch.ops.aten
 CPU = torch.device("cpu")
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 32, "batch_size": 32, "max_atoms": 25,
          "warmup_steps": 0, "learning_rate_decay": "none", "learning_rate": 3e-3}  # fmt: skip
@@ -280,35 +278,6 @@ def test_every_kind_of_model_trains(X, changes, denoiser):
     assert 0.2 < resident.fit(epochs=1) < 2
     after = resident.network.denoiser.parameters()
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
-
-
-class NoWaiting(TorchDispatchMode):
-    """Fails where a GPU's host would wait for it, or copy to it."""
-
-    WAITING = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal,
-               aten.lift_fresh, aten.unique_dim, aten._unique2, aten.repeat_interleave)  # fmt: skip
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function.overloadpacket not in self.WAITING, function
-        if function.overloadpacket in (aten.index, aten.index_put, aten.index_put_):
-            assert all(i is None or i.dtype != torch.bool for i in args[1]), function
-        return function(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("changes", DUMMIES)
-@pytest.mark.parametrize("denoiser", ["egnn", "attention"])
-@pytest.mark.parametrize("conditional", [{}, {"conditions": "a,b", "feature_target": "types"}])
-def test_the_host_never_waits_in_a_step(X, properties, changes, denoiser, conditional):
-    changes = {**changes, "denoiser": denoiser, "n_heads": 4, "level_features": "fourier",
-               "dummy_weight": 0.5, "p_sync": 0.2, "level_power": 1.5, **conditional}  # fmt: skip
-    known = {"properties": properties[:64]} if conditional else {}
-    resident = trainer(X[:64], None, changes, **known)
-    resident.network.denoiser.backend = "torch"
-    resident.fit(epochs=1)  # builds what is built once
-    resident._step.begin(0, 0, (0,))
-    with NoWaiting():
-        resident._step.gradients()
-        resident._step.update()
 
 
 def test_a_loss_that_is_no_number_stops_before_the_checkpoint(X, tmp_path):

@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 def test_on_a_pretended_gpu(which):
     environment = os.environ | {
         "DEEPCHEM_EAD_NATIVE": "0",
+        "OMP_NUM_THREADS": "1",  # tensors are tiny
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "pretend_gpu", "-m", which]
