@@ -259,16 +259,17 @@ def triangles(monkeypatch):
 
 
 @pytest.mark.parametrize("denoiser, precision", [("egnn", "bf16"), slow("attention", "fp32")])
-def test_kernels_are_launched_by_a_graph(triangles, denoiser, precision):
+def test_kernels_are_launched_by_a_graph(triangles, denoiser, precision, caplog):
     changes = {"denoiser": denoiser, "precision": precision, "batch_size": 2, "max_atoms": 3,
                "variable_size": False}  # fmt: skip
     launched, trainers = [], []
-    with pretend_gpu(kernels=True):
+    with pretend_gpu(kernels=True), caplog.at_level(logging.INFO):
         for graph in (False, True):
             before = Device.kernels
             trainers.append(train(triangles, changes, "cuda", graph, epochs=1))
             assert trainers[-1].network.denoiser.active_backend == f"triton {precision}"
             launched.append(Device.kernels - before)
+    assert f"triton {precision}" in caplog.text and "PyTorch computes" not in caplog.text
     eager, graph = trainers
     assert graph._step._graph is not None and launched[1] < launched[0]
     assert_close(weights_of(graph.network), weights_of(eager.network), rtol=0, atol=0)

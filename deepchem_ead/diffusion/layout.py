@@ -74,7 +74,9 @@ class AtomLayout:
             node += size
         count = torch.tensor(sizes, dtype=torch.int64, device=device)
         starts = torch.cumsum(count, 0) - count
-        index = torch.repeat_interleave(torch.arange(len(sizes), device=device), count)
+        molecules = torch.arange(len(sizes), device=device)
+        # Without the size of the result a GPU's host would wait for it.
+        index = torch.repeat_interleave(molecules, count, output_size=node)
         return cls(count, starts, index, tuple(groups))
 
     @property
