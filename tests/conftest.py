@@ -9,13 +9,13 @@ import sys
 # processes of the suite do not fight over threads.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-# Only where a GPU is pretended from the start; see test_pretended_gpu.py.
-collect_ignore = [] if "pretend_gpu" in sys.modules else ["pretend_gpu.py", "gpu_cases.py"]
-
 import numpy as np
 import pytest
 
 import deepchem_ead  # noqa: F401  (registers the names under deepchem and keeps it quiet)
+
+# Collected only where a GPU is pretended from the start; see test_pretended_gpu.py.
+collect_ignore = [] if "pretend_gpu" in sys.modules else ["pretend_gpu.py", "gpu_cases.py"]
 
 
 @pytest.fixture(scope="session")

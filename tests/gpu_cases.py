@@ -21,7 +21,7 @@ from benchmarks.pack_qm9 import pack
 from deepchem_ead import EADModel, EGNNPropertyModel
 from deepchem_ead.denoisers.triton import attention_check, self_check
 from deepchem_ead.diffusion import AtomLayout
-from deepchem_ead.models import EADConfig
+from deepchem_ead.models import EADConfig, generation
 from deepchem_ead.models.resident import ResidentTrainer
 
 SMALL = {"n_layers": 1, "n_features": 32, "n_heads": 4, "batch_size": 32, "max_atoms": 29,
@@ -116,6 +116,20 @@ def test_a_gpu_generates_the_molecules_of_the_cpu(models, options):
     expected = cpu.generate(4, **QUICK, **options)
     with pretend_gpu():
         assert_same_molecules(gpu.generate(4, **QUICK, **options), expected)
+
+
+def test_a_gpu_has_batches_of_its_own_size(models, monkeypatch):
+    monkeypatch.setattr(generation, "PAIRS_PER_BATCH", 1)
+    monkeypatch.setattr(generation, "GPU_PAIRS_PER_BATCH", 3 * 9**2)
+    sizes = []
+    options = {
+        **QUICK,
+        "steps": 2,
+        "callback": lambda step: sizes.append(step["layout"].n_molecules),
+    }
+    with pretend_gpu():
+        models[1].generate(4, n_atoms=9, **options)
+    assert set(sizes) == {3, 1}
 
 
 @pytest.mark.slow
@@ -222,10 +236,12 @@ def test_a_graph_trains_as_without_one_bit_for_bit(data, denoiser, changes):
 
 def test_a_restored_run_captures_anew(data, tmp_path):
     with pretend_gpu():
-        straight = train(data.X, {}, "cuda", True, epochs=4)
-        train(data.X, {}, "cuda", True, epochs=2, folder=tmp_path)
-        resumed = train(data.X, {}, "cuda", True, epochs=4, folder=tmp_path)
+        changes = {"denoiser": "egnn"}
+        straight = train(data.X, changes, "cuda", True, epochs=4)
+        train(data.X, changes, "cuda", True, epochs=2, folder=tmp_path)
+        resumed = train(data.X, changes, "cuda", True, epochs=4, folder=tmp_path)
     assert resumed._step._graph is not None
+    assert len(resumed._step._graph.operations) < 1500  # pairs are not cut as for a CPU's cache
     assert resumed.global_step == straight.global_step == 16
     assert_close(weights_of(resumed.network), weights_of(straight.network), rtol=0, atol=0)
 

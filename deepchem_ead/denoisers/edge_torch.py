@@ -19,6 +19,8 @@ from deepchem_ead.diffusion.layout import AtomLayout
 # Values in one activation array of a chunk: 1.25 MiB of float32, so that the three or four arrays
 # in use stay in the second and third level caches.
 CHUNK_VALUES = 5 * 2**16
+# On a GPU, which chunks have to fill: 128 MiB.
+GPU_CHUNK_VALUES = 2**25
 # Largest pre-activation array kept for a backward; beyond, it is computed again, so that memory
 # grows with the number of atoms only.
 SAVED_BYTES = 128 * 2**20
@@ -46,13 +48,15 @@ class _EdgeNetwork(torch.autograd.Function):
         distances = torch.stack([d2, d2_0], 1)
         columns = torch.stack([c_d, c_0])
         u, doubled = u.contiguous(), v.index_select(0, pairs.doubled)
-        fixed = FIXED_BLOCKS and not saving
+        on_cpu = u.device.type == "cpu"
+        fixed = FIXED_BLOCKS and on_cpu and not saving
         if fixed:
             longest = max(min(BLOCK_VALUES // width, MAX_BLOCK_ROWS), pairs.longest_row)
             chunks = pairs.chunks(longest, fill=True)
             distances = torch.nn.functional.pad(distances, (0, 0, 0, longest))
         else:
-            chunks = pairs.chunks(max(CHUNK_VALUES // width, 1), fill=False)
+            values = CHUNK_VALUES if on_cpu else GPU_CHUNK_VALUES
+            chunks = pairs.chunks(max(values // width, 1), fill=False)
             longest = max((c.n_edges for c in chunks), default=0)
         keep = saving and n_edges * width * u.element_size() <= SAVED_BYTES
         kept = u.new_empty(n_edges, width) if keep else None

@@ -342,7 +342,7 @@ class EADModel(ResumableModel):
             Drawn at random by default and reported in ``info["seed"]``.
         batch_size : int, optional
             Molecules computed at once; changes speed only. By default as many as make about
-            100,000 pairs of atoms.
+            100,000 pairs of atoms, on a GPU 800,000.
         steps : int, optional
             Steps of the level grid; by default the configuration's, or all ``timesteps``.
         progress : bool

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 #: Pairs of atoms computed at once by default: 128 molecules of 29 atoms.
 PAIRS_PER_BATCH = 128 * 29**2
+#: On a GPU, where an evaluation of so few is over before the next kernel is launched. A guide, which
+#: needs gradients, then takes some GiB of its memory.
+GPU_PAIRS_PER_BATCH = 8 * PAIRS_PER_BATCH
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,9 @@ class _Job:
         if self.settings.batch_size is not None:
             return self.settings.batch_size - len(counts)
         done = self._pairs[self._next - 1] if self._next > 0 else 0
-        room = PAIRS_PER_BATCH - int(counts.square().sum())
+        on_cpu = self.model.device.type == "cpu"
+        limit = PAIRS_PER_BATCH if on_cpu else GPU_PAIRS_PER_BATCH
+        room = limit - int(counts.square().sum())
         fitting = int(np.searchsorted(self._pairs, done + room, side="right")) - self._next
         # A molecule that is too large for any batch is computed alone.
         return max(fitting, int(len(counts) == 0))
