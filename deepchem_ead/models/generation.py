@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 #: Pairs of atoms computed at once by default: 128 molecules of 29 atoms.
 PAIRS_PER_BATCH = 128 * 29**2
-#: On a GPU, where an evaluation of so few is over before the next kernel is launched. A guide, which
-#: needs gradients, then takes some GiB of its memory.
+#: On a GPU, which has done the work of so few before its next kernel is launched. With a guide,
+#: which needs gradients, that should take some GiB.
 GPU_PAIRS_PER_BATCH = 8 * PAIRS_PER_BATCH
 
 
