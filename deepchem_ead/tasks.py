@@ -19,7 +19,7 @@ from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.chem.records import as_text
 from deepchem_ead.chem.sdf import read_sdf
 from deepchem_ead.chem.xyz import read_xyz
-from deepchem_ead.denoisers import native
+from deepchem_ead.denoisers import native, triton
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
 from deepchem_ead.metrics.report import MetricsReport
@@ -355,13 +355,14 @@ def metrics_table(report: MetricsReport, name: str, vocabulary: str, protocol: s
 
 
 def describe_installation() -> str:
-    """Versions, compiled kernel, presets, trained models and data, for people and bug reports."""
+    """Versions, what computes, presets, trained models and data, for people and bug reports."""
     packages = ("deepchem_ead", "deepchem", "torch", "rdkit", "numpy")
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     qm9 = qm9pack_version()
     rows = {
         "versions": f"{versions}, Python {platform.python_version()}",
         "kernel": native.status(),
+        "GPU": triton.status(),
         "presets": ", ".join(preset_names()),
         "trained models": ", ".join(pretrained.names("EADModel")) or "none",
         "predictor presets": ", ".join(EGNNPropertyModel.preset_names()),

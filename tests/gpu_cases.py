@@ -23,6 +23,7 @@ from deepchem_ead.denoisers.triton import attention_check, self_check
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models import EADConfig, generation
 from deepchem_ead.models.resident import ResidentTrainer
+from deepchem_ead.tasks import describe_installation
 
 SMALL = {"n_layers": 1, "n_features": 32, "n_heads": 4, "batch_size": 32, "max_atoms": 29,
          "ema_decay": 0.9}  # fmt: skip
@@ -294,6 +295,15 @@ def test_kernels_are_launched_by_a_graph(triangles, denoiser, precision, caplog)
 def script(module, monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, words)])
     module.main()
+
+
+@pytest.mark.parametrize("kernels", [True, False])
+def test_a_gpu_is_found_and_described(kernels):
+    with pretend_gpu(kernels):
+        assert EADModel(**SMALL).device.type == "cuda"
+        described = describe_installation()
+    expected = "Triton kernels, if" if kernels else "PyTorch (switched off by DEEPCHEM_EAD_TRITON=0"
+    assert f"a pretended GPU; {expected}" in described
 
 
 def test_scripts_for_a_gpu_run(data, monkeypatch, capsys, tmp_path):

@@ -531,7 +531,7 @@ def test_evaluate_refuses_bad_names(name, deepchem_ead):
 def test_info_describes_the_installation(deepchem_ead):
     result = deepchem_ead("info")
     assert result.code == 0
-    for part in ("deepchem 2.8.0", "kernel", "qm9-small", "trained models", "QM9"):
+    for part in ("deepchem 2.8.0", "kernel", "GPU", "qm9-small", "trained models", "QM9"):
         assert part in result.out
 
 

@@ -32,7 +32,7 @@ from torch import Tensor
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.diffusion.layout import AtomLayout
 
-__all__ = ["coordinate_updates", "messages", "why_no_kernels", "why_not"]
+__all__ = ["coordinate_updates", "messages", "status", "why_no_kernels", "why_not"]
 
 FEATURE_MULTIPLE, MOST_FEATURES = 32, 256
 #: Tensor cores with tf32 and bf16 (Ampere and later).
@@ -64,6 +64,16 @@ def why_no_kernels(device: torch.device) -> str:
     switched_off = os.environ.get("DEEPCHEM_EAD_TRITON", "1") == "0"
     interpreted = os.environ.get("TRITON_INTERPRET", "0") == "1"
     return _why_no_kernels(device, switched_off, interpreted)
+
+
+def status() -> str:
+    """Which GPU there is and what computes on it, in words. Nothing is compiled for that."""
+    if not torch.cuda.is_available():
+        return "none"
+    device = torch.device("cuda", torch.cuda.current_device())
+    reason = why_no_kernels(device)
+    how = f"PyTorch ({reason})" if reason else "Triton kernels, if they pass a check on first use"
+    return f"{torch.cuda.get_device_name(device)}; {how}"
 
 
 @cache
