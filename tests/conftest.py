@@ -15,7 +15,8 @@ import pytest
 import deepchem_ead  # noqa: F401  (registers the names under deepchem and keeps it quiet)
 
 # Collected only where a GPU is pretended from the start; see test_pretended_gpu.py.
-collect_ignore = [] if "pretend_gpu" in sys.modules else ["pretend_gpu.py", "gpu_cases.py"]
+if "pretend_gpu" not in sys.modules:
+    collect_ignore = ["pretend_gpu.py", "gpu_cases.py", "gpu_compile_cases.py"]
 
 
 @pytest.fixture(scope="session")

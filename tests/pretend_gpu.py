@@ -5,9 +5,10 @@ which computes for it. What a GPU refuses is refused: operands on different devi
 that is given a tensor of the host. CUDA graphs behave as real ones do: capturing runs nothing and
 refuses what waits for the device or copies from the host; a replay repeats the captured operations
 on the captured memory and runs no Python, so that a number which Python worked out once stays what
-it was. Triton kernels are interpreted.
+it was. Triton kernels are interpreted; with ``TRITON_INTERPRET=0`` in the environment they are
+compiled for the GPU as they are launched, and compute nothing.
 
-It says nothing of speed, of what a compiler makes of a kernel, and of streams that race.
+It says nothing of speed and of streams that race.
 
 To be imported before PyTorch, in a process of its own (``pytest -p pretend_gpu``).
 """
@@ -43,10 +44,12 @@ def _load_guard() -> None:
 
 
 _load_guard()
-os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
+INTERPRETS = os.environ.setdefault("TRITON_INTERPRET", "1") == "1"  # read when Triton is imported
 
 import torch  # noqa: E402
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
+from triton import runtime as triton_runtime  # noqa: E402
+from triton.backends.compiler import GPUTarget  # noqa: E402
 from triton.runtime.interpreter import InterpretedFunction  # noqa: E402
 
 aten = torch.ops.aten
@@ -68,6 +71,9 @@ class Device:
     sync_debug_mode = "default"
     #: Waits of the host, with copies from or to it, and kernels launched by Python so far.
     waits = kernels = 0
+    #: Compute capability, shared memory of a program, and the kernels compiled for it, by name.
+    capability, shared_bytes = (9, 0), 227 * 2**10
+    compiled: dict[str, list] = {}
 
 
 class GPUTensor(torch.Tensor):
@@ -256,13 +262,18 @@ def _captured(function):
 
 
 def _run_kernel(self, *args, grid, warmup, **kwargs):
-    """A Triton kernel, by its interpreter."""
+    """A Triton kernel: interpreted, or compiled only."""
     Device.kernels += 1
     for argument in args:
         if isinstance(argument, torch.Tensor) and not isinstance(argument, GPUTensor):
             raise ValueError("Pointer argument cannot be accessed from Triton (cpu tensor?)")
     args = [unwrap(a) for a in args]
-    kernel = functools.partial(_INTERPRET, self)
+    if not INTERPRETS:
+        made = _RUN(self, *args, grid=grid, warmup=True, **kwargs)
+        if all(made is not other for other in Device.compiled.setdefault(self.__name__, [])):
+            Device.compiled[self.__name__].append(made)
+        return
+    kernel = functools.partial(_RUN, self)
     kernel = kernel if Device.capturing is None else _captured(kernel)
     kernel(*args, grid=grid, warmup=warmup, **kwargs)
 
@@ -283,7 +294,25 @@ def _same_memory(a, b) -> bool:
     return a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride()
 
 
-_INTERPRET, _TENSOR = InterpretedFunction.run, torch.tensor
+_KERNEL_CLASS = InterpretedFunction if INTERPRETS else triton_runtime.JITFunction
+_RUN, _TENSOR = _KERNEL_CLASS.run, torch.tensor
+
+
+class _Driver:
+    """What Triton asks before it compiles."""
+
+    def get_current_device(self):
+        return 10 * Device.capability[0] + Device.capability[1]  # each has kernels of its own
+
+    def get_current_stream(self, device):
+        return 0
+
+    def get_current_target(self):
+        return GPUTarget("cuda", self.get_current_device(), 32)
+
+
+if not INTERPRETS:
+    triton_runtime.driver.set_active(_Driver())
 
 
 def _tensor(data, *, dtype=None, device=None, requires_grad=False):
@@ -306,9 +335,11 @@ def pretend_gpu(kernels: bool = False):
         "is_available": lambda: True,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
-        "get_device_capability": lambda device=None: (9, 0),
+        "get_device_capability": lambda device=None: Device.capability,
         "get_device_name": lambda device=None: "a pretended GPU",
-        "get_device_properties": lambda device=None: SimpleNamespace(major=9),
+        "get_device_properties": lambda device=None: SimpleNamespace(
+            major=Device.capability[0], shared_memory_per_block_optin=Device.shared_bytes
+        ),
         "is_bf16_supported": lambda *args, **kwargs: True,
         "is_current_stream_capturing": lambda: Device.capturing is not None,
         "synchronize": lambda device=None: None,
@@ -329,7 +360,7 @@ def pretend_gpu(kernels: bool = False):
         switch = {"DEEPCHEM_EAD_TRITON": "1" if kernels else "0"}
         stack.enter_context(mock.patch.dict(os.environ, switch))
         stack.enter_context(mock.patch.object(torch, "tensor", _tensor))
-        stack.enter_context(mock.patch.object(InterpretedFunction, "run", _run_kernel))
+        stack.enter_context(mock.patch.object(_KERNEL_CLASS, "run", _run_kernel))
         # Parameters become GPUTensors and stay the same objects.
         torch.__future__.set_swap_module_params_on_conversion(True)
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swaps)

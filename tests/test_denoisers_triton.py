@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -210,39 +208,6 @@ def test_tiles_and_parts_hold_every_pair_once(counts, block_c, block_e, max_pair
         inside = [n for s, n in zip(starts, counts, strict=True) if part.first_node <= s < last]
         assert part.n_pairs <= max_pairs or sum(n > 1 for n in inside) == 1
     assert end == n_pairs
-
-
-COMPILE = """
-import importlib.util, sys
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, compile
-
-spec = importlib.util.spec_from_file_location("kernels", sys.argv[1])
-kernels = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(kernels)
-kernel = kernels.forward_kernel
-sizes = dict(F=32, BLOCK_F=32, BLOCK_E=64, BLOCK_K=32, BLOCK_C=16, N_BLOCKS=1, ATTENTION=True,
-             PRECISION="tf32")
-kinds = {name: "*fp32" for name in kernel.arg_names} | {name: "constexpr" for name in sizes}
-kinds |= dict.fromkeys(["first", "second", "tile_edges", "tile_nodes"], "*i64")
-kinds |= dict.fromkeys(["coords_range", "norm_constant"], "fp32") | {"w2": "*bf16"}
-values = {(kernel.arg_names.index(name),): value for name, value in sizes.items()}
-made = compile(ASTSource(kernel, kinds, values), target=GPUTarget("cuda", 90, 32))
-print("wgmma" in made.asm["ptx"], len(made.asm["cubin"]))
-"""
-
-
-def test_forward_kernel_compiles_for_hopper_without_a_gpu(tmp_path):
-    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE, autograd.kernels.__file__],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    tensor_cores, size = done.stdout.split()
-    assert tensor_cores == "True" and int(size) > 1000
 
 
 def test_triton_is_installed():

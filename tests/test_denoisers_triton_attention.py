@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -204,45 +202,3 @@ def test_ranges_hold_every_atom_once_in_large_enough_blocks(counts, sort):
         (part,) = (r for r in parts if r.first <= start < r.end)
         assert count <= part.block and start + count <= part.end
     assert attention_ranges.largest_block(layout) < max(2 * max(counts), 17)
-
-
-COMPILE = """
-import sys
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, compile
-from deepchem_ead.denoisers.triton import attention_kernels
-
-kernel = getattr(attention_kernels, sys.argv[1])
-sizes = dict(H=12, W=16, P=32, BLOCK_H=16, BLOCK_N=32, CHUNK=4, PRECISION="tf32x3",
-             AS_CENTRES=sys.argv[2:] == ["centres"], INPUT_GRADIENTS=True)
-sizes = {name: value for name, value in sizes.items() if name in kernel.arg_names}
-kinds = {name: "i32" if name.endswith(("node", "stride", "each")) else "*fp32"
-         for name in kernel.arg_names}
-kinds |= dict.fromkeys(["index", "starts", "counts"], "*i64") | {"scale": "fp32"}
-kinds |= dict.fromkeys(sizes, "constexpr")
-values = {(kernel.arg_names.index(name),): value for name, value in sizes.items()}
-kinds = {name: kinds[name] for name in kernel.arg_names}
-made = compile(ASTSource(kernel, kinds, values), target=GPUTarget("cuda", 90, 32))
-print("mma" in made.asm["ptx"], len(made.asm["cubin"]))
-"""
-
-
-@pytest.mark.parametrize(
-    "kernel",
-    [
-        "forward_kernel",
-        pytest.param("backward_kernel centres", marks=pytest.mark.slow),
-        pytest.param("backward_kernel neighbours", marks=pytest.mark.slow),
-    ],
-)
-def test_kernels_compile_for_hopper_without_a_gpu(kernel, tmp_path):
-    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE, *kernel.split()],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    tensor_cores, size = done.stdout.split()
-    assert tensor_cores == "True" and int(size) > 1000

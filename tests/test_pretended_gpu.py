@@ -17,15 +17,18 @@ TESTS = Path(__file__).parent
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch has real GPUs")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 @pytest.mark.parametrize("which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
-def test_on_a_pretended_gpu(which):
+@pytest.mark.parametrize("cases, interpret", [("gpu_cases", "1"), ("gpu_compile_cases", "0")])
+def test_on_a_pretended_gpu(cases, interpret, which, tmp_path):
     environment = os.environ | {
         "DEEPCHEM_EAD_NATIVE": "0",
+        "TRITON_INTERPRET": interpret,
+        "TRITON_CACHE_DIR": str(tmp_path),
         "OMP_NUM_THREADS": "1",  # tensors are tiny
         "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "pretend_gpu", "-m", which]
     done = subprocess.run(
-        [*command, TESTS / "gpu_cases.py"],
+        [*command, TESTS / f"{cases}.py"],
         cwd=TESTS.parent,
         env=environment,
         capture_output=True,

@@ -26,6 +26,10 @@ class Launch(NamedTuple):
 #: Chosen for 256 features by what the compiler reports for Hopper: registers and shared memory.
 FORWARD = {"fp32": Launch(64, 32, 8, 2), "bf16": Launch(64, 32, 8, 2)}
 BACKWARD = {"fp32": Launch(32, 32, 8, 2), "bf16": Launch(64, 32, 8, 2)}
+#: What a program of these needs, in bytes of shared memory, and how to do with less, as on the
+#: consumers' cards, which have 99 KiB.
+BACKWARD_SHARED_BYTES = 100 * 2**10
+SMALL_BACKWARD = {"fp32": Launch(16, 32, 8, 2), "bf16": Launch(64, 32, 8, 2)}
 #: Centre atoms of a tile of the forward kernel, at most; what matrix products need at least.
 BLOCK_C = 16
 #: Pairs a program of the node kernel reads at once.
@@ -45,6 +49,14 @@ def product_precision() -> str:
     "tf32x3" is three tf32 products, which together are as exact as float32.
     """
     return "tf32x3" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+
+
+def backward_launches(device: torch.device) -> dict[str, Launch]:
+    """How the backward kernel is cut on this device."""
+    if device.type == "cpu":  # interpreted
+        return BACKWARD
+    available = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+    return BACKWARD if available >= BACKWARD_SHARED_BYTES else SMALL_BACKWARD
 
 
 class EdgeFunction(torch.autograd.Function):
@@ -83,7 +95,7 @@ class EdgeFunction(torch.autograd.Function):
         g_u, g_v, g_x, g_x0 = (torch.zeros_like(t) for t in (u, v, x, x0))
         g_vectors, g_b_out, g_w2 = u.new_zeros(4, f), u.new_zeros(1), u.new_zeros(f, f)
         sizes = {"F": f, "BLOCK_F": _power_of_two(f)}
-        launch = BACKWARD[ctx.options["precision"]]
+        launch = backward_launches(u.device)[ctx.options["precision"]]
         for part in parts:
             n_tiles = _blocks(part.n_pairs, launch.block_e)
             vectors, g_bias = u.new_empty(n_tiles, 4, f), u.new_zeros(n_tiles)

@@ -1,0 +1,56 @@
+"""What training and sampling launch on a GPU compiles for it; test_pretended_gpu.py runs this.
+
+Nothing is computed: kernels leave their results as they find them.
+"""
+
+from __future__ import annotations
+
+import pytest
+from pretend_gpu import Device, pretend_gpu
+
+from deepchem_ead.denoisers.triton import attention_check, self_check
+from deepchem_ead.models import EADConfig
+from deepchem_ead.models.resident import ResidentTrainer
+from deepchem_ead.molnet.sample import load_sample
+
+HOPPER, CONSUMER = ((9, 0), 227 * 2**10), ((8, 9), 99 * 2**10)
+EGNN = {"denoiser": "egnn", "n_features": 256}
+ATTENTION = {"denoiser": "attention", "n_features": 192, "n_heads": 12}
+
+
+def slow(*arguments):
+    return pytest.param(*arguments, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    "gpu, network, precision",
+    [
+        (HOPPER, EGNN, "bf16"),
+        slow(HOPPER, EGNN, "fp32"),
+        slow(CONSUMER, EGNN, "bf16"),
+        slow(CONSUMER, EGNN, "fp32"),
+        slow(HOPPER, ATTENTION, "bf16"),
+        slow(CONSUMER, ATTENTION, "fp32"),
+    ],
+)
+def test_a_training_step_compiles(gpu, network, precision, monkeypatch):
+    for check in (self_check, attention_check):
+        monkeypatch.setattr(check, "failure", lambda *arguments: "")
+    monkeypatch.setattr(Device, "capability", gpu[0])
+    monkeypatch.setattr(Device, "shared_bytes", gpu[1])
+    monkeypatch.setattr(Device, "compiled", {})
+    X = load_sample()[0].to_padded(29)[:64]
+    config = EADConfig(**network, precision=precision, n_layers=1, batch_size=32)
+    with pretend_gpu(kernels=True):
+        trainer = ResidentTrainer(X, config, device="cuda", graph=False)
+        assert trainer.network.denoiser.active_backend == f"triton {precision}"
+        trainer._step.begin(0, 0, (0,))
+        trainer._step.gradients()
+    wanted = {"forward_kernel", "backward_kernel"}
+    wanted |= {"node_kernel", "weight_kernel"} if network is EGNN else {"delta_kernel"}
+    assert set(Device.compiled) == wanted
+    for name, kernels in Device.compiled.items():
+        for kernel in kernels:
+            assert len(kernel.asm["cubin"]) > 1000
+            assert kernel.metadata.shared <= gpu[1], name
+    assert all("mma" in k.asm["ptx"] for k in Device.compiled["forward_kernel"])
