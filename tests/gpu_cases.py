@@ -306,6 +306,7 @@ def test_a_gpu_is_found_and_described(kernels):
     assert f"a pretended GPU; {expected}" in described
 
 
+@pytest.mark.slow
 def test_scripts_for_a_gpu_run(data, monkeypatch, capsys, tmp_path):
     pack(tmp_path / "data.npz", data.X[:64])
     file = ["--data", tmp_path / "data.npz"]
