@@ -235,6 +235,29 @@ def test_a_graph_trains_as_without_one_bit_for_bit(data, denoiser, changes):
         assert_close(weights_of(graph.network.average), weights_of(cpu.network.average), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "dummies",
+    [
+        {"variable_size": False},
+        {"variable_size": True},
+        {"variable_size": True, "p_fixed_size": 0.4},
+        DUMMIES,
+    ],
+)
+@pytest.mark.parametrize("denoiser", ["egnn", "attention"])
+@pytest.mark.parametrize("told", [{}, TOLD])
+def test_the_host_never_waits_in_a_step(data, dummies, denoiser, told, monkeypatch):
+    changes = {**dummies, **told, "denoiser": denoiser, "level_features": "fourier",
+               "dummy_weight": 0.5, "p_sync": 0.2, "level_power": 1.5}  # fmt: skip
+    with pretend_gpu():
+        trainer = train(data.X, changes, "cuda", False, data.y if told else None, epochs=0)
+        trainer._step.begin(0, 0, (0,))
+        for mode in ("default", "error"):  # the first step builds what is built once
+            monkeypatch.setattr(Device, "sync_debug_mode", mode)
+            trainer._step.gradients()
+            trainer._step.update()
+
+
 def test_a_restored_run_captures_anew(data, tmp_path):
     with pretend_gpu():
         changes = {"denoiser": "egnn"}
