@@ -9,3 +9,7 @@ class MoleculeError(ValueError):
 
 class CheckpointError(RuntimeError):
     """A checkpoint or weight file is missing, damaged or belongs to another configuration."""
+
+
+class InUseError(OSError):
+    """Another process is writing the file or folder that this one wants to write."""
