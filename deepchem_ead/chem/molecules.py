@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from rdkit import Chem
 
 from deepchem_ead.chem import files, ragged
 from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs
 from deepchem_ead.chem.rdkit_io import arrays_from_mol, rebuild, smiles_of
 from deepchem_ead.chem.records import columns
 from deepchem_ead.errors import MoleculeError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MoleculeBatch:
-    """N molecules: elements and coordinates one after another, without padding or bonds.
+    """N molecules: elements, coordinates and, where given, bonds, one after another, unpadded.
 
     The arrays are read-only and slices share them. Make batches with :meth:`from_arrays`,
     :meth:`from_rdkit`, :meth:`from_padded`, :meth:`read` or :meth:`concatenate`. Molecules without
@@ -47,6 +48,10 @@ class MoleculeBatch:
         Name of each molecule.
     info : dict
         How the molecules were made; the same for all of them.
+    graphs : MolecularGraphs or None
+        Bonds, formal charges, isotopes and radicals that came with the molecules, from an SDF file
+        or RDKit; None if nothing did. They are believed wherever a molecule is shown, named or
+        written.
 
     Examples
     --------
@@ -63,6 +68,7 @@ class MoleculeBatch:
     properties: dict[str, np.ndarray] = field(default_factory=dict)
     ids: list[str] | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    graphs: MolecularGraphs | None = None
     _smiles: list[str | None] | None = None
 
     def __post_init__(self) -> None:
@@ -82,6 +88,8 @@ class MoleculeBatch:
         properties: dict[str, Any] | None = None,
         ids: Sequence[str] | None = None,
         info: dict[str, Any] | None = None,
+        bonds: Sequence[Any] | None = None,
+        formal_charges: Sequence[Any] | None = None,
     ) -> MoleculeBatch:
         """Batch from one array of atomic numbers and one of coordinates for each molecule.
 
@@ -92,21 +100,32 @@ class MoleculeBatch:
         positions : sequence of (n, 3) float arrays
             Angstrom; NaN and infinity are kept.
         charges : (N,) ints, optional
-            Total charges; 0 by default.
+            Total charges; by default the sums of ``formal_charges``, or 0.
         properties : dict of (N,) arrays, optional
             Numbers or text, one value a molecule.
         ids : sequence of str, optional
             One name a molecule.
         info : dict, optional
             How the molecules were made.
+        bonds : sequence of (b, 3) int arrays or None, optional
+            Bonds of each molecule: two atoms, counted from 0, and the order (1, 2 or 3, aromatic
+            rings kekulised). None for a molecule whose bonds are to follow from its coordinates.
+        formal_charges : sequence of (n,) int arrays or None, optional
+            Formal charge of each atom; 0 by default.
 
         Raises
         ------
         MoleculeError
-            If shapes do not fit or an atomic number does not exist; names the molecule.
+            If shapes do not fit, an atomic number does not exist, bonds or formal charges are
+            impossible, or formal charges do not add up to ``charges``; names the molecule.
         """
         flat_numbers, flat_positions, offsets = ragged.flatten(numbers, positions)
         n = len(offsets) - 1
+        graphs = None
+        if bonds is not None or formal_charges is not None:
+            given = given_graphs(bonds, formal_charges, np.diff(offsets))
+            charges = _total_charges(given, charges)
+            graphs = MolecularGraphs.join(given, np.diff(offsets))
         return cls(
             flat_numbers,
             flat_positions,
@@ -115,13 +134,15 @@ class MoleculeBatch:
             ragged.as_properties(properties or {}, n),
             ragged.as_ids(ids, n),
             dict(info or {}),
+            graphs,
         )
 
     @classmethod
     def from_rdkit(cls, mols: Iterable[Chem.Mol], conformer_id: int = -1) -> MoleculeBatch:
         """Batch from RDKit molecules with explicit hydrogens and a 3D conformer.
 
-        The total formal charges are kept; the names become ids if any molecule has one.
+        Bonds, formal charges, isotopes and radicals are kept; the names become ids if any molecule
+        has one.
 
         Parameters
         ----------
@@ -151,7 +172,7 @@ class MoleculeBatch:
             [a.positions for a in arrays],
             charges=[a.charge for a in arrays],
             ids=names if any(names) else None,
-        )
+        )._with_graphs([a.graph for a in arrays])
 
     @classmethod
     def from_padded(
@@ -195,8 +216,9 @@ class MoleculeBatch:
 
         SDF tags and extended-XYZ keys become :attr:`properties` (a missing number is NaN, a missing
         text ""), title lines and the key ``id`` become :attr:`ids`, formal charges or the tag
-        ``charge`` become :attr:`charges`. The tag ``SMILES`` is not kept: it follows from the
-        coordinates.
+        ``charge`` become :attr:`charges`. The bonds, formal charges, isotopes and radicals of an
+        SDF record are kept in :attr:`graphs`; stereo follows from them and the coordinates. The tag
+        ``SMILES`` is not kept: it follows from the molecule.
 
         Parameters
         ----------
@@ -219,7 +241,7 @@ class MoleculeBatch:
             properties=columns([record.tags for record in records]),
             ids=names if any(names) else None,
             info={"source": os.fspath(path)},
-        )
+        )._with_graphs([record.graph for record in records])
 
     @classmethod
     def concatenate(cls, batches: Iterable[MoleculeBatch]) -> MoleculeBatch:
@@ -253,6 +275,9 @@ class MoleculeBatch:
             {k: np.concatenate([b.properties[k] for b in batches]) for k in first.properties},
             None if first.ids is None else [name for b in batches for name in b.ids],
             {k: v for k, v in first.info.items() if all(_same(b.info, k, v) for b in batches)},
+            MolecularGraphs.concatenate(
+                [b.graphs for b in batches], [(len(b), len(b.atomic_numbers)) for b in batches]
+            ),
             None if None in smiles else [text for part in smiles for text in part],
         )
 
@@ -283,6 +308,7 @@ class MoleculeBatch:
             {name: values[chosen] for name, values in self.properties.items()},
             _pick(self.ids, index),
             self.info,
+            None if self.graphs is None else self.graphs.select(chosen, atoms),
             _pick(self._smiles, index),
         )
 
@@ -306,6 +332,20 @@ class MoleculeBatch:
         i = range(len(self))[i]
         a, b = int(self.offsets[i]), int(self.offsets[i + 1])
         return self.atomic_numbers[a:b], self.coordinates[a:b]
+
+    def graph(self, i: int) -> MolecularGraph | None:
+        """Given bonds, formal charges, isotopes and radicals of molecule i; None if there are none.
+
+        The bonds of a graph are None where only charges or isotopes were given.
+        """
+        i = range(len(self))[i]
+        if self.graphs is None:
+            return None
+        graph = self.graphs.graph(i, slice(int(self.offsets[i]), int(self.offsets[i + 1])))
+        return None if graph.bonds is None and not any(map(np.any, graph)) else graph
+
+    def _with_graphs(self, graphs: Sequence[MolecularGraph | None]) -> MoleculeBatch:
+        return replace(self, graphs=MolecularGraphs.join(graphs, self.counts))
 
     def _bounds(self) -> Iterator[tuple[int, int]]:
         offsets = self.offsets.tolist()
@@ -449,6 +489,22 @@ def _pick(values: list | None, index: slice | list[int]) -> list | None:
     if values is None or isinstance(index, slice):
         return None if values is None else values[index]
     return [values[i] for i in index]
+
+
+def _total_charges(graphs: Sequence[MolecularGraph | None], charges: Any) -> np.ndarray:
+    """Total charges (N,): those given, or the sums of the formal charges, which must agree."""
+    sums = np.array([0 if g is None else g.formal_charges.sum(dtype=np.int64) for g in graphs])
+    if charges is None:
+        return sums
+    charges = ragged.as_charges(charges, len(graphs))
+    for i in np.flatnonzero(charges != sums).tolist():
+        graph = graphs[i]
+        if graph is not None and (graph.bonds is not None or graph.formal_charges.any()):
+            raise MoleculeError(
+                f"molecule {i}: its formal charges add up to {sums[i]}, but its total charge is "
+                f"{charges[i]}; give formal_charges that fit"
+            )
+    return charges
 
 
 def _same(info: dict[str, Any], key: str, value: Any) -> bool:

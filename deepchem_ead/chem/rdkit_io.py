@@ -13,6 +13,7 @@ from rdkit import Chem, rdBase
 
 from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders
 from deepchem_ead.chem.elements import Vocabulary
+from deepchem_ead.chem.graphs import BOND_ORDERS, MolecularGraph
 from deepchem_ead.errors import MoleculeError
 
 # Marks a rebuilt molecule with its number of atoms: the implicit hydrogens that EDM's rules allow
@@ -24,7 +25,10 @@ _GEOM = Vocabulary.parse("geom")
 
 # What RDKit raises on impossible molecules: sanitisation errors are ValueErrors, broken invariants
 # RuntimeErrors.
-_RDKIT_ERRORS = (ValueError, RuntimeError)
+RDKIT_ERRORS = (ValueError, RuntimeError)
+
+_AROMATIC = Chem.BondType.AROMATIC
+_BOND_TYPES = {order: Chem.BondType.values[order] for order in BOND_ORDERS}
 
 
 class AtomArrays(NamedTuple):
@@ -38,15 +42,21 @@ class AtomArrays(NamedTuple):
         Angstrom, float64, shape (n, 3).
     charge : int
         Total charge.
+    graph : MolecularGraph or None
+        Bonds, formal charges, isotopes and radicals; None for bare coordinates.
     """
 
     numbers: np.ndarray
     positions: np.ndarray
     charge: int
+    graph: MolecularGraph | None = None
 
 
 def arrays_from_mol(mol: Chem.Mol, conformer_id: int = -1) -> AtomArrays:
-    """Atomic numbers, coordinates and total formal charge of an RDKit molecule.
+    """Atomic numbers, coordinates, total formal charge and bonds of an RDKit molecule.
+
+    Aromatic bonds are kekulised. Stereo labels are not read: they follow from the bonds and the
+    coordinates.
 
     Parameters
     ----------
@@ -73,7 +83,37 @@ def arrays_from_mol(mol: Chem.Mol, conformer_id: int = -1) -> AtomArrays:
     complete = mol.HasProp(_REBUILT) and mol.GetIntProp(_REBUILT) == n
     if not complete and (n == 1 or mol.GetNumBonds()):
         _refuse_implicit_hydrogens(mol)
-    return AtomArrays(numbers, positions, Chem.GetFormalCharge(mol))
+    return AtomArrays(
+        numbers, positions, Chem.GetFormalCharge(mol), _graph(mol, bonds_are_given=not complete)
+    )
+
+
+def _graph(mol: Chem.Mol, bonds_are_given: bool) -> MolecularGraph | None:
+    atoms = list(mol.GetAtoms())
+    charges = np.array([atom.GetFormalCharge() for atom in atoms], np.int8)
+    isotopes = np.array([atom.GetIsotope() for atom in atoms], np.int16)
+    radicals = np.array([atom.GetNumRadicalElectrons() for atom in atoms], np.int8)
+    # Atoms without any bond or charge are bare coordinates, whose bonds somebody left out.
+    known = bonds_are_given and (mol.GetNumBonds() or charges.any() or radicals.any())
+    bonds = _bonds(mol) if known else None
+    if bonds is None and not (charges.any() or isotopes.any() or radicals.any()):
+        return None
+    return MolecularGraph(charges, bonds, isotopes, radicals)
+
+
+def _bonds(mol: Chem.Mol) -> np.ndarray | None:
+    """Kekulised bonds (b, 3); None where aromatic ones have no Kekule form or a type is unknown."""
+    if any(bond.GetIsAromatic() or bond.GetBondType() == _AROMATIC for bond in mol.GetBonds()):
+        mol = Chem.Mol(mol)
+        with rdBase.BlockLogs():
+            try:
+                mol.UpdatePropertyCache(strict=False)
+                Chem.Kekulize(mol, clearAromaticFlags=True)
+            except RDKIT_ERRORS:
+                return None
+    rows = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), int(b.GetBondType())) for b in mol.GetBonds()]
+    bonds = np.array(rows, np.int32).reshape(-1, 3)
+    return bonds if np.isin(bonds[:, 2], BOND_ORDERS).all() else None
 
 
 def _positions(mol: Chem.Mol, conformer_id: int) -> np.ndarray:
@@ -110,6 +150,45 @@ def _refuse_implicit_hydrogens(mol: Chem.Mol) -> None:
                 f"atom {atom.GetIdx()} ({atom.GetSymbol()}) has {missing} hydrogen(s) without "
                 "coordinates; make them explicit with Chem.AddHs(mol, addCoords=True)"
             )
+
+
+def mol_from_graph(numbers: np.ndarray, positions: np.ndarray, graph: MolecularGraph) -> Chem.RWMol:
+    """Molecule with given bonds and the coordinates as conformer, not sanitised, without stereo.
+
+    Every atom is marked as having no further hydrogens.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        Atomic numbers, shape (n,).
+    positions : numpy.ndarray
+        Angstrom, shape (n, 3).
+    graph : MolecularGraph
+        Without bonds, the atoms stand alone.
+
+    Returns
+    -------
+    rdkit.Chem.RWMol
+    """
+    mol = Chem.RWMol()
+    for number in numbers.tolist():
+        atom = Chem.Atom(number)
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for values, setter in (
+        (graph.formal_charges, Chem.Atom.SetFormalCharge),
+        (graph.isotopes, Chem.Atom.SetIsotope),
+        (graph.radicals, Chem.Atom.SetNumRadicalElectrons),
+    ):
+        for i in () if values is None else np.flatnonzero(values).tolist():
+            setter(mol.GetAtomWithIdx(i), int(values[i]))
+    for i, j, order in () if graph.bonds is None else graph.bonds.tolist():
+        mol.AddBond(i, j, _BOND_TYPES[order])
+    conformer = Chem.Conformer(len(numbers))
+    if len(numbers):
+        conformer.SetPositions(np.ascontiguousarray(positions, dtype=np.float64))
+    mol.AddConformer(conformer, assignId=True)
+    return mol
 
 
 def bond_vocabulary(numbers: np.ndarray) -> str | None:
@@ -160,7 +239,7 @@ def rebuild(numbers: np.ndarray, positions: np.ndarray) -> Chem.Mol | None:
     with rdBase.BlockLogs():
         try:
             Chem.SanitizeMol(mol)
-        except _RDKIT_ERRORS:
+        except RDKIT_ERRORS:
             return None
     mol.SetIntProp(_REBUILT, len(numbers))
     return mol.GetMol()
@@ -176,7 +255,7 @@ def smiles_of(mol: Chem.Mol | None) -> str | None:
     with rdBase.BlockLogs():
         try:
             return Chem.MolToSmiles(Chem.RemoveHs(mol))
-        except _RDKIT_ERRORS:
+        except RDKIT_ERRORS:
             return None
 
 

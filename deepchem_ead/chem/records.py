@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deepchem_ead.chem.graphs import MolecularGraph
+
 #: Tags that the writers derive from the molecule itself; they are not read back as properties.
 SMILES_TAG = "SMILES"
 CHARGE_TAGS = ("charge", "total_charge")
@@ -27,6 +29,8 @@ class Record(NamedTuple):
         Title line or id; "" if there is none.
     tags : dict of str
         The other SDF tags or extended-XYZ keys, as text.
+    graph : MolecularGraph or None
+        Bonds, formal charges, isotopes and radicals, as far as the file has them.
     """
 
     numbers: np.ndarray
@@ -34,6 +38,7 @@ class Record(NamedTuple):
     charge: int
     name: str
     tags: dict[str, str]
+    graph: MolecularGraph | None = None
 
 
 class BadRecord(NamedTuple):

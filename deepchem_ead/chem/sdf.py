@@ -53,13 +53,13 @@ def _read_record(block: list[str], number: int) -> Record | BadRecord:
     if mol is None:
         return BadRecord(number, _why_unreadable(block))
     try:
-        numbers, positions, charge = arrays_from_mol(mol)
+        numbers, positions, charge, graph = arrays_from_mol(mol)
     except MoleculeError as error:
         return BadRecord(number, f"the molecule {error}")
     tags = _read_tags(block[end:])
     tags.pop(SMILES_TAG, None)
     tagged_charge = pop_charge(tags)
-    return Record(numbers, positions, charge or tagged_charge, block[0].strip(), tags)
+    return Record(numbers, positions, charge or tagged_charge, block[0].strip(), tags, graph)
 
 
 def _why_unreadable(block: list[str]) -> str:

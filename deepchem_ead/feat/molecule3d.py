@@ -209,7 +209,7 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         if embeds:
             mol = embed(mol, self.seed, name)
         try:
-            numbers, positions, _ = arrays_from_mol(mol)
+            numbers, positions, *_ = arrays_from_mol(mol)
         except MoleculeError as error:
             raise MoleculeError(f"{name} {error}") from None
         if not np.isfinite(positions).all():
