@@ -26,7 +26,9 @@ from deepchem_ead.models.checkpoint import (
     write_checkpoint,
 )
 from deepchem_ead.models.compact import read_checkpoint
+from deepchem_ead.models.curve import summary_writer_type
 from deepchem_ead.models.optimizer import EADOptimizer, default_optimizer
+from deepchem_ead.models.own_folder import temporary_folder_of
 from deepchem_ead.models.progress import TrainingProgress
 from deepchem_ead.models.rate import rate_factor
 from deepchem_ead.models.run import TrainingPosition, TrainingRun
@@ -54,6 +56,12 @@ class ResumableModel(TorchModel):
         AdamW with the configured learning rate if None.
     output_types, model_dir, device, log_frequency, tensorboard, wandb_logger
         As in `TorchModel`.
+
+    Notes
+    -----
+    A copy (``copy.deepcopy``, pickle, joblib, ``torch.save``) goes on training where the original
+    is, bit for bit. It has a temporary folder of its own if the original has one, without
+    checkpoints, and logs to nobody's Weights & Biases run.
     """
 
     def __init__(
@@ -74,12 +82,13 @@ class ResumableModel(TorchModel):
         inner = optimizer or default_optimizer(
             config.learning_rate, config.weight_decay, config.amsgrad
         )
+        self._folder_is_temporary = model_dir is None
         super().__init__(
             network,
             loss=loss,
             output_types=output_types,
             batch_size=config.batch_size,
-            model_dir=None if model_dir is None else str(model_dir),
+            model_dir=temporary_folder_of(self) if model_dir is None else str(model_dir),
             optimizer=EADOptimizer(network, inner, self._rate_factor),
             tensorboard=tensorboard,
             wandb_logger=wandb_logger,
@@ -90,6 +99,36 @@ class ResumableModel(TorchModel):
         self._run: TrainingRun | None = None
         self._batch_ids: Sequence = ()
         self.last_loss = float("nan")
+
+    # ------------------------------------------------------------------ copies
+
+    def __getstate__(self) -> dict:
+        state = self.__dict__ | {"_run": None, "_batch_ids": (), "wandb_logger": None}
+        state.pop("_summary_writer", None)
+        # Optimisers lose their hooks when they are copied, and rates may be functions: both are
+        # made anew from what a checkpoint would hold of them.
+        state["_optimizer_for_vars"] = {}
+        for name in ("_pytorch_optimizer", "_lr_schedule") if self._built else ():
+            part = state.pop(name)
+            state[name] = None if part is None else part.state_dict()
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self._folder_is_temporary:
+            self.model_dir = temporary_folder_of(self)
+        if self.tensorboard:
+            self._summary_writer = summary_writer_type()(self.model_dir)
+        if self._built:
+            step, self._built = self._global_step, False
+            self._ensure_built()
+            self._global_step = step
+            self._load_optimizer(state["_pytorch_optimizer"], state["_lr_schedule"])
+
+    def _load_optimizer(self, optimizer: dict, schedule: dict | None) -> None:
+        self._pytorch_optimizer.load_state_dict(optimizer)
+        if self._lr_schedule is not None and schedule is not None:
+            self._lr_schedule.load_state_dict(schedule)
 
     # ------------------------------------------------------------------ training
 
@@ -294,9 +333,7 @@ class ResumableModel(TorchModel):
         check_shapes(weights, self.model.state_dict(), path)
         self.model.load_state_dict(weights)
         state = unflatten_optimizer(without_prefix("optimizer", tensors), data["optimizer_groups"])
-        self._pytorch_optimizer.load_state_dict(state)
-        if self._lr_schedule is not None and data["rate_schedule"] is not None:
-            self._lr_schedule.load_state_dict(data["rate_schedule"])
+        self._load_optimizer(state, data["rate_schedule"])
         self._global_step = data["global_step"]
         self.training_position = TrainingPosition(**data["position"])
 
