@@ -237,6 +237,42 @@ def test_evaluate_is_deepchems(trained):
     assert per_task["mae_score"] == pytest.approx([error[0], known])
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labels_of_weight_zero_are_not_scored(trained, weighted):
+    data = labelled(["alpha", "gap"], slice(400, 460))
+    y, w = data.y.copy(), np.ones(data.y.shape)
+    w[:40:3, 0], w[20:, 1] = 0, 0
+    y[w == 0] = 0  # as the loaders have them
+    gaps = dc.data.NumpyDataset(data.X, y, w, data.ids)
+    error = np.abs(trained.predict(data) - data.y)
+    expected = [error[w[:, k] > 0, k].mean() for k in range(2)]
+    metric = dc.metrics.Metric(dc.metrics.mean_absolute_error)
+    options = {"per_task_metrics": True, "use_sample_weights": weighted}
+    mean, per_task = trained.evaluate(gaps, [metric], **options)
+    assert per_task["mean_absolute_error"] == pytest.approx(expected)
+    assert mean["mean_absolute_error"] == pytest.approx(np.mean(expected))
+    transformer = dc.trans.NormalizationTransformer(transform_y=True, dataset=data)
+    output = io.StringIO()
+    validate = dc.models.ValidationCallback(gaps, 1, [metric], output_file=output)
+    validate(trained, 1)
+    assert f"mean_absolute_error={np.mean(expected):g}" in output.getvalue()
+    # Rows that a transformer moves from 0 count as little as before.
+    scaled = transformer.transform(gaps)
+    _, native = trained.evaluate(scaled, [metric], [transformer], **options)
+    predicted = transformer.untransform(trained.predict(data))
+    for k, rows in enumerate(w.T > 0):
+        assert native["mean_absolute_error"][k] == pytest.approx(
+            np.abs(predicted - data.y)[rows, k].mean(), rel=1e-5
+        )
+
+
+def test_a_task_without_any_label_is_named(trained):
+    data = labelled(["alpha", "gap"], slice(0, 5))
+    nothing = dc.data.NumpyDataset(data.X, data.y, np.array([[1.0, 0.0]] * 5), data.ids)
+    with pytest.raises(ValueError, match="none of 5 molecules has a label 'gap'"):
+        trained.evaluate(nothing, [MAE])
+
+
 def test_validation_callback_does_not_end_training_mode():
     data = labelled(["gap"], slice(0, 32))
     modes, output = [], io.StringIO()

@@ -327,8 +327,8 @@ class EGNNPropertyModel(ResumableModel):
     ):
         """Score predictions against labels by DeepChem metrics, as `dc.models.Model.evaluate` does.
 
-        Labels of tasks that are not the model's are left aside, and so are missing ones (NaN), each
-        task for itself.
+        Labels of tasks that are not the model's are left aside, and so are missing ones (NaN, or of
+        the weight 0), each task for itself, with or without ``use_sample_weights``.
 
         Parameters
         ----------
@@ -345,7 +345,8 @@ class EGNNPropertyModel(ResumableModel):
         Raises
         ------
         ValueError
-            If a task is not in the dataset, or the transformers belong to other tasks as well.
+            If a task is not in the dataset or has no label there, or the transformers belong to
+            other tasks as well.
         """
         columns = task_columns(dataset, self.tasks)
         if len(transformers) and len(columns) < len(dataset.get_task_names()):
@@ -354,7 +355,13 @@ class EGNNPropertyModel(ResumableModel):
                 f"{', '.join(self.tasks)}; load the dataset with these tasks"
             )
         y, w = select_labels(dataset.y, dataset.w, columns)
-        known = ~np.isnan(np.asarray(dataset.y, np.float64).reshape(len(y), -1)[:, columns])
+        known = w > 0
+        for task, rows in zip(self.tasks, known.T, strict=True):
+            if not rows.any():
+                raise ValueError(
+                    f"none of {len(known)} molecules has a label {task!r} to compare with (all are "
+                    "NaN or have the weight 0); evaluate on molecules that have some"
+                )
         y = undo_transforms(y, list(transformers))
         predictions = self.predict(dataset, list(transformers))
         mean, per_task = {}, {}

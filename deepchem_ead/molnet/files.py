@@ -18,6 +18,7 @@ from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_fro
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, one_shard
 from deepchem_ead.molnet.table import MoleculeTable
+from deepchem_ead.molnet.transforms import fit_transformer
 
 
 def load_file_3d(
@@ -59,7 +60,8 @@ def load_file_3d(
     elements : str, optional
         Accepted elements, comma-separated; default all that occur.
     transformers : sequence of str or TransformerGenerator
-        DeepChem transformers by name or object.
+        DeepChem transformers by name or object, fitted to the labels that the training molecules
+        have.
     on_error : {"skip", "raise"}
         What to do with records that cannot be read. "skip" leaves them out, together with their
         labels, and lists them in one warning.
@@ -117,7 +119,7 @@ def load_file_3d(
     )
     parts = _split(dataset, splitter, seed)
     datasets = [one_shard(dataset, rows, tasks) for rows in parts]
-    fitted = [generator.create_transformer(datasets[0]) for generator in generators]
+    fitted = [fit_transformer(generator, datasets[0]) for generator in generators]
     for transformer in fitted:
         datasets = [transformer.transform(part) if len(part) else part for part in datasets]
     for part in datasets:
