@@ -42,7 +42,9 @@ class Generator:
             network.embedding_average.module.load_state_dict(without_prefix("embedding", tensors))
         self.sizes = tensors["size_counts"].numpy()
         self.network, self.device = network.to(device).eval(), device
-        self.process = network.sampling_process(self.config.closed_shell)
+        self.process = network.sampling_process(
+            self.config.closed_shell, fixed_size=not finds_size(self.config, None)
+        )
 
     def generate(self, first: int, n: int, seed: int, schedule: str | None, steps: int) -> list:
         """Atomic numbers and positions of molecules ``first`` to ``first + n - 1``."""

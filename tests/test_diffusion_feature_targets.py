@@ -13,6 +13,7 @@ from deepchem_ead.diffusion import (
     AtomLayout,
     NoiseTarget,
     TypeTarget,
+    atoms_only,
     closed_shell,
     feature_target,
 )
@@ -257,6 +258,34 @@ def test_only_types_have_closed_shells():
     assert closed_shell(TypeTarget(TABLE), ODD).to("meta").odd.device.type == "meta"
     assert AtomEncoding(EADConfig()).odd.tolist() == ODD.tolist()
     assert AtomEncoding(EADConfig(variable_size=False)).odd.tolist() == ODD[:5].tolist()
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("likely", [-3.0, 8.0, 80.0])
+def test_an_impossible_type_takes_no_probability(closed, likely):
+    """Dummy atoms among the first five types: the others keep their ratios, however likely."""
+    generator = torch.Generator().manual_seed(5)
+    layout = AtomLayout.from_counts([3, 4])
+    out = torch.randn(7, N_TYPES, generator=generator, dtype=torch.float64)
+    out[:, 5] = likely
+    out.requires_grad_()
+    w = torch.randn(7, TABLE.shape[1], generator=generator, dtype=torch.float64)
+    tau = torch.full((7, 1), 0.7).double()
+    target = atoms_only(TypeTarget(TABLE), 5)
+    fewer = TypeTarget(TABLE[:5])
+    if closed:
+        target, fewer = closed_shell(target, ODD), closed_shell(fewer, ODD[:5])
+    found = target.probabilities(out, w, tau, layout)
+    assert (found[:, 5] == 0).all()
+    expected = fewer.probabilities(out, w, tau, layout)
+    torch.testing.assert_close(found[:, :5], expected, rtol=1e-9, atol=1e-14)
+    found.square().sum().backward()
+    assert out.grad.isfinite().all() and (out.grad[:, 5] == 0).all()
+    assert target.to("meta").n_possible == 5
+
+
+def test_noise_has_no_types_to_leave_out():
+    assert atoms_only(NoiseTarget(), 5) == NoiseTarget()
 
 
 def test_targets_by_name():

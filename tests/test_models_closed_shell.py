@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from deepchem.data import NumpyDataset
 
 from deepchem_ead import EADModel
@@ -32,6 +33,34 @@ def test_molecules_have_closed_shells(qm9_model, n_atoms):
     any_shell = qm9_model.generate(40, closed_shell=False, **options)
     assert any_shell.info["closed_shell"] is False
     assert odd_share(any_shell) >= 0.15
+
+
+@pytest.mark.parametrize("closed_shell", [False, True])
+@pytest.mark.parametrize("schedule", ["random-coin", "synchronous"])
+def test_a_given_size_has_no_dummy_atoms(closed_shell, schedule):
+    """However sure the network is of them: no estimate has any, and elements are not noise."""
+    model = EADModel(**SMALL, ema_decay=0.9)
+    model.model.size_counts[5] = 1
+    network, seen = model.model.sampling_denoiser, []
+    dummy, n_elements = 3 + 5, 5
+
+    def sure_of_dummies(module, inputs, outputs):
+        dx, h = outputs
+        return dx, h + 20 * (torch.arange(h.shape[1]) == n_elements)
+
+    def look(step):
+        seen.append(step["x_hat"][:, 3 : dummy + 1].numpy().copy())
+
+    hook = network.register_forward_hook(sure_of_dummies)
+    options = dict(steps=20, seed=0, progress=False, closed_shell=closed_shell, schedule=schedule)
+    molecules = model.generate(4, n_atoms=6, callback=look, **options)
+    x_hat = np.concatenate(seen) * model.config.type_scale
+    assert np.abs(x_hat[:, -1]).max() < 1e-3  # what rounding leaves of w - tau (w - 0) / tau
+    assert x_hat[:, :-1].sum(1) == pytest.approx(1, abs=1e-2)
+    if closed_shell:
+        assert odd_share(molecules) == 0
+    assert model.generate(4, n_atoms="free", **options).counts.sum() == 0
+    hook.remove()
 
 
 def test_they_do_not_depend_on_the_batch(qm9_model):

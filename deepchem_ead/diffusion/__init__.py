@@ -5,6 +5,7 @@ from deepchem_ead.diffusion.feature_targets import (
     FEATURE_TARGETS,
     NoiseTarget,
     TypeTarget,
+    atoms_only,
     feature_target,
 )
 from deepchem_ead.diffusion.frames import (
@@ -52,6 +53,7 @@ __all__ = [
     "QuotientFrame",
     "SizeGroup",
     "TypeTarget",
+    "atoms_only",
     "closed_shell",
     "dpm_solver_2m_step",
     "eta_step",

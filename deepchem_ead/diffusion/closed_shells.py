@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -61,7 +61,7 @@ class ClosedShellTypes(TypeTarget):
         return (log_p + weight).softmax(1).to(w.dtype)
 
     def to(self, device: torch.device | str) -> ClosedShellTypes:
-        return ClosedShellTypes(self.table.to(device), self.odd.to(device))
+        return replace(self, table=self.table.to(device), odd=self.odd.to(device))
 
 
 def closed_shell(target: FeatureTarget, odd: Tensor) -> ClosedShellTypes:
@@ -77,4 +77,4 @@ def closed_shell(target: FeatureTarget, odd: Tensor) -> ClosedShellTypes:
             "closed_shell needs a model that predicts types (feature_target='types'); pass "
             "closed_shell=False"
         )
-    return ClosedShellTypes(target.table, odd)
+    return ClosedShellTypes(target.table, odd, n_possible=target.n_possible)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol
 
 import torch
@@ -85,9 +85,12 @@ class TypeTarget:
     ----------
     table : Tensor, (K, F)
         Features of the types.
+    n_possible : int or None
+        Only the first so many types occur; the others have the probability 0. Default: all.
     """
 
     table: Tensor
+    n_possible: int | None = field(default=None, kw_only=True)
 
     @property
     def n_evidence(self) -> int:
@@ -133,14 +136,18 @@ class TypeTarget:
         return layout.sum(p - types.to(p.dtype)).square().sum(1)
 
     def to(self, device: torch.device | str) -> TypeTarget:
-        return TypeTarget(self.table.to(device))
+        return replace(self, table=self.table.to(device))
 
     def _types(self, w: Tensor, tau: Tensor, noise: Tensor) -> Tensor:
         """True types, from what is left without the noise."""
         return self._affinity(w - tau * noise).argmax(1)
 
     def _logits(self, out: Tensor, w: Tensor, tau: Tensor) -> Tensor:
-        return out[:, : len(self.table)] + self._affinity(w) / tau.square()
+        logits = out[:, : len(self.table)] + self._affinity(w) / tau.square()
+        if self.n_possible is None:
+            return logits
+        impossible = torch.full_like(logits[:, self.n_possible :], -torch.inf)
+        return torch.cat([logits[:, : self.n_possible], impossible], 1)
 
     def _affinity(self, w: Tensor) -> Tensor:
         """``w . c_k - |c_k|^2 / 2``, the logarithm of the likelihood but for tau^2, (A, K)."""
@@ -151,6 +158,14 @@ class TypeTarget:
 def feature_target(name: str, table: Tensor) -> FeatureTarget:
     """A target by name, "noise" or "types", for features that are rows of ``table`` (K, F)."""
     return TypeTarget(table) if name == "types" else NoiseTarget()
+
+
+def atoms_only(target: FeatureTarget, n_elements: int) -> FeatureTarget:
+    """A target for molecules all of whose nodes are atoms: of the first ``n_elements`` types.
+
+    Noise says nothing about types, so that a target of noise stays as it is.
+    """
+    return replace(target, n_possible=n_elements) if isinstance(target, TypeTarget) else target
 
 
 FEATURE_TARGETS = ("noise", "types")

@@ -91,7 +91,7 @@ class Request:
             raise ValueError(f"autoguidance_scale must not be negative, not {autoguidance_scale}")
         self.autoguidance_scale = autoguidance_scale
         self.closed_shell = model.config.closed_shell if closed_shell is None else closed_shell
-        self._process = model.model.sampling_process(self.closed_shell)
+        model.model.sampling_process(self.closed_shell, fixed_size=True)  # refuses what cannot be
         self._weak = None
         if autoguidance_scale > 0:
             self._weak = WeakModel(model, weak_model, autoguidance_scale)
@@ -108,11 +108,12 @@ class Request:
 
     def process(self, fixed_size: bool) -> DiffusionProcess | GuidedProcess:
         """The process to sample with; ``fixed_size`` if every node is an atom."""
-        model, guide, process = self.model, self.guide, self._process
+        model, guide = self.model, self.guide
+        process = model.model.sampling_process(self.closed_shell, fixed_size)
         if self.guidance_scale > 0:
             process = ClassifierFreeGuidance(process, self.guidance_scale)
         if self._weak is not None:
-            process = self._weak.process(process, self.closed_shell)
+            process = self._weak.process(process, self.closed_shell, fixed_size)
         if guide is not None:
             mad = torch.as_tensor(np.asarray(guide.mad, np.float64)[guide.columns])
             process = GradientGuidance(

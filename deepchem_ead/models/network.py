@@ -14,6 +14,7 @@ from deepchem_ead.diffusion import (
     SIGMA_COLUMN,
     DiffusionProcess,
     NoiseSchedule,
+    atoms_only,
     closed_shell,
     feature_target,
     position_target,
@@ -57,7 +58,7 @@ class EADNetwork(nn.Module):
             config.composition_weight,
             config.quotient_loss,
         )
-        self._odd = encoding.odd
+        self._odd, self._n_elements = encoding.odd, len(encoding.elements)
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = FIXED_SIZE in context_columns(config)
         n_conditions = len(config.condition_names)
@@ -99,19 +100,27 @@ class EADNetwork(nn.Module):
         """The denoiser with averaged weights."""
         return self.average.module
 
-    def sampling_process(self, closed_shells: bool) -> DiffusionProcess:
-        """The process, with estimates for molecules of an even number of electrons if asked.
+    def sampling_process(self, closed_shells: bool, fixed_size: bool) -> DiffusionProcess:
+        """The process with estimates for the molecules that are asked for.
+
+        Parameters
+        ----------
+        closed_shells : bool
+            Molecules have an even number of electrons.
+        fixed_size : bool
+            Every node is an atom.
 
         Raises
         ------
         ValueError
-            If the network does not predict types.
+            If closed shells are asked for and the network does not predict types.
         """
-        process = self.process
-        if not closed_shells:
-            return process
-        odd = self._odd.to(self.size_counts.device)
-        return replace(process, features=closed_shell(process.features, odd))
+        features = self.process.features
+        if fixed_size:
+            features = atoms_only(features, self._n_elements)
+        if closed_shells:
+            features = closed_shell(features, self._odd.to(self.size_counts.device))
+        return replace(self.process, features=features)
 
     def context(
         self,

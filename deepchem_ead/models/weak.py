@@ -64,13 +64,13 @@ class WeakModel:
         self._columns = [names.index(n) if n in names else -1 for n in weak.config.condition_names]
 
     def process(
-        self, process: DiffusionProcess | GuidedProcess, closed_shell: bool
+        self, process: DiffusionProcess | GuidedProcess, closed_shell: bool, fixed_size: bool
     ) -> AutoGuidance:
         """The process guided away from the weak model's, see `EADNetwork.sampling_process`."""
         network = self.network
         return AutoGuidance(
             process,
-            network.sampling_process(closed_shell),
+            network.sampling_process(closed_shell, fixed_size),
             network.sampling_denoiser,
             network.n_context,
             self.scale,
