@@ -1,4 +1,4 @@
-"""The command line: train, generate, evaluate, info, demo, and what `cli_properties` adds."""
+"""The command line: train, generate, evaluate, info, demo, and what other `cli_` files add."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import yaml
 
 from deepchem_ead import EADModel, MoleculeBatch, tasks
 from deepchem_ead.chem.files import complete_records, file_format
+from deepchem_ead.cli_draw import draw
 from deepchem_ead.cli_properties import design, predict, train_predictor
 from deepchem_ead.cli_support import (
     Autoguidance,
@@ -328,6 +329,7 @@ def generate(
 
 app.command()(predict)
 app.command()(design)
+app.command()(draw)
 
 
 @app.command()

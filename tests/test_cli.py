@@ -609,3 +609,30 @@ def test_shells_are_closed_unless_any_are_asked_for(deepchem_ead, tmp_path):
         molecules = MoleculeBatch.read(out)
         shares.append(sum(int(m.atomic_numbers.sum()) % 2 for m in molecules) / 24)
     assert shares[0] < 0.1 < shares[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("a.html", 3), ("a.svg", 3), ("a.png", 2), ("a.jpg", 3)]
+)
+def test_draw_writes_what_the_suffix_says(deepchem_ead, tmp_path, name, count):
+    molecules, _ = qm9()
+    molecules[:3].to_sdf(tmp_path / "a.sdf")
+    options = [] if count == 3 else ["-n", str(count)]
+    result = deepchem_ead("draw", tmp_path / "a.sdf", "--out", tmp_path / name, *options)
+    assert result.code == 0 and result.out == f"{count} molecules drawn in {tmp_path / name}\n"
+    assert (tmp_path / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--out", "a.gif"], ".svg"),
+        (["--out", "a.html", "--columns", "3"], "--columns is for pictures"),
+        (["--out", "a.png", "--title", "x"], "--title is for pages"),
+        ([], "no_such.sdf"),
+    ],
+)
+def test_draw_refuses(deepchem_ead, tmp_path, monkeypatch, options, reason):
+    monkeypatch.chdir(tmp_path)
+    result = deepchem_ead("draw", "no_such.sdf", *options)
+    assert result.code == 1 and reason in result.err and not list(tmp_path.iterdir())

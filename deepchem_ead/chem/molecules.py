@@ -295,7 +295,7 @@ class MoleculeBatch:
     def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> MoleculeBatch:
         """Molecules by index, slice, index array or bool mask: always a MoleculeBatch."""
         if isinstance(key, (int, np.integer)):
-            i = range(len(self))[key]
+            i = ragged.as_index(key, len(self))
             key = slice(i, i + 1)
         chosen = ragged.as_selection(key, len(self))
         atoms, offsets = ragged.select(self.offsets, chosen)
@@ -329,7 +329,7 @@ class MoleculeBatch:
 
     def atoms(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Atomic numbers (n,) and coordinates (n, 3) in Angstrom of molecule i."""
-        i = range(len(self))[i]
+        i = ragged.as_index(i, len(self))
         a, b = int(self.offsets[i]), int(self.offsets[i + 1])
         return self.atomic_numbers[a:b], self.coordinates[a:b]
 
@@ -338,7 +338,7 @@ class MoleculeBatch:
 
         The bonds of a graph are None where only charges or isotopes were given.
         """
-        i = range(len(self))[i]
+        i = ragged.as_index(i, len(self))
         if self.graphs is None:
             return None
         graph = self.graphs.graph(i, slice(int(self.offsets[i]), int(self.offsets[i + 1])))
@@ -461,28 +461,47 @@ class MoleculeBatch:
     # ------------------------------------------------------------------ looking at molecules
 
     def view(self, i: int = 0, width: int = 480, height: int = 360) -> py3Dmol.view:
-        """Interactive 3D view of molecule i (py3Dmol); shows itself in a notebook.
+        """Interactive 3D view of molecule i (py3Dmol); shows itself in a notebook, without network.
 
         Raises
         ------
+        IndexError
+            If there is no molecule i.
         MoleculeError
             If the molecule has no atoms or coordinates that are not finite.
         """
-        from deepchem_ead.viz.drawing import view_molecule
+        from deepchem_ead.viz.view3d import view_molecule
 
         return view_molecule(self[i], width=width, height=height)
 
     def grid(self, path: str | os.PathLike, n: int = 24, columns: int | None = None) -> Path:
-        """Write a PNG with 2D drawings of the first ``n`` molecules and return its path.
+        """Write a picture (.png, .jpg or .svg) with 2D drawings of the first ``n`` molecules.
+
+        Returns the path.
 
         Raises
         ------
         ValueError
-            If the batch is empty or n < 1.
+            If the batch is empty, n < 1, or for another suffix.
         """
         from deepchem_ead.viz.drawing import draw_grid
 
         return draw_grid(self, path, n=n, columns=columns)
+
+    def write_html(self, path: str | os.PathLike, n: int = 1000, title: str | None = None) -> Path:
+        """Write a page of the first ``n`` molecules: drawings, captions, and 3D views that turn.
+
+        It is one file that opens in a browser without network. Returns the path; see
+        :func:`deepchem_ead.viz.write_page`.
+
+        Raises
+        ------
+        ValueError
+            If the batch is empty, n < 1, or for a suffix other than .html.
+        """
+        from deepchem_ead.viz.page import write_page
+
+        return write_page(self, path, n=n, title=title)
 
 
 def _pick(values: list | None, index: slice | list[int]) -> list | None:

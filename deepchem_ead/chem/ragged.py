@@ -123,6 +123,14 @@ def as_ids(ids: Sequence[str] | None, n: int) -> list[str] | None:
     return ids
 
 
+def as_index(i: int, n: int) -> int:
+    """Index of one of n molecules in [0, n); -1 is the last one."""
+    if not -n <= i < n:
+        known = f"there are {n}, 0 to {n - 1}" if n else "the batch is empty"
+        raise IndexError(f"molecule {i} is out of range: {known}")
+    return int(i) % n
+
+
 def as_selection(key: Any, n: int) -> slice | np.ndarray:
     """A slice of step 1, or an int64 index array with values in [0, n)."""
     if isinstance(key, slice):

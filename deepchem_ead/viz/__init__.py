@@ -1,6 +1,8 @@
-"""Pictures: grids of 2D drawings, interactive 3D views, requested against predicted values."""
+"""Pictures: grids of drawings, pages, 3D views, requested against predicted values."""
 
-from deepchem_ead.viz.drawing import draw_grid, view_molecule
+from deepchem_ead.viz.drawing import draw_grid
+from deepchem_ead.viz.page import write_page
 from deepchem_ead.viz.targets import plot_targets
+from deepchem_ead.viz.view3d import view_molecule
 
-__all__ = ["draw_grid", "plot_targets", "view_molecule"]
+__all__ = ["draw_grid", "plot_targets", "view_molecule", "write_page"]

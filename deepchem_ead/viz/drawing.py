@@ -1,4 +1,4 @@
-"""Grids of 2D drawings (RDKit, Pillow) and 3D views (py3Dmol) of a MoleculeBatch."""
+"""Grids of 2D drawings of molecules as PNG, JPEG or SVG (RDKit, Pillow)."""
 
 from __future__ import annotations
 
@@ -7,48 +7,33 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
-import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
+from rdkit.Chem.Draw import rdMolDraw2D
 
 from deepchem_ead.chem.atomic import atomic_path
-from deepchem_ead.chem.elements import symbol_of
-from deepchem_ead.chem.rdkit_io import rebuild, rebuild_unsanitized, smiles_of
-from deepchem_ead.chem.xyz import format_xyz
-from deepchem_ead.errors import MoleculeError
+from deepchem_ead.viz.cells import DRAWING, Cell, captioned, describe, draw, draw_svg
 
 if TYPE_CHECKING:
-    import py3Dmol
     from PIL import Image, ImageFont
 
     from deepchem_ead.chem.molecules import MoleculeBatch
 
-_CELL = (360, 300)  # pixels of one drawing
-_CAPTION = 76  # pixels below it for two lines of text
+#: What the suffix of a picture may be. A path without one is a PNG.
+FORMATS = {"": "PNG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".svg": "SVG"}
+_CAPTION = 76  # pixels below a drawing for two lines of text
+_TITLE, _STATUS = (22, 18), (50, 16)  # pixels below the drawing, font size
 _MARGIN = 14
-_INK, _GREY, _FRAME = (34, 34, 34), (120, 120, 120), (222, 222, 222)
-_VALID, _INVALID = (22, 120, 60), (190, 40, 40)
-_HIGHLIGHT = (0.97, 0.72, 0.72)
-# Bonds per heavy atom beyond which a drawing is an illegible knot; the densest cages have 1.5.
-_MOST_BONDS = 1.75
-
-
-class _Cell(NamedTuple):
-    """One molecule ready to be drawn: ``mol`` is None where there is nothing to draw."""
-
-    mol: Chem.Mol | None
-    marked_atoms: list[int]
-    title: str
-    status: str
-    valid: bool
-    colour: tuple[int, int, int] | None = None
+_INK, _GREY, _FRAME = "#222222", "#787878", "#dedede"
+_COLOURS = {True: "#16783c", False: "#be2828", None: _GREY}
 
 
 def draw_grid(
     batch: MoleculeBatch, path: str | os.PathLike, n: int = 24, columns: int | None = None
 ) -> Path:
-    """Write a PNG with 2D drawings of the first molecules of a batch.
+    """Write a picture with 2D drawings of the first molecules of a batch.
 
     Below each drawing stand its SMILES (or formula, where there is none) and whether it is valid.
     Hydrogens are not drawn. Invalid molecules are drawn with the bonds that their distances imply,
@@ -58,7 +43,7 @@ def draw_grid(
     ----------
     batch : MoleculeBatch
     path : path
-        PNG file, written atomically.
+        File ending in .png, .jpg, .jpeg or .svg, written atomically.
     n : int
         Largest number of molecules.
     columns : int, optional
@@ -72,16 +57,32 @@ def draw_grid(
     Raises
     ------
     ValueError
-        If the batch is empty, or ``n`` or ``columns`` is less than 1.
+        If the batch is empty, ``n`` or ``columns`` is less than 1, or for another suffix.
     """
-    if len(batch) == 0:
-        raise ValueError("there are no molecules to draw: the batch is empty")
     if n < 1 or (columns is not None and columns < 1):
         raise ValueError(f"n={n}, columns={columns}: both must be at least 1")
+    refuse_empty(batch)
+    picture_format(path)
     batch = batch[:n]
     if columns is None:
         columns = min(len(batch), max(1, round(math.sqrt(1.6 * len(batch)))))
-    return _draw_cells([_describe(*batch.atoms(i)) for i in range(len(batch))], path, columns)
+    return _draw_cells(describe(batch), path, columns)
+
+
+def refuse_empty(batch: MoleculeBatch) -> None:
+    """Raise ValueError if there is nothing to draw."""
+    if len(batch) == 0:
+        raise ValueError("there are no molecules to draw: the batch is empty")
+
+
+def picture_format(path: str | os.PathLike) -> str:
+    """PNG, JPEG or SVG, by the suffix of the path; ValueError for any other."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        known = ", ".join(filter(None, FORMATS))
+        page = "; MoleculeBatch.write_html writes a page" if suffix in (".html", ".htm") else ""
+        raise ValueError(f"{path}: a picture of molecules ends in {known}, not in {suffix}{page}")
+    return FORMATS[suffix]
 
 
 def draw_structures(
@@ -90,7 +91,7 @@ def draw_structures(
     path: str | os.PathLike,
     columns: int = 4,
 ) -> Path:
-    """Write a PNG with 2D drawings of molecules whose bonds are known.
+    """Write a picture with 2D drawings of molecules whose bonds are known.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def draw_structures(
     captions : sequence of (str, str)
         Two lines of text below each.
     path : path
-        PNG file, written atomically.
+        File ending in .png, .jpg, .jpeg or .svg, written atomically.
     columns : int
         Drawings in a row.
 
@@ -108,126 +109,63 @@ def draw_structures(
     pathlib.Path
         The file.
     """
-    cells = []
-    for mol, (title, text) in zip(mols, captions, strict=True):
-        with rdBase.BlockLogs():  # a lone hydrogen is kept, and RDKit says so
-            cells.append(_Cell(Chem.RemoveHs(mol), [], title, text, True, _GREY))
-    return _draw_cells(cells, path, columns)
+    rows = zip(mols, captions, strict=True)
+    return _draw_cells([captioned(mol, *lines) for mol, lines in rows], path, columns)
 
 
-def _draw_cells(cells: list[_Cell], path: str | os.PathLike, columns: int) -> Path:
-    from PIL import Image
-
+def _draw_cells(cells: list[Cell], path: str | os.PathLike, columns: int) -> Path:
+    kind = picture_format(path)
     columns = min(columns, len(cells))
     rows = math.ceil(len(cells) / columns)
-    width, height = _CELL[0] + _MARGIN, _CELL[1] + _CAPTION + _MARGIN
-    picture = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), "white")
-    for i, cell in enumerate(cells):
-        corner = (_MARGIN + i % columns * width, _MARGIN + i // columns * height)
-        picture.paste(_draw_cell(cell), corner)
+    width, height = DRAWING[0] + _MARGIN, DRAWING[1] + _CAPTION + _MARGIN
+    size = (columns * width + _MARGIN, rows * height + _MARGIN)
+    corners = [
+        (_MARGIN + i % columns * width, _MARGIN + i // columns * height) for i in range(len(cells))
+    ]
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        if kind == "SVG":
+            temporary.write_text(_as_svg(cells, corners, size), encoding="utf-8")
+        else:
+            _as_image(cells, corners, size).save(temporary, format=kind, quality=92)
     return Path(path)
 
 
-def _describe(numbers: np.ndarray, positions: np.ndarray) -> _Cell:
-    formula = _formula(numbers)
-    if len(numbers) == 0:
-        return _Cell(None, [], "", "invalid: no atoms", False)
-    if not np.isfinite(positions).all():
-        return _Cell(None, [], formula, "invalid: coordinates not finite", False)
-    mol = rebuild(numbers, positions)
-    smiles = smiles_of(mol)
-    if smiles is not None:
-        pieces = smiles.count(".") + 1
-        status = "valid" if pieces == 1 else f"valid, {pieces} fragments"
-        with rdBase.BlockLogs():  # a lone hydrogen is kept, and RDKit says so
-            return _Cell(Chem.RemoveHs(mol), [], smiles, status, True)
-    mol = rebuild_unsanitized(numbers, positions)
-    if mol is None:
-        return _Cell(None, [], formula, "invalid: no bond lengths for an element", False)
-    with rdBase.BlockLogs():
-        problems = Chem.DetectChemistryProblems(mol)
-    atoms = {p.GetAtomIdx() for p in problems if hasattr(p, "GetAtomIdx")}
-    status = f"invalid: {_valence(mol, min(atoms))}" if atoms else "invalid: cannot be sanitised"
-    for atom in mol.GetAtoms():
-        atom.SetNoImplicit(True)
-        atom.SetBoolProp("_marked", atom.GetIdx() in atoms)
-    with rdBase.BlockLogs():
-        mol.UpdatePropertyCache(strict=False)
-        mol = Chem.RemoveHs(mol, sanitize=False)
-    if mol.GetNumBonds() > _MOST_BONDS * mol.GetNumAtoms():
-        return _Cell(None, [], formula, status, False)
-    marked = [a.GetIdx() for a in mol.GetAtoms() if a.GetBoolProp("_marked")]
-    return _Cell(mol, marked, formula, status, False)
+# ---------------------------------------------------------------------- pixels
 
 
-def _valence(mol: Chem.Mol, index: int) -> str:
-    atom = mol.GetAtomWithIdx(index)
-    valence = sum(bond.GetBondTypeAsDouble() for bond in atom.GetBonds())
-    return f"{atom.GetSymbol()} with valence {valence:g}"
+def _as_image(
+    cells: list[Cell], corners: list[tuple[int, int]], size: tuple[int, int]
+) -> Image.Image:
+    from PIL import Image
+
+    picture = Image.new("RGB", size, "white")
+    for cell, corner in zip(cells, corners, strict=True):
+        picture.paste(_draw_cell(cell), corner)
+    return picture
 
 
-def _formula(numbers: np.ndarray) -> str:
-    """Sum formula in Hill order: carbon, hydrogen, then the others by name."""
-    symbols, counts = np.unique([symbol_of(int(z)) for z in numbers], return_counts=True)
-    first = ("C", "H") if "C" in symbols else ()
-    order = sorted(
-        zip(symbols.tolist(), counts.tolist(), strict=True),
-        key=lambda item: (first.index(item[0]) if item[0] in first else 2, item[0]),
-    )
-    return "".join(symbol + (str(count) if count > 1 else "") for symbol, count in order)
-
-
-def _draw_cell(cell: _Cell) -> Image.Image:
+def _draw_cell(cell: Cell) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    width, height = _CELL
+    width, height = DRAWING
     image = Image.new("RGB", (width, height + _CAPTION), "white")
-    if cell.mol is not None:
-        image.paste(_draw_molecule(cell), (0, 0))
     pen = ImageDraw.Draw(image)
     if cell.mol is None:
         pen.text((width / 2, height / 2), "no drawing", _GREY, _font(20), anchor="mm")
+    else:
+        drawing = draw(cell, rdMolDraw2D.MolDraw2DCairo(*DRAWING))
+        image.paste(Image.open(io.BytesIO(drawing)), (0, 0))
     pen.rectangle((0, 0, width - 1, height + _CAPTION - 1), outline=_FRAME)
-    title_font, status_font = _font(18), _font(16)
-    title = _shorten(cell.title, title_font, width - 2 * _MARGIN)
-    pen.text((width / 2, height + 22), title, _INK, title_font, anchor="mm")
-    colour = cell.colour or (_VALID if cell.valid else _INVALID)
-    status = _shorten(cell.status, status_font, width - 2 * _MARGIN)
-    pen.text((width / 2, height + 50), status, colour, status_font, anchor="mm")
+    for text, (below, points), colour in _lines(cell):
+        pen.text((width / 2, height + below), text, colour, _font(points), anchor="mm")
     return image
 
 
-def _draw_molecule(cell: _Cell) -> Image.Image:
-    from PIL import Image
-    from rdkit.Chem import rdDepictor
-    from rdkit.Chem.Draw import rdMolDraw2D
-
-    mol = Chem.Mol(cell.mol)
-    with rdBase.BlockLogs():
-        Chem.FastFindRings(mol)
-        rdDepictor.Compute2DCoords(mol)
-        rdDepictor.StraightenDepiction(mol)
-        mol = rdMolDraw2D.PrepareMolForDrawing(
-            mol, kekulize=cell.valid, addChiralHs=False, forceCoords=False
-        )
-    canvas = rdMolDraw2D.MolDraw2DCairo(*_CELL)
-    options = canvas.drawOptions()
-    options.prepareMolsBeforeDrawing = False
-    options.padding = 0.09
-    options.fixedBondLength = 42
-    options.bondLineWidth = 2
-    options.minFontSize = 15
-    colours = dict.fromkeys(cell.marked_atoms, _HIGHLIGHT)
-    canvas.DrawMolecule(
-        mol,
-        highlightAtoms=cell.marked_atoms,
-        highlightAtomColors=colours,
-        highlightBonds=[],
-    )
-    canvas.FinishDrawing()
-    return Image.open(io.BytesIO(canvas.GetDrawingText()))
+def _lines(cell: Cell) -> list[tuple[str, tuple[int, int], str]]:
+    """The two lines below a drawing: text, place and font size, colour."""
+    lines = ((cell.title, _TITLE, _INK), (cell.status, _STATUS, _COLOURS[cell.valid]))
+    room = DRAWING[0] - 2 * _MARGIN
+    return [(_shorten(text, _font(place[1]), room), place, colour) for text, place, colour in lines]
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -245,44 +183,36 @@ def _shorten(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
     return text + "..."
 
 
-def view_molecule(molecule: MoleculeBatch, width: int = 480, height: int = 360) -> py3Dmol.view:
-    """Interactive 3D view of one molecule, as sticks and balls.
+# ---------------------------------------------------------------------- vectors
 
-    Bonds are those of EDM's tables where the molecule is valid; otherwise the viewer draws them
-    from distances.
 
-    Parameters
-    ----------
-    molecule : MoleculeBatch
-        Batch of one molecule.
-    width, height : int
-        Pixels.
+def _as_svg(cells: list[Cell], corners: list[tuple[int, int]], size: tuple[int, int]) -> str:
+    width, height = size
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="sans-serif" text-anchor="middle">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for cell, (x, y) in zip(cells, corners, strict=True):
+        parts.append(f'<g transform="translate({x} {y})">{_svg_cell(cell)}</g>')
+    return "\n".join([*parts, "</svg>\n"])
 
-    Returns
-    -------
-    py3Dmol.view
-        Shows itself in a notebook; ``write_html(path)`` makes a page of it anywhere.
 
-    Raises
-    ------
-    MoleculeError
-        If the molecule has no atoms or coordinates that are not finite.
-    """
-    import py3Dmol
-
-    if len(molecule) != 1:
-        raise ValueError(f"the batch has {len(molecule)} molecules; choose one by index")
-    numbers, positions = molecule.atoms(0)
-    if len(numbers) == 0 or not np.isfinite(positions).all():
-        raise MoleculeError(
-            "the molecule has no atoms or coordinates that are not finite: there is nothing to view"
-        )
-    mol = rebuild(numbers, positions)
-    view = py3Dmol.view(width=width, height=height)
-    if mol is None:
-        view.addModel(format_xyz(numbers, positions, "", {}), "xyz")
+def _svg_cell(cell: Cell) -> str:
+    width, height = DRAWING
+    lines = _lines(cell)
+    if cell.mol is None:
+        parts = []
+        lines.append(("no drawing", (-height // 2, 20), _GREY))
     else:
-        view.addModel(Chem.MolToMolBlock(mol), "sdf")
-    view.setStyle({"stick": {"radius": 0.13}, "sphere": {"scale": 0.25}})
-    view.zoomTo()
-    return view
+        parts = [draw_svg(cell)]
+    parts.append(
+        f'<rect x=".5" y=".5" width="{width - 1}" height="{height + _CAPTION - 1}" '
+        f'fill="none" stroke="{_FRAME}"/>'
+    )
+    parts += [
+        f'<text x="{width / 2:g}" y="{height + below}" dy=".35em" font-size="{points}" '
+        f'fill="{colour}">{escape(text)}</text>'
+        for text, (below, points), colour in lines
+    ]
+    return "\n".join(parts)
