@@ -2,7 +2,7 @@
 
 ``import deepchem as dc, deepchem_ead`` adds ``dc.models.EADModel``,
 ``dc.models.EGNNPropertyModel``, ``dc.feat.Molecule3DFeaturizer``, ``dc.molnet.load_qm9_3d`` and
-``dc.metrics.GenerativeMetric``.
+``dc.metrics.GenerativeMetric``, and lets DeepChem's loaders leave out what the featurizer skips.
 Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.
 """
 
@@ -32,9 +32,10 @@ def _import_deepchem() -> None:
 _import_deepchem()
 
 from deepchem_ead import chem, diffusion, feat, metrics, models, molnet, sampling  # noqa: E402
-from deepchem_ead._register import register, unregister  # noqa: E402
+from deepchem_ead._register import register, unregister, wrap_loaders  # noqa: E402
 from deepchem_ead.chem.molecules import MoleculeBatch  # noqa: E402
 from deepchem_ead.errors import CheckpointError, MoleculeError  # noqa: E402
+from deepchem_ead.feat.loaders import LIST_LOADER, TABLE_LOADERS, of_list, of_table  # noqa: E402
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer  # noqa: E402
 from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules  # noqa: E402
 from deepchem_ead.models import EADModel, EGNNPropertyModel  # noqa: E402
@@ -74,3 +75,4 @@ register(
         "metrics": [GenerativeMetric],
     }
 )
+wrap_loaders({LIST_LOADER: of_list, **dict.fromkeys(TABLE_LOADERS, of_table)})

@@ -1,19 +1,23 @@
 """Make the plugin's classes reachable under DeepChem's own names.
 
-DeepChem has no plugin mechanism, so importing this package sets attributes on its modules. Nothing
-of DeepChem's is ever replaced, and ``unregister`` takes everything back.
+DeepChem has no plugin mechanism, so importing this package sets attributes on its modules, and
+wraps the featurizing step of its loaders for this package's featurizer (`feat.loaders`). What
+DeepChem does with its own classes stays as it is, and ``unregister`` takes everything back.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from types import ModuleType
 
 #: Set to 1 to import the package without adding names to DeepChem.
 OPT_OUT = "DEEPCHEM_EAD_NO_REGISTER"
 
 _added: list[tuple[ModuleType, str, object]] = []
+_wrapped: list[tuple[type, Callable, Callable]] = []
+_STEP = "_featurize_shard"
 
 
 def register(entries: dict[str, list[object]]) -> None:
@@ -48,8 +52,33 @@ def register(entries: dict[str, list[object]]) -> None:
             _added.append((module, name, obj))
 
 
+def wrap_loaders(wrappers: dict[str, Callable[[Callable], Callable]]) -> None:
+    """Wrap the featurizing step of DeepChem's loaders.
+
+    Parameters
+    ----------
+    wrappers : dict of str to callable
+        Name of a loader in ``dc.data`` to what makes the new step from the present one.
+    """
+    if os.environ.get(OPT_OUT, "0") not in ("", "0") or _wrapped:
+        return
+    import deepchem
+
+    for name, wrapper in wrappers.items():
+        loader = getattr(deepchem.data, name)
+        original = vars(loader).get(_STEP)
+        if original is not None:
+            wrapped = wrapper(original)
+            setattr(loader, _STEP, wrapped)
+            _wrapped.append((loader, original, wrapped))
+
+
 def unregister() -> None:
-    """Remove from DeepChem's modules what `register` added."""
+    """Remove from DeepChem's modules what was added, and put back what was wrapped."""
+    while _wrapped:
+        loader, original, wrapped = _wrapped.pop()
+        if vars(loader).get(_STEP) is wrapped:
+            setattr(loader, _STEP, original)
     while _added:
         module, name, obj = _added.pop()
         if vars(module).get(name) is obj:

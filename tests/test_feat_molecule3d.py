@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
+import threading
+import warnings
+
 import deepchem as dc
 import numpy as np
 import pandas as pd
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
+from rdkit.Geometry import Point3D
 
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat import Molecule3DFeaturizer
@@ -135,15 +142,91 @@ def test_non_finite_coordinates_raise(value):
         Molecule3DFeaturizer().featurize([mol])
 
 
-def test_fragments_charges_radicals_and_single_atoms_are_accepted():
-    X = Molecule3DFeaturizer().featurize(["C.O", "[NH4+]", "[CH3]", "[H]", "F"])
-    assert (X[..., 3] > 0).sum(axis=1).tolist() == [8, 5, 4, 1, 2]
+def test_fragments_charges_radicals_isotopes_and_single_atoms_are_accepted_and_said():
+    with pytest.warns(UserWarning) as warned:
+        X = Molecule3DFeaturizer().featurize(["C.O", "[NH4+]", "[CH3]", "[H]", "F", " [2H]O[2H] "])
+    assert (X[..., 3] > 0).sum(axis=1).tolist() == [8, 5, 4, 1, 2, 3]
     assert np.isfinite(X).all() and not X[3, 0, :3].any()
+    charges, radicals, isotopes = (str(w.message) for w in warned)
+    assert "formal_charges=True" in charges and charges.endswith(": molecule 1 ('[NH4+]')")
+    assert "unpaired electrons are left out: molecule 2 ('[CH3]'), molecule 3" in radicals
+    assert "isotopes" in isotopes and "molecule 5" in isotopes
+
+
+def test_formal_charges_are_a_fifth_column():
+    featurizer = Molecule3DFeaturizer(formal_charges=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        X = featurizer.featurize(["C[N+](=O)[O-]", "[NH3+]CC(=O)[O-]", "CC(=O)[O-]", "C"])
+    assert X.shape == (4, 29, 5) and X.dtype == np.float32
+    assert X[:, :, 4].sum(axis=1).tolist() == [0, 0, -1, 0]
+    assert [X[0, i, 3:].tolist() for i in (1, 3)] == [[7, 1], [8, -1]]
+    assert str(featurizer) != str(Molecule3DFeaturizer())
+
+
+@pytest.mark.parametrize(
+    "smiles", ["O.O", "CC(=O)O.CN", "c1ccccc1.F.F", "[H][H].[H][H]", ".".join(10 * "C"), "O.CCCO.N"]
+)
+def test_fragments_are_placed_side_by_side(smiles):
+    featurizer = Molecule3DFeaturizer(max_atoms=60)
+    X = featurizer.featurize([smiles])[0]
+    positions = X[X[:, 3] > 0, :3]
+    parts = Chem.GetMolFrags(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+    gaps = [
+        np.linalg.norm(positions[list(a), None] - positions[None, list(b)], axis=-1).min()
+        for a, b in itertools.combinations(parts, 2)
+    ]
+    # Twice hydrogen's van der Waals radius; touching, not scattered.
+    assert min(gaps) > 2.39 and min(gaps) < 4
+    np.testing.assert_array_equal(X, featurizer.featurize(["C", smiles])[1])
+
+
+def test_atoms_on_top_of_each_other_are_skipped_with_the_distance():
+    mol = embedded("CCO")
+    conformer = mol.GetConformer()
+    conformer.SetAtomPosition(8, conformer.GetAtomPosition(2) + Point3D(0.1, 0, 0))
+    featurizer = Molecule3DFeaturizer()
+    with pytest.warns(UserWarning, match=r"2 \(O\) and 8 \(H\) are 0.10 Angstrom apart"):
+        X = featurizer.featurize([mol, "C"])
+    assert not X[0].any() and X[1].any() and featurizer.failures[0][0] == 0
+    with pytest.raises(MoleculeError, match="on top of each other"):
+        Molecule3DFeaturizer(strict=True).featurize(mol)
+
+
+def test_a_search_without_end_is_a_failure_with_its_reason():
+    # A triple bond in a five-membered ring; RDKit searches for minutes.
+    featurizer = Molecule3DFeaturizer(max_atoms=100, time_limit=0.5)
+    with pytest.warns(UserWarning, match="cannot be embedded in 3D within 0.5 s.*time_limit"):
+        X = featurizer.featurize(["C1#CCCC1" + 20 * "C", "CCO"])
+    assert not X[0].any() and X[1].any()
+    np.testing.assert_array_equal(X[1], Molecule3DFeaturizer(max_atoms=100).featurize("CCO")[0])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal to itself")
+@pytest.mark.parametrize("smiles", ["C1#CCCC1" + 20 * "C", UNEMBEDDABLE])
+def test_ctrl_c_ends_a_search(smiles):
+    featurizer = Molecule3DFeaturizer(max_atoms=100)
+    ended = threading.Event()
+
+    def press():
+        # RDKit loses one in ten, so that people press again.
+        while not ended.wait(0.3):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    presses = threading.Thread(target=press)
+    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        presses.start()
+        try:
+            featurizer.featurize(1000 * [smiles])
+        finally:
+            ended.set()
+    presses.join()
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"max_atoms": 0}, {"conformer": "best"}, {"seed": -1}, {"elements": "H,Xx"}],
+    [{"max_atoms": 0}, {"time_limit": 0}, {"conformer": "b"}, {"seed": -1}, {"elements": "H,Xx"}],
 )
 def test_wrong_arguments_raise(options):
     with pytest.raises(ValueError):
@@ -181,3 +264,36 @@ def test_csv_loader_does_not_hide_size_errors(tmp_path):
     )
     with pytest.raises(ValueError, match="max_atoms=3"):
         loader.create_dataset(str(tmp_path / "m.csv"))
+
+
+SMILES = ["C", "bad(", "CC", "x(", "(", "CCC"]
+
+
+@pytest.mark.parametrize("shard_size", [1, 2, 8192])
+def test_deepchems_loaders_leave_out_skipped_molecules_in_any_shard(tmp_path, shard_size):
+    featurizer = Molecule3DFeaturizer(max_atoms=12)
+    carbons = [float(s.count("C")) for s in SMILES]
+    pd.DataFrame({"smiles": SMILES, "y": carbons}).to_csv(tmp_path / "m.csv")
+    table = dc.data.CSVLoader(["y"], feature_field="smiles", featurizer=featurizer)
+    memory = dc.data.InMemoryLoader(["y"], featurizer=featurizer)
+    with pytest.warns(UserWarning, match="skipped"):
+        datasets = [
+            table.create_dataset(str(tmp_path / "m.csv"), shard_size=shard_size),
+            memory.create_dataset(
+                [(s, [y], [1.0], s) for s, y in zip(SMILES, carbons, strict=True)],
+                shard_size=shard_size,
+            ),
+        ]
+    for dataset in datasets:
+        assert dataset.ids.tolist() == ["C", "CC", "CCC"]
+        assert (dataset.X[:, :, 3] == 6).sum(axis=1).tolist() == [1, 2, 3]
+        assert dataset.y.ravel().tolist() == [1, 2, 3] and dataset.w.ravel().tolist() == [1, 1, 1]
+
+
+def test_in_memory_loader_numbers_rows_without_ids_and_leaves_other_featurizers_alone():
+    loader = dc.data.InMemoryLoader([], featurizer=Molecule3DFeaturizer())
+    with pytest.warns(UserWarning, match="skipped 1 of 2"):
+        dataset = loader.create_dataset(["C", "bad(", "N"], shard_size=2)
+    assert dataset.ids.tolist() == [0, 2] and (dataset.X[:, 0, 3] == [6, 7]).all()
+    other = dc.data.InMemoryLoader(["y"], featurizer=dc.feat.CircularFingerprint(size=8))
+    assert other.create_dataset([("C", [1.0]), ("N", [2.0])]).X.shape == (2, 8)

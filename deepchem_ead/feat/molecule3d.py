@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from deepchem.feat import MolecularFeaturizer
 from rdkit import Chem, rdBase
 
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
+from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.feat.embedding import embed, has_3d_conformer
+from deepchem_ead.feat.embedding import TIME_LIMIT, embed, has_3d_conformer
 
 _CONFORMER_MODES = ("auto", "embed", "given")
-_LISTED_FAILURES = 10
+_LISTED = 10
+
+
+class _Features(NamedTuple):
+    """Features of one molecule, its name, and what of the molecule they do not hold."""
+
+    array: np.ndarray
+    name: str
+    lost: tuple[str, ...]
 
 
 class Molecule3DFeaturizer(MolecularFeaturizer):
@@ -24,14 +33,16 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
 
     Positions are in Angstrom, centred on the mean of the atoms; padding rows are 0. Hydrogens are
     kept: a SMILES or a molecule without conformer gets explicit hydrogens and a seeded ETKDGv3
-    conformer.
+    conformer. The fragments of a dotted SMILES are embedded one by one and placed side by side.
 
-    A molecule that cannot be read or embedded is skipped and reported, with its index and the
-    reason, in one warning and in `failures`. Its row is all zeros from `featurize`, so that rows
-    stay aligned with labels, and an empty array from calling the featurizer, so that DeepChem's
-    loaders drop it together with its label, weight and id. Errors that concern the set-up (more
+    A molecule that cannot be read or embedded, or has atoms on top of each other, is skipped and
+    reported, with its index and the reason, in one warning and in `failures`. Its row is all zeros
+    from `featurize`, so that rows stay aligned with labels, and an empty array from calling the
+    featurizer, so that DeepChem's loaders drop it together with its label, weight and id. Errors
+    that concern the set-up (more
     atoms than `max_atoms`, an element outside `elements`, coordinates that are not finite) always
-    raise: no molecule is ever truncated.
+    raise: no molecule is ever truncated. One warning names the molecules with a charge (unless
+    `formal_charges`), isotope labels or unpaired electrons, which the features do not hold.
 
     Parameters
     ----------
@@ -48,6 +59,12 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         Raise on the first molecule that cannot be featurized instead of skipping it.
     use_original_atoms_order : bool
         Keep the molecule's own atom order (added hydrogens last); otherwise RDKit's canonical one.
+    formal_charges : bool
+        Add the formal charge of each atom as a fifth column: (max_atoms, 5).
+    time_limit : float, optional
+        Seconds (of the clock) that the search for the conformer of one molecule may take; what
+        takes longer is skipped. None: no limit. What is found within the limit does not depend on
+        it, or on the machine; which molecules are found does, for those that take almost as long.
 
     Attributes
     ----------
@@ -78,6 +95,8 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         seed: int = 0,
         strict: bool = False,
         use_original_atoms_order: bool = True,
+        formal_charges: bool = False,
+        time_limit: float | None = TIME_LIMIT,
     ):
         super().__init__(use_original_atoms_order=use_original_atoms_order)
         if max_atoms < 1:
@@ -88,6 +107,8 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
             )
         if seed < 0:
             raise ValueError(f"seed={seed}: must be 0 or more, for reproducible conformers")
+        if time_limit is not None and not time_limit > 0:
+            raise ValueError(f"time_limit={time_limit}: must be above 0 seconds, or None")
         if not isinstance(elements, str):
             elements = ",".join(e if isinstance(e, str) else symbol_of(e) for e in elements)
         self.vocabulary = Vocabulary.parse(elements)
@@ -97,6 +118,8 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         self.conformer = conformer
         self.seed = int(seed)
         self.strict = bool(strict)
+        self.formal_charges = bool(formal_charges)
+        self.time_limit = time_limit
         self.failures: list[tuple[int, str]] = []
 
     def featurize(
@@ -114,7 +137,8 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         Returns
         -------
         ndarray (N, max_atoms, 4) float32
-            Rows of skipped molecules (see `failures`) are all zeros.
+            Or (N, max_atoms, 5) with `formal_charges`. Rows of skipped molecules (see `failures`)
+            are all zeros.
 
         Raises
         ------
@@ -122,10 +146,11 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
             If a molecule has more than `max_atoms` atoms, another element, no atoms or non-finite
             coordinates.
         MoleculeError
-            In strict mode, if a molecule cannot be read or embedded or has no conformer.
+            In strict mode, if a molecule cannot be read or embedded, has no conformer, or has
+            atoms on top of each other.
         """
         rows = self(datapoints, log_every_n=log_every_n, **kwargs)
-        features = np.zeros((len(rows), self.max_atoms, 4), dtype=np.float32)
+        features = self.empty(len(rows))
         for i, row in enumerate(rows):
             if row.size:
                 features[i] = row
@@ -139,7 +164,7 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         Returns
         -------
         list of ndarray
-            (max_atoms, 4) float32 for each molecule, an empty array for a skipped one.
+            As the rows of `featurize` for each molecule, an empty array for a skipped one.
 
         Raises
         ------
@@ -150,18 +175,30 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
             datapoints = [datapoints]
         self.failures = []
         rows = []
+        lost: dict[str, list[str]] = {}
         for i, datapoint in enumerate(datapoints):
             try:
-                rows.append(self._featurize(datapoint))
+                features = self._features(datapoint)
             except MoleculeError as error:
                 if self.strict:
                     raise MoleculeError(f"molecule {i}: {error}") from None
                 self.failures.append((i, str(error)))
                 rows.append(np.zeros(0, dtype=np.float32))
+                continue
             except ValueError as error:
                 raise ValueError(f"molecule {i}: {error}") from None
+            rows.append(features.array)
+            for what in features.lost:
+                lost.setdefault(what, []).append(f"molecule {i} ({features.name})")
         if self.failures:
-            warnings.warn(self._report(len(rows)), stacklevel=2)
+            failures = [f"molecule {i}: {reason}" for i, reason in self.failures]
+            warnings.warn(
+                f"Molecule3DFeaturizer skipped {len(failures)} of {len(rows)} molecules: "
+                + _listed(failures, "; ", " (see .failures)"),
+                stacklevel=2,
+            )
+        for what, names in lost.items():
+            warnings.warn(f"Molecule3DFeaturizer: {what}: {_listed(names, ', ')}", stacklevel=2)
         return rows
 
     def check_atoms(self, numbers: np.ndarray, name: str) -> None:
@@ -184,16 +221,28 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
                 f"{name} has {len(numbers)} atoms; Molecule3DFeaturizer takes 1 to "
                 f"max_atoms={self.max_atoms}: raise max_atoms or remove the molecule"
             )
+        if (numbers < 1).any():
+            raise ValueError(
+                f"{name} contains '*', a dummy atom at {int(np.argmax(numbers < 1))}, which is no "
+                "element: replace it by one (such as [H]) or remove the molecule"
+            )
         unknown = np.unique(numbers[~self.vocabulary.contains(numbers)])
         if unknown.size:
-            symbols = ", ".join(symbol_of(int(z)) if z > 0 else "'*'" for z in unknown)
+            symbols = ", ".join(symbol_of(int(z)) for z in unknown)
             raise ValueError(
                 f"{name} contains {symbols}, which is not in elements={self.elements!r}: "
                 "extend elements or remove the molecule"
             )
 
+    def empty(self, n: int) -> np.ndarray:
+        """Features (n, max_atoms, 4 or 5) float32 of n skipped molecules: zeros."""
+        return np.zeros((n, self.max_atoms, 5 if self.formal_charges else 4), dtype=np.float32)
+
     def _featurize(self, datapoint: str | Chem.Mol, **kwargs: Any) -> np.ndarray:
-        """(max_atoms, 4) of one molecule; MoleculeError where it may be skipped."""
+        """Features of one molecule; MoleculeError where it may be skipped."""
+        return self._features(datapoint).array
+
+    def _features(self, datapoint: str | Chem.Mol) -> _Features:
         name = _label(datapoint)
         mol = _read(datapoint)
         if not self.use_original_atoms_order:
@@ -207,9 +256,9 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         # Before the embedding, which is slow for what would be refused anyway.
         self.check_atoms(np.array([a.GetAtomicNum() for a in mol.GetAtoms()], dtype=int), name)
         if embeds:
-            mol = embed(mol, self.seed, name)
+            mol = embed(mol, self.seed, name, self.time_limit)
         try:
-            numbers, positions, *_ = arrays_from_mol(mol)
+            numbers, positions, charge, *_ = arrays_from_mol(mol)
         except MoleculeError as error:
             raise MoleculeError(f"{name} {error}") from None
         if not np.isfinite(positions).all():
@@ -218,18 +267,34 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
                 f"{name} has the position {positions[atom].tolist()} at atom {atom}: "
                 "coordinates must be finite"
             )
-        features = np.zeros((self.max_atoms, 4), dtype=np.float32)
+        for overlap in find_overlaps(numbers, positions):
+            raise MoleculeError(f"{name} {overlap.reason}")
+        features = self.empty(1)[0]
         features[: len(numbers), :3] = positions - positions.mean(axis=0)
         features[: len(numbers), 3] = numbers
-        return features
+        if self.formal_charges:
+            features[: len(numbers), 4] = [atom.GetFormalCharge() for atom in mol.GetAtoms()]
+        return _Features(features, name, self._lost(mol, charge))
 
-    def _report(self, total: int) -> str:
-        listed = "; ".join(f"molecule {i}: {r}" for i, r in self.failures[:_LISTED_FAILURES])
-        more = len(self.failures) - _LISTED_FAILURES
-        return (
-            f"Molecule3DFeaturizer skipped {len(self.failures)} of {total} molecules: {listed}"
-            + (f"; and {more} more (see .failures)" if more > 0 else "")
-        )
+    def _lost(self, mol: Chem.Mol, charge: int) -> tuple[str, ...]:
+        """What the features of a molecule do not hold of it."""
+        lost = []
+        if charge and not self.formal_charges:
+            lost.append(
+                "charges are left out, and formal_charges=True keeps them in a fifth column"
+            )
+        if any(atom.GetIsotope() for atom in mol.GetAtoms()):
+            lost.append("isotopes (deuterium, for example) count as the element they are of")
+        if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+            lost.append("unpaired electrons are left out")
+        return tuple(lost)
+
+
+def _listed(texts: list[str], separator: str, where: str = "") -> str:
+    more = len(texts) - _LISTED
+    return separator.join(texts[:_LISTED]) + (
+        f"{separator}and {more} more{where}" if more > 0 else ""
+    )
 
 
 def _read(datapoint: Any) -> Chem.Mol:
@@ -242,7 +307,7 @@ def _read(datapoint: Any) -> Chem.Mol:
     if not isinstance(datapoint, str) or not datapoint.strip():
         raise MoleculeError(f"{datapoint!r} is neither a SMILES string nor an RDKit molecule")
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(datapoint)
+        mol = Chem.MolFromSmiles(datapoint.strip())
     if mol is None:
         raise MoleculeError(f"{datapoint!r} is not a SMILES that RDKit can read")
     return mol
