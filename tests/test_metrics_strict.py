@@ -10,9 +10,10 @@ from metrics_golden import edge_batch, golden
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from deepchem_ead.chem.lewis import VALENCE_STATES, lewis_structure
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.perception import build, state_allowed
 from deepchem_ead.metrics import evaluate_molecules, strict
-from deepchem_ead.metrics.lewis import VALENCE_STATES, lewis_structure
 
 
 def embedded(smiles: str) -> Chem.Mol:
@@ -29,7 +30,7 @@ def structure(smiles: str, charge: int | None = None):
     bonded = Chem.GetAdjacencyMatrix(molecule).astype(bool)
     charge = Chem.GetFormalCharge(molecule) if charge is None else charge
     found = lewis_structure(numbers, bonded, np.zeros((n, n), np.int8), np.ones((n, n)), charge)
-    return None if found is None else strict._build(numbers, *found)
+    return None if found is None else build(numbers, *found)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_embedded_molecules_pass_with_their_charge(smiles):
 def test_a_structure_is_found_on_the_bare_graph(smiles):
     molecule = structure(smiles)
     assert molecule is not None
-    assert all(strict._state_allowed(atom) for atom in molecule.GetAtoms())
+    assert all(state_allowed(atom) for atom in molecule.GetAtoms())
 
 
 @pytest.mark.parametrize("smiles", ["[CH2]CC[CH2]", "[CH2]CCN(C)(C)C"])

@@ -115,7 +115,7 @@ def distances(positions: np.ndarray) -> np.ndarray:
 def bond_orders(
     numbers: np.ndarray,
     positions: np.ndarray,
-    vocabulary: str = "qm9",
+    vocabulary: str | None = "qm9",
     single_only: bool = False,
 ) -> np.ndarray:
     """Bond orders of one molecule from its interatomic distances.
@@ -132,8 +132,9 @@ def bond_orders(
         Atomic numbers.
     positions : array of float, shape (n, 3)
         Angstrom. Atoms with a non-finite coordinate get no bonds.
-    vocabulary : {"qm9", "geom"}
-        Elements accepted: H C N O F, or the sixteen of GEOM-Drugs.
+    vocabulary : {"qm9", "geom"} or None
+        Elements accepted: H C N O F, or the sixteen of GEOM-Drugs. None accepts all; those without
+        tabulated lengths get no bonds.
     single_only : bool
         Report every bond with order 1, as EDM does for validity on GEOM-Drugs.
 
@@ -169,16 +170,22 @@ def bond_orders(
             f"numbers {numbers.shape} and positions {positions.shape} do not fit; "
             "give (n,) and (n, 3)"
         )
-    check_elements(numbers, vocabulary)
-    picometres = 100 * distances(positions)
+    if vocabulary is not None:
+        check_elements(numbers, vocabulary)
+    orders = orders_of_lengths(numbers, distances(positions))
+    return np.minimum(orders, 1) if single_only else orders
+
+
+def orders_of_lengths(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """What :func:`bond_orders` makes of distances in Angstrom, float32, shape (n, n)."""
+    picometres = 100 * lengths
     limits = _thresholds()[:, numbers[:, None], numbers[None, :]]
     bonded = picometres < limits[0]
     np.fill_diagonal(bonded, False)
     orders = bonded.astype(np.int8)
-    if not single_only:
-        double = bonded & (picometres < limits[1])
-        orders += double
-        orders += double & (picometres < limits[2])
+    double = bonded & (picometres < limits[1])
+    orders += double
+    orders += double & (picometres < limits[2])
     return orders
 
 

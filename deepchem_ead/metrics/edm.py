@@ -12,12 +12,8 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders, stable_atoms
+from deepchem_ead.chem.perception import sanitizes
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
-
-
-def sanitizes(molecule: Chem.Mol) -> bool:
-    """Sanitise in place and say whether RDKit accepted the molecule."""
-    return Chem.SanitizeMol(molecule, catchErrors=True) == Chem.SanitizeFlags.SANITIZE_NONE
 
 
 def _graph(numbers: np.ndarray, orders: np.ndarray, vocabulary: str) -> Chem.RWMol:
