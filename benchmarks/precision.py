@@ -30,7 +30,8 @@ def train(folder: Path, options: dict, precision: str, n_steps: int, data) -> No
     n = n_steps * model.batch_size
     epochs, losses, began = -(-n // len(data)), [], time.perf_counter()
     if epochs == 1:
-        data = data.select(range(n))  # so that the rate has fallen to zero at the last step
+        # So that the rate has fallen to zero at the last step; data begin with small molecules.
+        data = data.select(np.sort(np.random.default_rng(0).permutation(len(data))[:n]))
     model.fit(
         data,
         nb_epoch=epochs,

@@ -1,12 +1,13 @@
 """Do molecules keep what they were asked for? Relaxed geometries, and a judge that is no network.
 
     python -m benchmarks.relaxed FOLDER [--properties gap mu] [--seed 0] [--n 500] [--xtb]
+    python -m benchmarks.relaxed FILE       # molecules without a request: how far they move
 
 FOLDER comes from `benchmarks.conditional`. Its valid molecules are relaxed with MMFF94 (RDKit), and
 the oracle predicts again: a guide that bends geometries to please networks would lose what it won.
-The same is done with real molecules of QM9's test part, where it shows what the force field costs
-the oracle. With ``--xtb`` (``pip install tblite``) dipole moments as generated are calculated by
-GFN2-xTB, too. Prints Markdown tables.
+The same is done with real molecules of QM9's test part, drawn at random with the same numbers of
+atoms, where it shows what the force field costs the oracle. With ``--xtb`` (``pip install tblite``)
+dipole moments as generated are calculated by GFN2-xTB, too. Prints Markdown tables.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rdkit import Chem, RDLogger
 from rdkit.Chem import AllChem
 
 from benchmarks.conditional import part_stem
+from benchmarks.tables import markdown
 from deepchem_ead import EGNNPropertyModel, MoleculeBatch, load_qm9_3d
 from deepchem_ead.metrics.conditional_table import heading, number
 from deepchem_ead.metrics.property_units import field_unit
@@ -47,6 +49,37 @@ def relaxed(molecules: MoleculeBatch) -> tuple[list[int], MoleculeBatch, np.ndar
     return kept, MoleculeBatch.from_rdkit(found), np.array(moved)
 
 
+def of_equal_sizes(molecules: MoleculeBatch, data: np.ndarray) -> np.ndarray:
+    """For each molecule a row of padded data (n, atoms, 4) of its size, at random, none twice."""
+    rng = np.random.default_rng(0)
+    n_atoms = MoleculeBatch.from_padded(data).counts
+    rows = {size: rng.permutation(np.flatnonzero(n_atoms == size)) for size in np.unique(n_atoms)}
+    found = []
+    for size, wanted in zip(*np.unique(molecules.counts, return_counts=True), strict=True):
+        found.extend(rows.get(size, np.array([], int))[:wanted])
+    return np.sort(found)
+
+
+def moved_by(distances: np.ndarray) -> str:
+    """Median and its standard error by bootstrap."""
+    rng = np.random.default_rng(0)
+    again = np.median(rng.choice(distances, (1000, len(distances))), axis=1)
+    return f"{np.median(distances):.3f} ± {again.std():.3f}"
+
+
+def print_moves(path: Path, data: np.ndarray, n: int) -> None:
+    """How far the valid molecules of a file move, beside real ones of equal sizes."""
+    molecules = MoleculeBatch.read(path)[:n]
+    kept, _, moved = relaxed(molecules)
+    alike = MoleculeBatch.from_padded(data[of_equal_sizes(molecules[kept], data)])
+    rows = {path.name: moved, "QM9's test part": relaxed(alike)[2]}
+    print(
+        markdown(
+            ["", "n", "moved by, A"], ([k, f"{len(m):,}", moved_by(m)] for k, m in rows.items())
+        )
+    )
+
+
 def dipoles(molecules: MoleculeBatch) -> np.ndarray:
     """Dipole moments (Debye) by GFN2-xTB, NaN where it does not converge."""
     from tblite.interface import Calculator
@@ -65,7 +98,7 @@ def dipoles(molecules: MoleculeBatch) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, metavar="FOLDER_OR_FILE")
     parser.add_argument("--oracle", default="qm9-properties")
     parser.add_argument("--properties", nargs="+", default=["gap", "homo", "lumo", "mu"])
     parser.add_argument("--scale", type=float, default=0.0, help="of classifier-free guidance")
@@ -76,7 +109,9 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")  # it warns of molecules without hydrogen, which exist
     oracle = EGNNPropertyModel.from_pretrained(arguments.oracle)
     _, (_, _, test), _ = load_qm9_3d(tasks=list(oracle.tasks))
-    test = test.select(range(arguments.n))
+    if arguments.folder.is_file():
+        print_moves(arguments.folder, test.X, arguments.n)
+        return
     sets = {}
     for task in arguments.properties:
         stem = part_stem(arguments.folder, [task], arguments.scale, arguments.seed)
@@ -85,31 +120,29 @@ def main() -> None:
         valid = np.flatnonzero(records.valid)
         sets[task] = molecules[valid], records.target.to_numpy()[valid]
 
-    real = MoleculeBatch.from_padded(test.X)
     print("| mean absolute error | n | as generated | relaxed | moved by, A | real, n | as in QM9 |"
           " relaxed | moved by, A |\n" + "|---" * 9 + "|")  # fmt: skip
-    real_kept, real_after, real_moved = relaxed(real)
-    real_before = oracle.predict_molecules(real[real_kept])
-    real_after = oracle.predict_molecules(real_after)
     for task, (molecules, target) in sets.items():
         column, factor = oracle.tasks.index(task), field_unit(task).factor
-        kept, after, moved = relaxed(molecules)
-        cells = [len(kept)]
-        for batch in (molecules[kept], after):
-            predicted = oracle.predict_molecules(batch)[:, column]
-            cells.append(number(factor * np.abs(predicted - target[kept]).mean()))
-        cells += [f"{np.median(moved):.2f}", len(real_kept)]
-        labels = test.y[real_kept, column]
-        for predicted in (real_before, real_after):
-            cells.append(number(factor * np.abs(predicted[:, column] - labels).mean()))
-        cells.append(f"{np.median(real_moved):.2f}")
-        print(f"| {heading(task)} | " + " | ".join(map(str, cells)) + " |")
+        rows = of_equal_sizes(molecules, test.X)
+        real = MoleculeBatch.from_padded(test.X[rows]), test.y[rows, column]
+        cells = []
+        for batch, wanted in ((molecules, target), real):
+            kept, after, moved = relaxed(batch)
+            cells.append(len(kept))
+            for judged in (batch[kept], after):
+                predicted = oracle.predict_molecules(judged)[:, column]
+                cells.append(number(factor * np.abs(predicted - wanted[kept]).mean()))
+            cells.append(moved_by(moved))
+        print(f"| {heading(task)} | " + " | ".join(map(str, cells)) + " |", flush=True)
     if arguments.xtb:
         molecules, target = sets["mu"]
         column = oracle.tasks.index("mu")
+        chosen = of_equal_sizes(molecules, test.X)
+        real = MoleculeBatch.from_padded(test.X[chosen])
         rows = {
             "asked for": (molecules, target, oracle.predict_molecules(molecules)[:, column]),
-            "real": (real, test.y[:, column], oracle.predict_molecules(real)[:, column]),
+            "real": (real, test.y[chosen, column], oracle.predict_molecules(real)[:, column]),
         }
         print("\n| dipole moment | n | GFN2-xTB, D | correlation | oracle, D | correlation |")
         print("|---" * 6 + "|")

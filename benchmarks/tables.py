@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from benchmarks.paired import Difference, binary_difference, share_difference
+from benchmarks.paired import Difference, binary_difference, holm, share_difference
 from benchmarks.parts import Scored
 from deepchem_ead.metrics.reference_rows import QM9_STRICT_ROW, ReferenceRow
 
@@ -69,29 +69,37 @@ def _reference_cells(row: ReferenceRow) -> list[str]:
 
 
 def paired_table(scored: Sequence[Scored], pairs: Iterable[tuple[str, str]]) -> str:
-    """Differences of the same molecules (equal seed and number), in percentage points."""
+    """Differences of the same molecules (equal seed and number), in percentage points.
+
+    The p-values of a column are corrected for the number of its rows.
+    """
     head = ["difference (n)", "stable share of a molecule's atoms", "molecule stable", "valid"]
-    body = []
-    for names in pairs:
-        runs = [{row.seed: row.per_molecule for row in scored if row.run == name} for name in names]
+    names, found = [], []
+    for pair in pairs:
+        runs = [{row.seed: row.per_molecule for row in scored if row.run == name} for name in pair]
         seeds = sorted(set(runs[0]) & set(runs[1]))
         if not seeds:
             continue
         n = {seed: min(len(run[seed]) for run in runs) for seed in seeds}
         one, other = (np.concatenate([run[s][: n[s]] for s in seeds]) for run in runs)
         tests = (share_difference, binary_difference, binary_difference)
-        cells = [_points(test(one[:, k], other[:, k])) for k, test in enumerate(tests)]
-        body.append([f"{names[0]} - {names[1]} ({len(one):,})", *cells])
-    return markdown(head, body)
+        names.append(f"{pair[0]} - {pair[1]} ({len(one):,})")
+        found.append([test(one[:, k], other[:, k]) for k, test in enumerate(tests)])
+    columns = []
+    for differences in zip(*found, strict=True):
+        corrected = holm([difference.p for difference in differences])
+        columns.append(list(map(_points, differences, corrected)))
+    return markdown(head, zip(names, *columns, strict=True))
 
 
-def _points(difference: Difference) -> str:
+def _points(difference: Difference, p: float) -> str:
     low, mean, high = (100 * getattr(difference, name) for name in ("low", "mean", "high"))
-    p = f"p = {difference.p:.2g}" if difference.p >= 1e-4 else "p < 0.0001"
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}], {p}"
+    shown = f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}], {shown}"
 
 
 PAIRED_NOTE = (
     "Means, 95 % bootstrap intervals over molecules, two-sided p-values: Wilcoxon's signed ranks "
-    "for the share, McNemar's exact test for the others; not corrected for their number."
+    "for the share, McNemar's exact test for the others; those of a column are corrected for their "
+    "number (Holm)."
 )

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from chem_data import qm9
 from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from benchmarks import (
     conditional,
     evidence,
     few_steps,
+    kinds,
     level_traces,
     paired,
     parts,
@@ -47,6 +49,12 @@ def test_equal_runs_do_not_differ():
     values = np.linspace(0, 1, 30)
     assert paired.share_difference(values, values) == (0, 0, 0, 1)
     assert paired.binary_difference(values > 0.5, values > 0.5) == (0, 0, 0, 1)
+
+
+def test_corrected_p_values_are_holms():
+    found = paired.holm([0.01, 0.04, 0.03, 0.005, 0.9])
+    np.testing.assert_allclose(found, [0.04, 0.09, 0.09, 0.025, 0.9])
+    assert paired.holm([0.03, 0.6, 0.7]).tolist() == [0.09, 1, 1]
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.04])
@@ -301,3 +309,25 @@ def test_relaxing_moves_real_molecules_little_and_strained_ones_more():
     numbers, positions = zip(*(molecules.atoms(i) for i in kept[:5]), strict=True)
     strained = MoleculeBatch.from_arrays(numbers, [1.05 * x for x in positions])
     assert (relaxed.relaxed(strained)[2] > moved[:5]).all()
+
+
+def test_real_molecules_to_compare_with_are_of_equal_sizes(qm9_sample):
+    made = MoleculeBatch.from_padded(qm9_sample.X[300:400])
+    rows = relaxed.of_equal_sizes(made, qm9_sample.X)
+    assert len(rows) == len(np.unique(rows)) == 100
+    alike = MoleculeBatch.from_padded(qm9_sample.X[rows])
+    assert sorted(alike.counts) == sorted(made.counts)
+    assert len(np.intersect1d(rows, np.arange(300, 400))) < 60  # not simply the same
+
+
+def test_kinds_are_those_of_strict_perception():
+    """EDM's table of lengths finds no aromatic ring in pyrimidine."""
+    mols = [Chem.AddHs(Chem.MolFromSmiles(text)) for text in ("c1cncnc1", "CC#N", "C1CC1.C")]
+    for mol in mols:
+        AllChem.EmbedMolecule(mol, randomSeed=1)
+    found = kinds.perceived(MoleculeBatch.from_rdkit(mols))
+    assert [Chem.MolToSmiles(mol) for mol in found] == ["c1cncnc1", "CC#N"]
+    row = dict(zip(kinds.KINDS, kinds.cells(found)[1:], strict=True))
+    assert (
+        row["aromatic, %"] == row["triple bond, %"] == "50.0 ± 50.0" and row["N"] == "1.50 ± 0.50"
+    )
