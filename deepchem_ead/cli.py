@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -37,10 +37,14 @@ from deepchem_ead.cli_support import (
     stop_on_interrupt,
 )
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.locks import hold
 from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.config import preset_names
 from deepchem_ead.models.curve import summary_writer_type
 from deepchem_ead.tasks_conditional import evaluate_conditional_models
+
+if TYPE_CHECKING:
+    from deepchem.data import Dataset
 
 app = typer.Typer(
     help="Generate 3D molecules by equivariant asynchronous diffusion (EAD).",
@@ -140,11 +144,24 @@ def train(
     names = tasks.read_config(preset, overrides, start).condition_names
     dataset = tasks.training_data(data, names)
     model = tasks.new_model(preset, overrides, dataset, model_dir=out, start=start)
+    with hold(out, "training in it"):
+        _train_in(out, model, dataset, epochs, minutes, checkpoint_interval, tensorboard, restart)
+
+
+def _train_in(
+    out: Path,
+    model: EADModel,
+    dataset: Dataset,
+    epochs: int,
+    minutes: float | None,
+    checkpoint_interval: int,
+    tensorboard: bool,
+    restart: bool,
+) -> None:
     if restart:
         tasks.forget_run(model)
     elif tasks.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
-    out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(yaml.safe_dump(model.config.to_dict(), sort_keys=False))
     reason = tasks.nothing_left(model, epochs, minutes)
     if reason is not None:

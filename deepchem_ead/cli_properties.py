@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
@@ -26,11 +26,17 @@ from deepchem_ead.cli_support import (
     parse_option,
     stop_on_interrupt,
 )
+from deepchem_ead.locks import hold
 from deepchem_ead.models.curve import summary_writer_type
 from deepchem_ead.models.design import DEFAULT_PREDICTOR, select_molecules
 from deepchem_ead.models.design import design as run_design
 from deepchem_ead.models.guidance import askable, guiding_model
 from deepchem_ead.models.property_config import PropertyConfig
+
+if TYPE_CHECKING:
+    from deepchem.data import Dataset
+
+    from deepchem_ead.models.property_model import EGNNPropertyModel
 
 _PREDICTOR_HELP = (
     "Property model: folder (RUN/model after 'train-predictor') or a name that 'info' lists. "
@@ -98,11 +104,29 @@ def train_predictor(
     names = [name.strip() for name in properties.split(",")]
     dataset, held_out = property_tasks.labelled_data(data, names)
     model = property_tasks.new_predictor(preset, names, overrides, dataset, out)
+    with hold(out, "training in it"):
+        _train_in(
+            out, model, names, dataset, held_out, epochs, minutes, checkpoint_interval,
+            tensorboard, restart,
+        )  # fmt: skip
+
+
+def _train_in(
+    out: Path,
+    model: EGNNPropertyModel,
+    names: list[str],
+    dataset: Dataset,
+    held_out: Dataset | None,
+    epochs: int,
+    minutes: float | None,
+    checkpoint_interval: int,
+    tensorboard: bool,
+    restart: bool,
+) -> None:
     if restart:
         tasks.forget_run(model)
     elif tasks.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
-    out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(yaml.safe_dump(model.config.to_dict(), sort_keys=False))
     reason = tasks.nothing_left(model, epochs, minutes)
     finished = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,13 +53,18 @@ def hold(path: str | os.PathLike, what: str, wait: float = 0.0) -> Iterator[None
     try:
         lock.acquire(timeout=wait)
     except Timeout:
+        holder = ""
+        with suppress(OSError):  # Windows does not let others read what is locked
+            holder = f" ({target.read_text()})"
         raise InUseError(
-            f"{path} is in use: another process is {what}. Wait until it has ended, or choose "
-            "another name"
+            f"{path} is in use: another process{holder} is {what}. Wait until it has ended, or "
+            "choose another name"
         ) from None
     except OSError as error:  # of the user's path rather than of one they have never seen
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     try:
+        with suppress(OSError):
+            target.write_text(f"{os.getpid()} on {platform.node()}")
         yield
     finally:
         # While it is held: who waits for it notices that the file has gone, and makes a new one.

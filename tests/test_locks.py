@@ -12,12 +12,15 @@ import pytest
 from deepchem_ead.errors import InUseError
 from deepchem_ead.locks import hold, lock_file
 
+# The library itself, because the package takes seconds to import.
 HOLDER = """
-import sys
-from deepchem_ead.locks import hold
-with hold(sys.argv[1], "writing"):
-    print("held", flush=True)
-    sys.stdin.read()
+import os, sys
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire()
+open(sys.argv[1], "w").write(f"{os.getpid()} on elsewhere")
+print("held", flush=True)
+sys.stdin.read()
 """
 
 
@@ -35,7 +38,9 @@ def path(request, tmp_path):
 
 def other_process(path):
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLDER, lock_file(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert holder.stdout.readline() == b"held\n"
     return holder
@@ -46,7 +51,8 @@ def test_one_process_at_a_time_and_a_kill_blocks_nobody(path, tmp_path):
     link = tmp_path / "other"
     holder = other_process(link if link.exists() else path)
     try:
-        with pytest.raises(InUseError, match=r"out\.sdf is in use: another process is drawing\."):
+        there = rf"out\.sdf is in use: another process \({holder.pid} on elsewhere\) is drawing\."
+        with pytest.raises(InUseError, match=there):
             with hold(path, "drawing"):
                 pass
         holder.send_signal(signal.SIGKILL)

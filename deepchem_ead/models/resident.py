@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.locks import hold
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.checkpoint import (
     check_shapes,
@@ -156,9 +157,25 @@ class ResidentTrainer:
             If neither epochs nor minutes are given.
         FloatingPointError
             If the loss is not a finite number. No checkpoint is written.
+        InUseError
+            If another process, or another thread, is training in ``model_dir``.
         """
         if epochs is None and minutes is None:
             raise ValueError("give epochs, minutes or both")
+        if self.model_dir is None:
+            return self._fit(epochs, minutes, pause_after, checkpoint_minutes, report)
+        self.model_dir.mkdir(parents=True, exist_ok=True)
+        with hold(self.model_dir, "training in it"):
+            return self._fit(epochs, minutes, pause_after, checkpoint_minutes, report)
+
+    def _fit(
+        self,
+        epochs: int | None,
+        minutes: float | None,
+        pause_after: float | None,
+        checkpoint_minutes: float,
+        report: Callable[[dict], None] | None,
+    ) -> float:
         steps_per_epoch = self.molecules.steps_per_epoch
         total_steps = None if epochs is None else epochs * steps_per_epoch
         began, before, saved = time.perf_counter(), self.elapsed, self.elapsed

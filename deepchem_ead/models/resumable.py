@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from deepchem.models.torch_models import TorchModel
 from torch import Tensor, nn
 
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.locks import hold
 from deepchem_ead.models.batches import ShuffledBatches
 from deepchem_ead.models.checkpoint import (
     check_shapes,
@@ -182,39 +184,49 @@ class ResumableModel(TorchModel):
         FloatingPointError
             If the loss is not a finite number; the message names the molecules of the batch. No
             step is taken and no checkpoint written.
+        InUseError
+            If another process, or another thread, is training in ``model_dir``.
         """
         if len(dataset) == 0:
             raise ValueError("the dataset is empty; there is nothing to fit")
         if nb_epoch < 0:
             raise ValueError(f"nb_epoch must not be negative, not {nb_epoch}")
-        if restore:
-            self.restore()
-        if nb_epoch == 0:
-            return 0.0
-        self._ensure_built()
-        self._before_training(dataset)
-        batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
-        run = TrainingRun(self.training_position, batches, nb_epoch, self._global_step, minutes)
-        self._run = run
-        callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
-        bar = TrainingProgress(self, run.total_steps, run.seconds) if progress else None
-        try:
-            with warnings.catch_warnings():
-                # DeepChem averages losses without detaching them.
-                warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
-                return self.fit_generator(
-                    self._training_batches(run),
-                    max_checkpoints_to_keep,
-                    checkpoint_interval,
-                    False,
-                    variables,
-                    loss or self._checked_loss,
-                    callbacks + [bar] * (bar is not None),
-                    all_losses,
-                )
-        finally:
-            if bar is not None:
-                bar.close()
+        with self._folder_held(checkpoint_interval):
+            if restore:
+                self.restore()
+            if nb_epoch == 0:
+                return 0.0
+            self._ensure_built()
+            self._before_training(dataset)
+            batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
+            self._run = run = TrainingRun(
+                self.training_position, batches, nb_epoch, self._global_step, minutes
+            )
+            callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
+            bar = TrainingProgress(self, run.total_steps, run.seconds) if progress else None
+            try:
+                with warnings.catch_warnings():
+                    # DeepChem averages losses without detaching them.
+                    warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
+                    return self.fit_generator(
+                        self._training_batches(run),
+                        max_checkpoints_to_keep,
+                        checkpoint_interval,
+                        False,
+                        variables,
+                        loss or self._checked_loss,
+                        callbacks + [bar] * (bar is not None),
+                        all_losses,
+                    )
+            finally:
+                if bar is not None:
+                    bar.close()
+
+    def _folder_held(self, checkpoint_interval: int) -> AbstractContextManager[None]:
+        if checkpoint_interval == 0:  # nothing is written
+            return nullcontext()
+        Path(self.model_dir).mkdir(parents=True, exist_ok=True)
+        return hold(self.model_dir, "training in it")
 
     def get_global_step(self) -> int:
         """Steps of training so far."""
