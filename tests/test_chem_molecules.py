@@ -318,3 +318,19 @@ def test_to_dataset_refuses_what_would_spoil_training():
     bad = MoleculeBatch.from_arrays(*([x] * 2 for x in WATER), properties={"mu": [1, np.nan]})
     with pytest.raises(ValueError, match="'mu' is not finite for molecules 1;"):
         bad.to_dataset(tasks="mu")
+
+
+def test_overlaps_are_named_and_kept_out_of_datasets():
+    mol = Chem.AddHs(Chem.MolFromSmiles("O.O"))
+    assert AllChem.EmbedMolecule(mol, randomSeed=1) == 0  # RDKit puts both waters at one place
+    with pytest.warns(UserWarning, match="1 of 1 molecules have atoms on top of each other"):
+        batch = MoleculeBatch.from_rdkit([mol])
+    with pytest.raises(MoleculeError, match=r"molecules with atoms on top of each other: 0;"):
+        batch.to_dataset()
+
+
+def test_numbers_that_are_no_atomic_numbers_are_named():
+    X = MoleculeBatch.from_arrays([[8, 1]], [[[0, 0, 0], [0.97, 0, 0]]]).to_padded(4)
+    X[0, 1, 3] = 6.9
+    with pytest.raises(MoleculeError, match="molecule 0, atom 1: 6.9.* is not.*transform_X"):
+        MoleculeBatch.from_padded(X)

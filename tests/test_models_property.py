@@ -167,6 +167,8 @@ def test_labels_that_would_spoil_training_are_named(spoil, message):
         (lambda X: X[3, 0].__setitem__(0, np.nan), r"molecule 3 .*not finite"),
         (lambda X: X[3, 0].__setitem__(3, 92), r"molecule 3 .*atomic number 92.*H,C,N,O,F"),
         (lambda X: X[3, :, 3].fill(0), r"molecule 3 .*no atoms"),
+        (lambda X: X[3, 1].__setitem__(3, 6.9), r"molecule 3 .* 6.9 .*atom 1.*transform_X"),
+        (lambda X: X[3, 0].__setitem__(3, -1), r"molecule 3 .* -1 .*atom 0.*transform_X"),
     ],
 )
 def test_bad_molecules_are_named(spoil, message):

@@ -180,6 +180,8 @@ def test_empty_dataset_is_an_error(tmp_path):
         (lambda X: X[3, 0].__setitem__(0, np.nan), r"molecule \d+ .*not finite"),
         (lambda X: X[3, 0].__setitem__(3, 92), r"molecule \d+ .*atomic number 92.*H,C,N,O,F"),
         (lambda X: X[3, :, 3].fill(0), r"molecule \d+ .*no atoms"),
+        (lambda X: X[3, 1].__setitem__(3, 6.9), r"molecule \d+ .* 6.9 .*atom 1.*transform_X"),
+        (lambda X: X[3, 0].__setitem__(3, -1), r"molecule \d+ .* -1 .*atom 0.*transform_X"),
     ],
 )
 def test_bad_molecules_are_named(qm9_sample, tmp_path, spoil, message):
@@ -187,6 +189,14 @@ def test_bad_molecules_are_named(qm9_sample, tmp_path, spoil, message):
     spoil(X)
     data = dc.data.NumpyDataset(X, np.zeros((8, 1)), np.ones((8, 1)), qm9_sample.ids[:8])
     with pytest.raises(MoleculeError, match=message):
+        small_model(tmp_path).fit(data, nb_epoch=1)
+
+
+def test_atoms_on_top_of_each_other_are_named_before_training(qm9_sample, tmp_path):
+    X = qm9_sample.X[:8].copy()
+    X[5, 2, :3] = X[5, 0, :3]
+    data = dc.data.NumpyDataset(X, np.zeros((8, 1)), np.ones((8, 1)), [f"m{i}" for i in range(8)])
+    with pytest.warns(UserWarning, match=r"1 of 8 molecules .* molecule 5 \(m5\).* 0 .* and 2 "):
         small_model(tmp_path).fit(data, nb_epoch=1)
 
 

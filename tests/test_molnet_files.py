@@ -239,7 +239,8 @@ def test_non_finite_coordinates_are_refused(tmp_path, value):
 def test_molecules_with_impossible_bonds_keep_their_name_as_id(tmp_path):
     path = tmp_path / "m.xyz"
     path.write_text("3\nid=crowd\nF 0 0 0\nF 1.3 0 0\nF -1.3 0 0\n" + text_of(1, "xyz"))
-    _, (dataset,), _ = load_file_3d(path, splitter=None)
+    with pytest.warns(UserWarning, match=r"1 of 2 .* name as id .*: record 1 \(crowd\)\."):
+        _, (dataset,), _ = load_file_3d(path, splitter=None)
     assert dataset.ids[0] == "crowd" and dataset.ids[1] == TABLE.smiles[1]
 
 
@@ -251,3 +252,55 @@ def test_gzipped_file(tmp_path):
         stream.write(path.read_text())
     (dataset,) = load_file_3d(tmp_path / "m.sdf.gz", tasks=["gap"], splitter=None)[1]
     assert_rows(dataset, [1, 2])
+
+
+# Fluorine between two others: no valid bonds, so that the id is the molecule's name.
+CROWD = "3\nid={0}\nF 0 0 0\nF 1.3 0 0\nF -1.3 0 0\n"
+
+
+@pytest.mark.parametrize(
+    "splitter", ["scaffold", "butina", "fingerprint", dc.splits.MaxMinSplitter()]
+)
+def test_a_split_that_would_lose_molecules_names_them(tmp_path, splitter):
+    path = tmp_path / "m.xyz"
+    good = "".join(text_of(i, "xyz") for i in range(300, 342, 2) if i != 324)
+    path.write_text(CROWD.format("crowd") + good + CROWD.format("mob"))
+    with pytest.raises(ValueError, match=r"2 rows: 0 \(crowd\), 21 \(mob\).*splitter='random'"):
+        load_file_3d(path, splitter=splitter)
+    assert [len(part) for part in load_file_3d(path, splitter="random")[1]] == [17, 2, 3]
+    path.write_text(good)
+    parts = load_file_3d(path, splitter=splitter)[1]
+    assert sorted(np.concatenate([part.ids for part in parts])) == sorted(
+        load_file_3d(path, splitter=None)[1][0].ids
+    )
+
+
+def test_rows_in_two_parts_and_splitters_of_tasks_are_refused(tmp_path):
+    path = write(tmp_path / "m.sdf", [1, 2, 3, 4])
+    twice = dc.splits.SpecifiedSplitter(valid_indices=[1], test_indices=[1])
+    with pytest.raises(ValueError, match=r"SpecifiedSplitter puts row 1 \(.*more than one part"):
+        load_file_3d(path, splitter=twice)
+    with pytest.raises(ValueError, match="TaskSplitter does not split by molecules"):
+        load_file_3d(path, splitter="task")
+
+
+@pytest.mark.parametrize("kind", ["sdf", "xyz"])
+def test_atoms_on_top_of_each_other_are_left_out_or_raise(tmp_path, kind):
+    path = write(tmp_path / f"m.{kind}", [3, 7, 12])
+    numbers, positions = TABLE.numbers_and_positions(500)
+    positions = positions.copy()
+    positions[2] = positions[0] + [0.2, 0, 0]
+    write_one = (
+        format_sdf if kind == "sdf" else lambda n, p, mol, name, tags: format_xyz(n, p, name, tags)
+    )
+    path.write_text(
+        text_of(3, kind)
+        + write_one(numbers, positions, None, "twins", {"gap": "1", "row": "9"})
+        + text_of(7, kind)
+    )
+    message = r"record 2: has atoms on top of each other: 0 \(\w+\) and 2 \(\w+\) are 0.20"
+    with pytest.warns(UserWarning, match=f"left out 1 of 3 records: {message}"):
+        _, (dataset,), _ = load_file_3d(path, tasks=["gap"], splitter=None)
+    assert_rows(dataset, [3, 7])
+    with pytest.raises(MoleculeError, match=message):
+        load_file_3d(path, on_error="raise")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepchem_ead.chem import ragged
+from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def numpy_dataset(
     if broken.size:
         raise MoleculeError(
             f"molecules with coordinates that are not finite: {_listing(broken)}; leave them out"
+        )
+    overlaps = find_overlaps(batch.atomic_numbers, batch.coordinates, batch.offsets)
+    if overlaps:
+        raise MoleculeError(
+            f"molecules with atoms on top of each other: "
+            f"{_listing(np.array([o.molecule for o in overlaps]))}; leave them out (molecule "
+            f"{overlaps[0].molecule} {overlaps[0].reason})"
         )
     X = batch.to_padded(max_atoms)
     y = np.zeros((len(batch), 1), np.float32) if tasks is None else _labels(batch, tasks)

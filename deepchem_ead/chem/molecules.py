@@ -14,6 +14,7 @@ from rdkit import Chem
 from deepchem_ead.chem import files, ragged
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs
+from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
 from deepchem_ead.chem.rdkit_io import arrays_from_mol, rebuild, smiles_of
 from deepchem_ead.chem.records import columns
 from deepchem_ead.errors import MoleculeError
@@ -142,7 +143,7 @@ class MoleculeBatch:
         """Batch from RDKit molecules with explicit hydrogens and a 3D conformer.
 
         Bonds, formal charges, isotopes and radicals are kept; the names become ids if any molecule
-        has one.
+        has one. A warning names the molecules with atoms on top of each other.
 
         Parameters
         ----------
@@ -167,12 +168,15 @@ class MoleculeBatch:
                 label = f" ({name})" if name else ""
                 raise MoleculeError(f"molecule {i}{label} {error}") from None
             names.append(name)
-        return cls.from_arrays(
+        batch = cls.from_arrays(
             [a.numbers for a in arrays],
             [a.positions for a in arrays],
             charges=[a.charge for a in arrays],
             ids=names if any(names) else None,
-        )._with_graphs([a.graph for a in arrays])
+        )
+        overlaps = find_overlaps(batch.atomic_numbers, batch.coordinates, batch.offsets)
+        warn_of_overlaps(overlaps, len(batch), batch.ids)
+        return batch._with_graphs([a.graph for a in arrays])
 
     @classmethod
     def from_padded(
@@ -428,7 +432,8 @@ class MoleculeBatch:
         Raises
         ------
         MoleculeError
-            If molecules have no atoms or coordinates that are not finite; lists their indices.
+            If molecules have no atoms, coordinates that are not finite, or atoms on top of each
+            other; lists their indices.
         ValueError
             If the batch is empty, a task is unknown, or a label is not finite.
         """

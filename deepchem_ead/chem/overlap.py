@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ _SMALL = 128
 _AT_A_TIME = 1024
 #: Closest atoms that the tree gives for each atom.
 _NEIGHBOURS = 8
+
+_LISTED = 10
 
 _TABLE = Chem.GetPeriodicTable()
 #: Covalent radius of each element in Angstrom, (119,); 0 for what is no element.
@@ -112,6 +116,31 @@ def find_overlaps(
         )
         for k in order[firsts]
     ]
+
+
+def warn_of_overlaps(overlaps: Sequence[Overlap], total: int, names: Sequence | None) -> None:
+    """Name the molecules with overlapping atoms in one warning, if there are any.
+
+    Parameters
+    ----------
+    overlaps : sequence of Overlap
+    total : int
+        Number of all molecules.
+    names : sequence of str, optional
+        Name of each molecule, besides its number.
+    """
+    if not overlaps:
+        return
+    shown = [
+        f"molecule {o.molecule}" + (f" ({names[o.molecule]})" if names is not None else "")
+        for o in overlaps[:_LISTED]
+    ]
+    more = f" and {len(overlaps) - _LISTED} more" if len(overlaps) > _LISTED else ""
+    warnings.warn(
+        f"{len(overlaps)} of {total} molecules have atoms on top of each other: "
+        f"{', '.join(shown)}{more}; {shown[0]} {overlaps[0].reason}",
+        stacklevel=3,
+    )
 
 
 def _all_pairs(

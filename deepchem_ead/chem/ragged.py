@@ -10,6 +10,12 @@ import numpy as np
 from deepchem_ead.chem.elements import MAX_ATOMIC_NUMBER
 from deepchem_ead.errors import MoleculeError
 
+#: What to do about numbers that are no atomic numbers.
+UNTOUCHED = (
+    "Atomic numbers must be whole, and X must come as it was featurized: transform the labels only "
+    "(transform_y=True, not transform_X=True)"
+)
+
 
 def read_only(array: np.ndarray) -> np.ndarray:
     """A view of the array that cannot be written to."""
@@ -82,7 +88,7 @@ def _check_numbers(numbers: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         molecule = int(np.searchsorted(offsets, atom, side="right")) - 1
         raise MoleculeError(
             f"molecule {molecule}, atom {atom - int(offsets[molecule])}: {numbers[atom]} is not an "
-            f"atomic number (1 to {MAX_ATOMIC_NUMBER})"
+            f"atomic number (1 to {MAX_ATOMIC_NUMBER}). {UNTOUCHED}"
         )
     return numbers.astype(np.int16)
 

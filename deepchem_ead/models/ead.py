@@ -15,6 +15,7 @@ from deepchem.data import Dataset
 from torch import Tensor
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
@@ -253,12 +254,15 @@ class EADModel(ResumableModel):
         counted = network.size_counts.any() and network.statistics is None
         if counted and not self.config.closed_shell:
             return
-        sizes, properties, ids, odd = [], [], [], []
+        sizes, properties, ids, odd, overlaps = [], [], [], [], []
         for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
             sizes.append(self.encoding.count_atoms(X, names))
+            found = self.encoding.overlaps(X)
+            overlaps.extend(o._replace(molecule=o.molecule + len(ids)) for o in found)
             odd.append(X[:, :, 3].sum(1) % 2 == 1)
             properties.append(self._properties(y, w, self._columns))
             ids.extend(names)
+        warn_of_overlaps(overlaps, len(ids), ids)
         if self.config.closed_shell:
             warn_of_open_shells(np.concatenate(odd), ids)
         n_atoms = np.concatenate(sizes)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.chem.overlap import Overlap, find_overlaps
+from deepchem_ead.chem.ragged import UNTOUCHED
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.models.config import EADConfig
@@ -88,8 +90,8 @@ class AtomEncoding:
         Raises
         ------
         MoleculeError
-            For an empty molecule, coordinates that are not finite, an element the model does not
-            know or a molecule that is too large.
+            For an empty molecule, coordinates that are not finite, an atomic number that is not
+            whole, an element the model does not know or a molecule that is too large.
         """
         X, numbers, counts = self._checked(X, ids)
         present = numbers > 0
@@ -119,6 +121,12 @@ class AtomEncoding:
         """Atoms of each molecule, (B,), after the checks of `encode`."""
         return self._checked(X, ids)[2]
 
+    def overlaps(self, X: np.ndarray) -> list[Overlap]:
+        """Overlapping atoms of molecules that `count_atoms` has checked."""
+        present = X[:, :, 3] > 0
+        offsets = np.concatenate([[0], np.cumsum(present.sum(1))])
+        return find_overlaps(X[present][:, 3], X[present][:, :3], offsets)
+
     def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X in single precision, atomic numbers (B, width) and numbers of atoms (B,)."""
         X = np.asarray(X, dtype=np.float32)
@@ -139,6 +147,14 @@ class AtomEncoding:
                 name = f"molecule {row}" if ids is None else f"molecule {row} ({ids[row]})"
                 raise MoleculeError(f"{name} {reason(row)}")
 
+        broken = np.isfinite(X[:, :, 3]) & ((X[:, :, 3] != numbers) | (numbers < 0))
+        refuse(
+            broken.any(1),
+            lambda i: (
+                f"has {X[i, broken[i].argmax(), 3]:g} for the atomic number of atom "
+                f"{broken[i].argmax()}. {UNTOUCHED}"
+            ),
+        )
         refuse(counts == 0, lambda i: "has no atoms; remove it from the dataset")
         refuse(
             counts > self.max_atoms,

@@ -15,6 +15,7 @@ from deepchem.utils.evaluate import _process_metric_input
 from torch import Tensor
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches
@@ -137,14 +138,17 @@ class EGNNPropertyModel(ResumableModel):
                 config.precision, self.device,
             )  # fmt: skip
         self._columns = task_columns(dataset, self.tasks)
-        labels, weights, compositions, ids = [], [], [], []
+        labels, weights, compositions, ids, overlaps = [], [], [], [], []
         for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
             self.encoding.count_atoms(X, names)  # refuses molecules the model cannot read
+            found = self.encoding.overlaps(X)
+            overlaps.extend(o._replace(molecule=o.molecule + len(ids)) for o in found)
             y, w = select_labels(y, w, self._columns)
             labels.append(y)
             weights.append(w)
             compositions.append((X[:, :, 3, None] == self.encoding.elements).sum(1))
             ids.extend(names)
+        warn_of_overlaps(overlaps, len(ids), ids)
         y, w = np.concatenate(labels), np.concatenate(weights)
         check_training_labels(y, w, self.tasks, ids)
         if self.model.n_labels.any():

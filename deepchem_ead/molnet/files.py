@@ -12,11 +12,13 @@ from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.files import scan_records
+from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.rdkit_io import rebuild, smiles_of
-from deepchem_ead.chem.records import Record, describe
+from deepchem_ead.chem.records import BadRecord, Record, describe
+from deepchem_ead.errors import MoleculeError
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
 from deepchem_ead.molnet.names import find_splitter, find_transformers
-from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, one_shard
+from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, CompleteSplitter, one_shard
 from deepchem_ead.molnet.table import MoleculeTable
 from deepchem_ead.molnet.transforms import fit_transformer
 
@@ -63,7 +65,8 @@ def load_file_3d(
         DeepChem transformers by name or object, fitted to the labels that the training molecules
         have.
     on_error : {"skip", "raise"}
-        What to do with records that cannot be read. "skip" leaves them out, together with their
+        What to do with records that cannot be read or have atoms on top of each other (closer than
+        half the sum of their covalent radii). "skip" leaves them out, together with their
         labels, and lists them in one warning.
     allow_missing : bool
         Give missing labels the weight 0 instead of refusing them.
@@ -80,10 +83,11 @@ def load_file_3d(
     Raises
     ------
     MoleculeError
-        If a record cannot be read and ``on_error="raise"``.
+        If a record cannot be read or has overlapping atoms, and ``on_error="raise"``.
     ValueError
         If no molecule is left, a molecule has more than `max_atoms` atoms, another element, no
-        atoms or non-finite coordinates, or labels are missing, infinite, huge or constant.
+        atoms or non-finite coordinates, labels are missing, infinite, huge or constant, or the
+        splitter puts a molecule in no part or in two.
 
     Examples
     --------
@@ -130,6 +134,17 @@ def load_file_3d(
 def _read(path: str | os.PathLike, on_error: str) -> tuple[list[Record], list[int], int]:
     """Readable records, their numbers from 1, and the number of all records."""
     good, numbers, bad = scan_records(path, on_error)
+    overlaps = overlapping_records(good)
+    if overlaps and on_error == "raise":
+        first = min(overlaps)
+        raise MoleculeError(
+            f"{path}, record {numbers[first]}: {overlaps[first]} (on_error='skip' leaves bad "
+            "records out)"
+        )
+    bad = sorted([*bad, *(BadRecord(numbers[i], reason) for i, reason in overlaps.items())])
+    good, numbers = (
+        [value for i, value in enumerate(values) if i not in overlaps] for values in (good, numbers)
+    )
     total = len(good) + len(bad)
     if not good:
         reasons = f"; {describe(bad)}" if bad else ""
@@ -141,6 +156,18 @@ def _read(path: str | os.PathLike, on_error: str) -> tuple[list[Record], list[in
     return good, numbers, total
 
 
+def overlapping_records(records: Sequence[Record]) -> dict[int, str]:
+    """Reasons, by index, why records with atoms on top of each other cannot be used."""
+    if not records:
+        return {}
+    offsets = np.cumsum([0] + [len(record.numbers) for record in records])
+    numbers, positions = (
+        np.concatenate(values)
+        for values in zip(*((r.numbers, r.positions) for r in records), strict=True)
+    )
+    return {o.molecule: o.reason for o in find_overlaps(numbers, positions, offsets)}
+
+
 def _table(
     records: list[Record],
     numbers: list[int],
@@ -149,7 +176,7 @@ def _table(
     elements: str | None,
 ) -> MoleculeTable:
     vocabulary = None if elements is None else Vocabulary.parse(elements)
-    smiles = []
+    smiles, without_bonds = [], []
     for record, name in zip(records, names, strict=True):
         n = len(record.numbers)
         if not n:
@@ -168,7 +195,17 @@ def _table(
         if not np.isfinite(record.positions).all():
             raise ValueError(f"{name} has NaN or infinite coordinates; correct or remove it")
         found = smiles_of(rebuild(record.numbers, record.positions))
+        if found is None:
+            without_bonds.append(name)
         smiles.append(found or record.name or name)
+    if without_bonds:
+        more = f" and {len(without_bonds) - 10} more" if len(without_bonds) > 10 else ""
+        warnings.warn(
+            f"{len(without_bonds)} of {len(records)} molecules have no valid bonds and get their "
+            f"name as id instead of a SMILES: {', '.join(without_bonds[:10])}{more}. DeepChem's "
+            "splitters that read SMILES lose such rows; splitter= of load_file_3d loses none",
+            stacklevel=3,
+        )
     return MoleculeTable(
         atomic_numbers=np.concatenate([record.numbers for record in records]).astype(np.int8),
         coordinates=np.concatenate([record.positions for record in records]).astype(np.float32),
@@ -185,7 +222,7 @@ def _split(
     """Rows of each part."""
     if splitter is None:
         return [np.arange(len(dataset))]
-    parts = [np.asarray(rows, dtype=np.int64) for rows in splitter.split(dataset, seed=seed)]
+    parts = CompleteSplitter(splitter).split(dataset, seed=seed)
     if not len(parts[0]):
         raise ValueError(
             f"{type(splitter).__name__} leaves no training molecule of {len(dataset)}; "

@@ -16,7 +16,12 @@ from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.qm9pack import INSTALL_HINT, load_qm9pack, qm9pack_version
 from deepchem_ead.molnet.sample import SAMPLE_VERSION, load_sample
-from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, EDMSplitter, edm_parts
+from deepchem_ead.molnet.splits import (
+    MEMORY_CACHE_BYTES,
+    CompleteSplitter,
+    EDMSplitter,
+    edm_parts,
+)
 from deepchem_ead.molnet.table import MoleculeTable
 
 logger = logging.getLogger(__name__)
@@ -94,7 +99,8 @@ def load_qm9_3d(
     Raises
     ------
     ValueError
-        If a task, the source or the splitter is unknown, or a molecule does not fit the featurizer.
+        If a task, the source or the splitter is unknown, a molecule does not fit the featurizer, or
+        the splitter puts a molecule in no part or in two.
     FileNotFoundError
         If ``source="qm9pack"`` and the package is not installed.
 
@@ -116,7 +122,7 @@ def load_qm9_3d(
     source, version = _resolve_source(source)
     loader = _QM9Loader3D(
         Molecule3DFeaturizer() if featurizer is None else featurizer,
-        find_splitter(splitter, edm=EDMSplitter()),
+        _complete(find_splitter(splitter, edm=EDMSplitter())),
         find_transformers(transformers),
         tasks,
         data_dir,
@@ -130,6 +136,12 @@ def load_qm9_3d(
     for dataset in loaded[1]:
         dataset.memory_cache_size = MEMORY_CACHE_BYTES
     return loaded
+
+
+def _complete(splitter: dc.splits.Splitter | None) -> dc.splits.Splitter | None:
+    if splitter is None or isinstance(splitter, EDMSplitter):
+        return splitter
+    return CompleteSplitter(splitter)
 
 
 class _QM9Loader3D(_MolnetLoader):

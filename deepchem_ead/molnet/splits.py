@@ -1,6 +1,6 @@
-"""EDM's split of QM9, and its two halves of the training part for conditional generation.
+"""EDM's split of QM9 and its halves of the training part, and others' splits that lose no molecule.
 
-Both are those of "Equivariant Diffusion for Molecule Generation in 3D" (EDM), Hoogeboom et al.,
+EDM's are those of "Equivariant Diffusion for Molecule Generation in 3D" (EDM), Hoogeboom et al.,
 arXiv:2203.17003: a seeded permutation of the 130,831 molecules in gdb9 order.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import deepchem as dc
 import numpy as np
 from deepchem.splits import Splitter
+from rdkit import Chem, rdBase
 
 from deepchem_ead.molnet.qm9pack import N_MOLECULES
 
@@ -68,7 +69,117 @@ def one_shard(
     return dc.data.DiskDataset.create_dataset([shard], data_dir=data_dir, tasks=tasks)
 
 
-class EDMSplitter(Splitter):
+class _SingleShards(Splitter):
+    """A splitter whose three parts are datasets of one shard each."""
+
+    def train_valid_test_split(
+        self,
+        dataset: dc.data.Dataset,
+        train_dir: str | None = None,
+        valid_dir: str | None = None,
+        test_dir: str | None = None,
+        **kwargs,
+    ) -> tuple[dc.data.DiskDataset, dc.data.DiskDataset, dc.data.DiskDataset]:
+        """The three parts as datasets; see `split` for arguments and errors."""
+        tasks = list(dataset.get_task_names())
+        train, valid, test = (
+            one_shard(dataset, rows, tasks, folder)
+            for rows, folder in zip(
+                self.split(dataset, **kwargs), (train_dir, valid_dir, test_dir), strict=True
+            )
+        )
+        return train, valid, test
+
+
+class CompleteSplitter(_SingleShards):
+    """A splitter, with an error where its parts do not hold each row exactly once.
+
+    DeepChem's scaffold splitter drops rows whose id is no SMILES; other splitters that read the ids
+    fail on them.
+
+    Parameters
+    ----------
+    splitter : dc.splits.Splitter
+    """
+
+    def __init__(self, splitter: Splitter):
+        self.splitter = splitter
+
+    def __str__(self) -> str:
+        # DeepChem names the cache folder after this.
+        return str(self.splitter)
+
+    def __repr__(self) -> str:
+        return repr(self.splitter)
+
+    def split(
+        self,
+        dataset,
+        frac_train: float = 0.8,
+        frac_valid: float = 0.1,
+        frac_test: float = 0.1,
+        seed: int | None = None,
+        log_every_n: int | None = 1000,
+    ) -> list[np.ndarray]:
+        """Row numbers (N,) int64 of each part.
+
+        Raises
+        ------
+        ValueError
+            If a row would be in no part or in two, or the ids cannot be split by; the message names
+            such rows.
+        """
+        name = type(self.splitter).__name__
+        try:
+            with rdBase.BlockLogs():
+                parts = self.splitter.split(
+                    dataset,
+                    frac_train=frac_train,
+                    frac_valid=frac_valid,
+                    frac_test=frac_test,
+                    seed=seed,
+                    log_every_n=log_every_n,
+                )
+        except NotImplementedError:
+            raise ValueError(f"{name} does not split by molecules; use another splitter") from None
+        except Exception as error:
+            unread = _no_smiles(dataset.ids)
+            if not len(unread):
+                raise
+            raise ValueError(
+                f"{name} splits by SMILES, and the ids of {_rows(unread, dataset.ids)} are none; "
+                f"{_REMEDY}"
+            ) from error
+        parts = [np.asarray(rows, dtype=np.int64).reshape(-1) for rows in parts]
+        times = np.bincount(np.concatenate(parts), minlength=len(dataset))
+        for wrong, what in ((times == 0, "no part"), (times > 1, "more than one part")):
+            if wrong.any():
+                raise ValueError(
+                    f"{name} puts {_rows(np.flatnonzero(wrong), dataset.ids)} of {len(dataset)} in "
+                    f"{what}; {_REMEDY}"
+                )
+        return parts
+
+
+_REMEDY = (
+    "use splitter='random', or leave these molecules out (splitters that read the ids need SMILES)"
+)
+_LISTED_ROWS = 10
+
+
+def _no_smiles(ids: np.ndarray) -> np.ndarray:
+    """Rows whose id is not a SMILES."""
+    with rdBase.BlockLogs():
+        return np.flatnonzero([Chem.MolFromSmiles(str(name)) is None for name in ids])
+
+
+def _rows(rows: np.ndarray, ids: np.ndarray) -> str:
+    shown = ", ".join(f"{row} ({ids[row]})" for row in rows[:_LISTED_ROWS])
+    more = f" and {len(rows) - _LISTED_ROWS} more" if len(rows) > _LISTED_ROWS else ""
+    return f"{'row' if len(rows) == 1 else f'{len(rows)} rows:'} {shown}{more}"
+
+
+class EDMSplitter(_SingleShards):
     """Splits a QM9 dataset as EDM does; each part keeps the dataset's order (gdb9 index).
 
     Parameters
@@ -110,22 +221,4 @@ class EDMSplitter(Splitter):
                 f"has {len(dataset)}; use another splitter, e.g. 'random'"
             )
         train, valid, test = (np.flatnonzero(parts == part) for part in (0, 1, 2))
-        return train, valid, test
-
-    def train_valid_test_split(
-        self,
-        dataset: dc.data.Dataset,
-        train_dir: str | None = None,
-        valid_dir: str | None = None,
-        test_dir: str | None = None,
-        **kwargs,
-    ) -> tuple[dc.data.DiskDataset, dc.data.DiskDataset, dc.data.DiskDataset]:
-        """The three parts as datasets of one shard each; see `split` for errors."""
-        tasks = list(dataset.get_task_names())
-        train, valid, test = (
-            one_shard(dataset, rows, tasks, folder)
-            for rows, folder in zip(
-                self.split(dataset), (train_dir, valid_dir, test_dir), strict=True
-            )
-        )
         return train, valid, test
