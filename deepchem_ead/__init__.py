@@ -8,47 +8,49 @@ Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.
 
 from __future__ import annotations
 
-import logging
-import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
 
+from deepchem_ead._start import import_deepchem, is_command, leave_on_interrupt
 
-def _import_deepchem() -> None:
-    """Import DeepChem without warnings about its optional parts, or say what is missing."""
-    log = logging.getLogger("deepchem")
-    level = log.level
-    if "deepchem" not in sys.modules:
-        log.setLevel(logging.ERROR)
-    try:
-        from deepchem.models import TorchModel  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "deepchem_ead needs deepchem >= 2.8 and torch, and dc.models.TorchModel cannot be "
-            f"imported here ({error}). Install them with: pip install 'deepchem>=2.8,<3' torch"
-        ) from error
-    finally:
-        log.setLevel(level)
-
-
-_import_deepchem()
-
-from deepchem_ead import chem, diffusion, feat, metrics, models, molnet, sampling  # noqa: E402
-from deepchem_ead._register import register, unregister, wrap_loaders  # noqa: E402
-from deepchem_ead.chem.molecules import MoleculeBatch  # noqa: E402
-from deepchem_ead.errors import CheckpointError, MoleculeError  # noqa: E402
-from deepchem_ead.feat.loaders import LIST_LOADER, TABLE_LOADERS, of_list, of_table  # noqa: E402
-from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer  # noqa: E402
-from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules  # noqa: E402
-from deepchem_ead.models import EADModel, EGNNPropertyModel  # noqa: E402
-from deepchem_ead.models.design import design  # noqa: E402
-from deepchem_ead.molnet import load_file_3d, load_qm9_3d  # noqa: E402
+if TYPE_CHECKING:
+    from deepchem_ead import chem, diffusion, feat, metrics, models, molnet, sampling
+    from deepchem_ead._register import register, unregister
+    from deepchem_ead.chem.molecules import MoleculeBatch
+    from deepchem_ead.errors import CheckpointError, InUseError, MoleculeError
+    from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
+    from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules
+    from deepchem_ead.models import EADModel, EGNNPropertyModel
+    from deepchem_ead.models.design import design
+    from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 
 __version__ = "0.1.0"
+
+#: Where each public name lives; they are imported when they are first asked for.
+_HOMES = {
+    "CheckpointError": "errors",
+    "EADModel": "models",
+    "EGNNPropertyModel": "models",
+    "GenerativeMetric": "metrics",
+    "InUseError": "errors",
+    "Molecule3DFeaturizer": "feat.molecule3d",
+    "MoleculeBatch": "chem.molecules",
+    "MoleculeError": "errors",
+    "design": "models.design",
+    "evaluate_molecules": "metrics",
+    "load_file_3d": "molnet",
+    "load_qm9_3d": "molnet",
+    "register": "_register",
+    "unregister": "_register",
+}
+_PARTS = ("chem", "diffusion", "feat", "metrics", "models", "molnet", "sampling", "viz")
 
 __all__ = [
     "CheckpointError",
     "EADModel",
     "EGNNPropertyModel",
     "GenerativeMetric",
+    "InUseError",
     "Molecule3DFeaturizer",
     "MoleculeBatch",
     "MoleculeError",
@@ -67,12 +69,24 @@ __all__ = [
     "unregister",
 ]
 
-register(
-    {
-        "models": [EADModel, EGNNPropertyModel],
-        "feat": [Molecule3DFeaturizer],
-        "molnet": [load_qm9_3d, load_file_3d],
-        "metrics": [GenerativeMetric],
-    }
-)
-wrap_loaders({LIST_LOADER: of_list, **dict.fromkeys(TABLE_LOADERS, of_table)})
+
+def __getattr__(name: str) -> object:
+    if name in _PARTS:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if is_command():
+    leave_on_interrupt()
+else:
+    import_deepchem()
+    from deepchem_ead._register import register_all
+
+    register_all()

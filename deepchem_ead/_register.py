@@ -73,6 +73,25 @@ def wrap_loaders(wrappers: dict[str, Callable[[Callable], Callable]]) -> None:
             _wrapped.append((loader, original, wrapped))
 
 
+def register_all() -> None:
+    """Add everything that the package has for DeepChem's modules."""
+    from deepchem_ead.feat.loaders import LIST_LOADER, TABLE_LOADERS, of_list, of_table
+    from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
+    from deepchem_ead.metrics import GenerativeMetric
+    from deepchem_ead.models import EADModel, EGNNPropertyModel
+    from deepchem_ead.molnet import load_file_3d, load_qm9_3d
+
+    register(
+        {
+            "models": [EADModel, EGNNPropertyModel],
+            "feat": [Molecule3DFeaturizer],
+            "molnet": [load_qm9_3d, load_file_3d],
+            "metrics": [GenerativeMetric],
+        }
+    )
+    wrap_loaders({LIST_LOADER: of_list, **dict.fromkeys(TABLE_LOADERS, of_table)})
+
+
 def unregister() -> None:
     """Remove from DeepChem's modules what was added, and put back what was wrapped."""
     while _wrapped:

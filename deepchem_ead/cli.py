@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from deepchem_ead import EADModel, MoleculeBatch, tasks
-from deepchem_ead.chem.files import complete_records, file_format
+from deepchem_ead import __version__
+from deepchem_ead.choices import preset_names
 from deepchem_ead.cli_draw import draw
 from deepchem_ead.cli_properties import design, predict, train_predictor
 from deepchem_ead.cli_support import (
@@ -31,6 +31,8 @@ from deepchem_ead.cli_support import (
     StepperName,
     Vocabulary,
     choice,
+    command,
+    examples,
     one_line,
     parse_assignments,
     parse_option,
@@ -38,25 +40,51 @@ from deepchem_ead.cli_support import (
 )
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.locks import hold
-from deepchem_ead.metrics import evaluate_molecules
-from deepchem_ead.models.config import preset_names
-from deepchem_ead.models.curve import summary_writer_type
-from deepchem_ead.tasks_conditional import evaluate_conditional_models
 
 if TYPE_CHECKING:
     from deepchem.data import Dataset
 
+    from deepchem_ead import EADModel
+
 app = typer.Typer(
     help="Generate 3D molecules by equivariant asynchronous diffusion (EAD).",
     epilog="A first look: 'deepchem-ead demo'. On your own molecules: 'deepchem-ead train "
-    "molecules.sdf --out runs/mine', then 'deepchem-ead generate --model runs/mine/model'.",
+    "molecules.sdf --out runs/mine', then 'deepchem-ead generate --model runs/mine/model'. "
+    "A command that was interrupted ends with the exit code 130, one that failed with 1.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    # Boxes leave a few columns for what there is to say.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120, "help_option_names": ["--help", "-h"]},
 )
 
 
-@app.command()
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deepchem_ead {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog=examples(
+        "train qm9 --minutes 3 --out runs/first",
+        "train molecules.sdf --out runs/mine --epochs 50",
+        "train molecules.sdf --conditions logP --from qm9 --out runs/tuned",
+    )
+)
+@command
 def train(
     data: Annotated[
         str,
@@ -76,8 +104,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"{', '.join(preset_names())}, or a YAML file. By default qm9-small, or that of "
-            "--from.",
+            help=f"{', '.join(preset_names('presets'))}, or a YAML file. By default qm9-small, "
+            "or that of --from.",
         ),
     ] = None,
     conditions: Annotated[
@@ -132,6 +160,9 @@ def train(
     Ctrl-C stops after the current step and keeps everything; the same command goes on from there.
     Elements and sizes that the preset does not know are added by themselves.
     """
+    from deepchem_ead import tasks
+    from deepchem_ead.models.curve import summary_writer_type
+
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
     overrides = dict(parse_option(text) for text in option or [])
@@ -158,6 +189,8 @@ def _train_in(
     tensorboard: bool,
     restart: bool,
 ) -> None:
+    from deepchem_ead import tasks
+
     if restart:
         tasks.forget_run(model)
     elif tasks.restore(model):
@@ -172,7 +205,7 @@ def _train_in(
         f"{len(dataset):,} molecules, {tasks.n_parameters(model):,} parameters, "
         f"{model.model.denoiser.active_backend}"
     )
-    with stop_on_interrupt(model):
+    with stop_on_interrupt(model) as stop:
         finished = tasks.train(
             model, dataset, out, epochs, minutes, checkpoint_interval, tensorboard
         )
@@ -185,9 +218,11 @@ def _train_in(
             "the model so far:"
         )
     typer.echo(f"  deepchem-ead generate --model {out / 'model'}")
+    stop.exit()
 
 
-@app.command()
+@app.command(epilog=examples("pack runs/mine packed"))
+@command
 def pack(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")],
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.")],
@@ -198,14 +233,28 @@ def pack(
     goes on well, but not bit for bit. 'train' with the same options and --out
     FOLDER goes on from there.
     """
+    from deepchem_ead import tasks
+
     path = tasks.pack_run(run, out)
     typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
-app.command()(train_predictor)
+app.command(
+    epilog=examples(
+        "train-predictor qm9 --tasks gap,mu --minutes 30 --out runs/gap",
+        "train-predictor molecules.sdf --tasks logP --epochs 200",
+    )
+)(train_predictor)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "generate --n 1000 --out molecules.sdf",
+        "generate --n 100 --condition gap=5.4eV --out wide.sdf",
+        "generate --model runs/mine/model --n-atoms 9,12,12 --n 3 --out three.xyz",
+    )
+)
+@command
 def generate(
     out: Annotated[
         Path,
@@ -312,6 +361,9 @@ def generate(
     A SMILES file (.smi) holds the valid molecules only, each with its number from 0. What was asked
     for stands in the tags NAME_requested and NAME_unit of each molecule.
     """
+    from deepchem_ead import EADModel, tasks
+    from deepchem_ead.chem.files import complete_records, file_format
+
     options = {} if precision is None else {"precision": precision.value}
     network = EADModel.from_pretrained(model, **options)
     try:
@@ -344,12 +396,30 @@ def generate(
     typer.echo(f"{count:,} molecules in {out}")
 
 
-app.command()(predict)
-app.command()(design)
-app.command()(draw)
+app.command(
+    epilog=examples(
+        "predict molecules.sdf",
+        "predict molecules.sdf --unit gap=eV --out predictions.csv",
+    )
+)(predict)
+app.command(
+    epilog=examples(
+        "design --condition gap=5.4eV --n 500 --keep 20",
+        "design -c gap=5.4eV -c mu=2D --tolerance gap=0.3eV --max-sa 5 --out best.sdf",
+        "design -c alpha=80 --molecules molecules.sdf --out chosen.csv",
+    )
+)(design)
+app.command(epilog=examples("draw molecules.sdf", "draw molecules.sdf --n 12 --out few.png"))(draw)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "evaluate molecules.sdf",
+        "evaluate molecules.sdf --protocol strict --reference qm9",
+        "evaluate --conditional --model qm9-conditional --oracle qm9-properties --property gap",
+    )
+)
+@command
 def evaluate(
     file: Annotated[
         Path | None,
@@ -458,6 +528,9 @@ def evaluate(
     With --conditional, --model and --oracle: how far generated molecules are from the property
     values they were generated for, beside published results.
     """
+    from deepchem_ead import MoleculeBatch, evaluate_molecules, tasks
+    from deepchem_ead.tasks_conditional import evaluate_conditional_models
+
     if conditional:
         if file is not None or model is None or oracle is None:
             raise ValueError("--conditional takes --model and --oracle, and no FILE")
@@ -500,13 +573,17 @@ def evaluate(
         typer.echo(tasks.metrics_table(report, file.name, vocabulary.value, protocol.value))
 
 
-@app.command()
+@app.command(epilog=examples("info"))
+@command
 def info() -> None:
     """Versions, compiled kernel, presets, trained models and data; for bug reports, too."""
+    from deepchem_ead import tasks
+
     typer.echo(tasks.describe_installation())
 
 
-@app.command()
+@app.command(epilog=examples("demo", "demo --n 16 --out first-look"))
+@command
 def demo(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="For the results.")] = Path(
         "demo-output"

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.cli_support import command
 
 
+@command
 def draw(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="SDF or XYZ file.")],
     out: Annotated[
@@ -47,6 +48,7 @@ def draw(
     On the page a click turns a molecule in 3D; it can be searched and sorted by a property, and
     needs no network. An existing file is replaced.
     """
+    from deepchem_ead import MoleculeBatch
     from deepchem_ead.viz.drawing import picture_format
 
     is_page = out.suffix.lower() in (".html", ".htm")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
+from deepchem_ead.choices import DEFAULT_PREDICTOR, preset_names
 from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
@@ -20,18 +20,15 @@ from deepchem_ead.cli_support import (
     Protocol,
     Restart,
     StepperName,
+    Stop,
     choice,
+    command,
     one_line,
     parse_assignments,
     parse_option,
     stop_on_interrupt,
 )
 from deepchem_ead.locks import hold
-from deepchem_ead.models.curve import summary_writer_type
-from deepchem_ead.models.design import DEFAULT_PREDICTOR, select_molecules
-from deepchem_ead.models.design import design as run_design
-from deepchem_ead.models.guidance import askable, guiding_model
-from deepchem_ead.models.property_config import PropertyConfig
 
 if TYPE_CHECKING:
     from deepchem.data import Dataset
@@ -44,6 +41,7 @@ _PREDICTOR_HELP = (
 )
 
 
+@command
 def train_predictor(
     data: Annotated[
         str,
@@ -66,7 +64,7 @@ def train_predictor(
     preset: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help=f"{', '.join(PropertyConfig.preset_names())}, or a YAML file."
+            metavar="NAME", help=f"{', '.join(preset_names('property_presets'))}, or a YAML file."
         ),
     ] = "oracle-small",
     epochs: Annotated[
@@ -96,6 +94,9 @@ def train_predictor(
     Molecules that it does not see (QM9's validation part, or a tenth of a file) tell how large its
     errors are and scale the uncertainty that it predicts.
     """
+    from deepchem_ead import property_tasks, tasks
+    from deepchem_ead.models.curve import summary_writer_type
+
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
     overrides = dict(parse_option(text) for text in option or [])
@@ -123,16 +124,18 @@ def _train_in(
     tensorboard: bool,
     restart: bool,
 ) -> None:
+    from deepchem_ead import property_tasks, tasks
+
     if restart:
         tasks.forget_run(model)
     elif tasks.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
     (out / "config.yaml").write_text(yaml.safe_dump(model.config.to_dict(), sort_keys=False))
     reason = tasks.nothing_left(model, epochs, minutes)
-    finished = True
+    finished, stop = True, Stop()
     if reason is None:
         typer.echo(f"{len(dataset):,} molecules to learn {', '.join(names)} from")
-        with stop_on_interrupt(model):
+        with stop_on_interrupt(model) as stop:
             finished = tasks.train(
                 model, dataset, out, epochs, minutes, checkpoint_interval, tensorboard
             )
@@ -147,8 +150,10 @@ def _train_in(
     end = "trained" if finished else "stopped, to go on with the same command, after"
     typer.echo(f"{end} {step:,} steps. Predict properties with:")
     typer.echo(f"  deepchem-ead predict molecules.sdf --model {out / 'model'}")
+    stop.exit()
 
 
+@command
 def predict(
     file: Annotated[
         Path,
@@ -190,6 +195,8 @@ def predict(
     from. The uncertainty is that of molecules like the training ones. Records that cannot be read
     or predicted stay in the table, with the reason.
     """
+    from deepchem_ead import property_tasks
+
     options = {} if precision is None else {"precision": precision.value}
     units = parse_assignments("--unit", unit)
     if out is not None:
@@ -213,6 +220,7 @@ def predict(
         typer.echo(f"predictions for {len(table) - len(problems):,} molecules in {out}")
 
 
+@command
 def design(
     condition: Annotated[
         list[str],
@@ -239,7 +247,7 @@ def design(
         typer.Option(
             "--model", "-m", metavar="MODEL", help="Generating model: folder or name, see 'info'."
         ),
-    ] = "qm9-conditional",
+    ] = "qm9",
     molecules: Annotated[
         Path | None,
         typer.Option(
@@ -315,6 +323,11 @@ def design(
     distance of their predicted properties to the target. For very many of them, run 'generate'
     first (it can be resumed) and pass its file with --molecules.
     """
+    from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
+    from deepchem_ead.models.design import design as run_design
+    from deepchem_ead.models.design import select_molecules
+    from deepchem_ead.models.guidance import askable, guiding_model
+
     property_tasks.check_design_file(out)
     conditions = parse_assignments("--condition", condition)
     limits = _tolerance(tolerance, conditions)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from typing import Annotated
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
 
-from deepchem_ead.models.resumable import ResumableModel
-from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
+from deepchem_ead import _start
+from deepchem_ead.choices import REPEAT_RULES, SCHEDULES, STEPPERS
+
+if TYPE_CHECKING:
+    from deepchem_ead.models.resumable import ResumableModel
 
 
 class Protocol(StrEnum):
@@ -31,7 +35,7 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-ScheduleName = StrEnum("ScheduleName", [name for name in SCHEDULES if name != "replay"])
+ScheduleName = StrEnum("ScheduleName", list(SCHEDULES))
 RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
 StepperName = StrEnum("StepperName", list(STEPPERS))
 
@@ -103,6 +107,11 @@ def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionI
     return typer.Option(*flags, metavar="NAME", help=f"{text}: {', '.join(names)}.")
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines that can be copied."""
+    return "\n".join(["\b", "Examples:", *(f"  deepchem-ead {line}" for line in lines)])
+
+
 def one_line(message: object) -> str:
     """A message of the library as the command line says it."""
     if isinstance(message, OSError) and message.strerror and message.filename:
@@ -151,20 +160,56 @@ def split_assignment(flag: str, text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Load what commands compute with, and end with one line when Ctrl-C is pressed."""
+
+    @wraps(function)
+    def run(*args, **options) -> None:
+        from deepchem_ead import property_tasks  # noqa: F401  (imports all the rest)
+
+        _start.interruptible()
+        try:
+            function(*args, **options)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(128 + signal.SIGINT) from None
+
+    return run
+
+
+class Stop:
+    """The signal that ended a training early, if one did.
+
+    Attributes
+    ----------
+    number : int
+        Of the signal; 0 for none.
+    """
+
+    number = 0
+
+    def exit(self) -> None:
+        """End the program as interrupted, if it was."""
+        if self.number:
+            raise typer.Exit(128 + self.number)
+
+
 @contextmanager
-def stop_on_interrupt(model: ResumableModel) -> Iterator[None]:
+def stop_on_interrupt(model: ResumableModel) -> Iterator[Stop]:
     """Let the first Ctrl-C (or SIGTERM) end training after the step; a second one ends at once."""
     signals = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.getsignal(number) for number in signals}
+    stopped = Stop()
 
     def stop(number, frame) -> None:
+        stopped.number = number
         model.stop_training()
         signal.signal(number, previous[number])
 
     for number in signals:
         signal.signal(number, stop)
     try:
-        yield
+        yield stopped
     finally:
         for number in signals:
             signal.signal(number, previous[number])

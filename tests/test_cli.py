@@ -19,8 +19,9 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from typer.testing import CliRunner
 
-from deepchem_ead import EADModel, MoleculeBatch, cli, demo, tasks
+from deepchem_ead import EADModel, MoleculeBatch, choices, cli, demo, tasks
 from deepchem_ead.models.curve import read_curve
+from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 
 TINY = {
     "n_layers": 2, "n_features": 32, "timesteps": 30, "interval": 5, "batch_size": 16,
@@ -234,7 +235,7 @@ def test_ctrl_c_stops_a_run_that_then_goes_on(deepchem_ead, molecules_file, tmp_
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 130, err
     stopped = re.search(r"stopped at step (\d+); the same command goes on from there", out)
     assert stopped, out + err
     assert "Traceback" not in err
@@ -251,7 +252,9 @@ def test_a_queue_may_end_a_run_with_sigterm(deepchem_ead, molecules_file, tmp_pa
     words = ["train", molecules_file, "--out", tmp_path, *SET_TINY, "--epochs", 2]
     at_step(monkeypatch, 4, lambda model: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
-    assert "stopped at step 4; the same command" in deepchem_ead(*words).out
+    stopped = deepchem_ead(*words)
+    assert "stopped at step 4; the same command" in stopped.out
+    assert stopped.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
     monkeypatch.undo()
     assert "trained 6 steps" in deepchem_ead(*words).out
@@ -269,7 +272,7 @@ def test_a_second_ctrl_c_stops_at_once(deepchem_ead, molecules_file, tmp_path, m
         result = deepchem_ead("train", molecules_file, "--out", tmp_path, *SET_TINY)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert result.code != 0 and "Traceback" not in result.err
+    assert (result.code, result.err.splitlines()[-1]) == (130, "interrupted")
 
 
 @pytest.mark.parametrize("write, suffix", [(write_sdf, ".sdf"), (write_extended_xyz, ".xyz")])
@@ -579,7 +582,54 @@ def test_interrupting_before_training_is_no_traceback(deepchem_ead, monkeypatch)
 
     monkeypatch.setattr(tasks, "training_data", interrupted)
     result = deepchem_ead("train", "qm9-sample")
-    assert result.code != 0 and "Traceback" not in result.err
+    assert (result.code, result.err) == (130, "interrupted\n")
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """The installed command, which is known by its name."""
+    path = tmp_path_factory.mktemp("bin") / "deepchem-ead"
+    path.write_text("from deepchem_ead.cli import main\nmain()\n")
+    return [sys.executable, str(path)]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["design", "--help"], ["--version"]])
+def test_help_is_quick_and_readable(words, program):
+    watch = (
+        "import resource, atexit; atexit.register(lambda: print(resource.getrusage(0).ru_utime))"
+    )
+    path = program[-1]
+    code = f"{watch}; import runpy, sys; sys.argv = {[path, *words]}; "
+    code += f"runpy.run_path({path!r}, run_name='__main__')"
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
+    )
+    *lines, seconds = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert float(seconds) < 1
+    assert 0 < len(lines) <= 80
+    # Only lines to be copied may be longer.
+    assert all(len(line) <= 80 or line.startswith("    deepchem-ead ") for line in lines)
+
+
+def test_ctrl_c_while_loading_is_one_line(tmp_path):
+    path = tmp_path / "deepchem-ead"
+    path.write_text("from deepchem_ead.cli import main\nprint(flush=True)\nmain()\n")
+    process = subprocess.Popen(
+        [sys.executable, path, "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "\n"
+    time.sleep(0.2)  # it takes seconds to load
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+
+
+def test_the_help_knows_what_there_is():
+    assert choices.SCHEDULES == tuple(name for name in SCHEDULES if name != "replay")
+    assert choices.REPEAT_RULES == tuple(REPEAT_RULES)
+    assert choices.STEPPERS == tuple(STEPPERS)
 
 
 def test_the_shell_command_fails_in_one_line():

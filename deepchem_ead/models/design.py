@@ -13,6 +13,7 @@ from rdkit import Chem
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import bond_vocabulary, rebuild, smiles_of
 from deepchem_ead.chem.synthesis import sa_scores
+from deepchem_ead.choices import DEFAULT_PREDICTOR
 from deepchem_ead.metrics import strict
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
 from deepchem_ead.metrics.reference import reference_smiles
@@ -31,9 +32,6 @@ from deepchem_ead.models.property_model import EGNNPropertyModel
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The property model that comes with the package.
-DEFAULT_PREDICTOR = "qm9-properties"
 
 #: How each protocol's molecules get their bonds.
 _STRUCTURES: dict[str, Callable[..., Chem.Mol | None]] = {

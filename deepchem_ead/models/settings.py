@@ -11,6 +11,8 @@ from typing import ClassVar, Self
 
 import yaml
 
+from deepchem_ead.choices import preset_names
+
 _KINDS = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -106,8 +108,7 @@ class Settings:
     @classmethod
     def preset_names(cls) -> list[str]:
         """The presets that come with the package."""
-        files = cls._preset_folder().iterdir()
-        return sorted(f.name[: -len(".yaml")] for f in files if f.name.endswith(".yaml"))
+        return preset_names(cls.PRESETS)
 
     @classmethod
     def _preset_folder(cls) -> Traversable:
