@@ -94,7 +94,7 @@ def train_predictor(
     Molecules that it does not see (QM9's validation part, or a tenth of a file) tell how large its
     errors are and scale the uncertainty that it predicts.
     """
-    from deepchem_ead import property_tasks, tasks
+    from deepchem_ead import property_tasks
     from deepchem_ead.models.curve import summary_writer_type
 
     if tensorboard:

@@ -9,11 +9,14 @@ import tempfile
 import warnings
 from collections import OrderedDict
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rdkit import Chem, rdBase
 
+from deepchem_ead.cache import private_folder
+from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
@@ -115,7 +118,10 @@ def _from_coordinates(
 def _path(key: str) -> Path:
     root = os.environ.get("DEEPCHEM_DATA_DIR") or tempfile.gettempdir()
     # Not named like the package: a script beside the folder would import the folder instead.
-    return Path(root) / "deepchem_ead-cache" / f"reference-smiles-{key[:32]}.txt.gz"
+    folder = Path(root) / "deepchem_ead-cache"
+    with suppress(OSError):  # which `_write` reports
+        folder = private_folder(folder)
+    return folder / f"reference-smiles-{key[:32]}.txt.gz"
 
 
 def _read(path: Path) -> frozenset[str] | None:
@@ -132,14 +138,8 @@ def _read(path: Path) -> frozenset[str] | None:
 
 def _write(path: Path, smiles: frozenset[str]) -> None:
     """Store the set; a folder that cannot be written only costs the time next time."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with gzip.open(temporary, "wt", encoding="ascii") as file:
-                file.write("\n".join(sorted(smiles)))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_path(path) as temporary, gzip.open(temporary, "wt", encoding="ascii") as file:
+            file.write("\n".join(sorted(smiles)))
     except OSError as error:
         warnings.warn(f"could not cache reference SMILES in {path}: {error}", stacklevel=2)

@@ -12,7 +12,9 @@ import deepchem as dc
 import numpy as np
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator, _MolnetLoader
 
+from deepchem_ead import cache
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
+from deepchem_ead.locks import hold
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.qm9pack import INSTALL_HINT, load_qm9pack, qm9pack_version
 from deepchem_ead.molnet.sample import SAMPLE_VERSION, load_sample
@@ -148,9 +150,27 @@ class _QM9Loader3D(_MolnetLoader):
     """DeepChem's loader, with caching, splitting and transforming; this adds the QM9 arrays."""
 
     def load_dataset(self, name: str, reload: bool):
-        if reload:
-            self._drop_damaged_cache(Path(self.save_dir) / f"{name}-featurized")
-        return super().load_dataset(name, reload)
+        if not reload:
+            return super().load_dataset(name, reload)
+        # The datasets hold pickles: they are read only if they are what was written here.
+        folder = cache.private_folder(self.save_dir)
+        top = folder / f"{name}-featurized"
+        private = cache.private_folder(top)
+        if private != top:
+            folder, top = private, private / top.name
+            top.mkdir(exist_ok=True)
+        self.save_dir = str(folder)  # to which DeepChem adds the rest again
+        folder = top / str(self.featurizer) / str(self.splitter)
+        if self.transformers:
+            folder /= "_".join(t.get_directory_name() for t in self.transformers)
+        parts = () if self.splitter is None else ("train_dir", "valid_dir", "test_dir")
+        with hold(top.with_name(f"{top.name}.loading"), "loading it", wait=-1):
+            _drop_damaged(folder, parts)
+            known = cache.sealed(folder)
+            loaded = super().load_dataset(name, reload)
+            if not known:
+                cache.seal(folder, parts)
+            return loaded
 
     def create_dataset(self) -> dc.data.DiskDataset:
         if self.args["source"] == "sample":
@@ -166,33 +186,18 @@ class _QM9Loader3D(_MolnetLoader):
         shard = (X, y, np.ones(y.shape, dtype=np.float32), table.smiles[kept].astype(object))
         return dc.data.DiskDataset.create_dataset([shard], tasks=self.tasks)
 
-    def _drop_damaged_cache(self, folder: Path) -> None:
-        """Remove folders that an interrupted write left behind, so that they are built anew."""
-        folder = folder / str(self.featurizer) / str(self.splitter)
-        if self.transformers:
-            folder /= "_".join(t.get_directory_name() for t in self.transformers)
-        parts = ("train_dir", "valid_dir", "test_dir") if self.splitter is not None else ("",)
-        datasets = [folder / part for part in parts]
-        if not any(dataset.exists() for dataset in datasets):
-            return
-        try:
-            for dataset in datasets:
-                _check_shards(dc.data.DiskDataset(str(dataset)))
-            dc.utils.data_utils.load_transformers(str(folder))
-        except Exception as error:
-            logger.warning("the cache %s is damaged (%s); building it again", folder, error)
-            shutil.rmtree(folder, ignore_errors=True)
 
-
-def _check_shards(dataset: dc.data.DiskDataset) -> None:
-    for row in dataset.metadata_df.itertuples():
-        sizes = []
-        for file in (row.X, row.y, row.w):
-            array = np.load(Path(dataset.data_dir) / file, mmap_mode="r")
-            sizes.append(len(array))
-        sizes.append(len(np.load(Path(dataset.data_dir) / row.ids, allow_pickle=True)))
-        if len(set(sizes)) != 1:
-            raise ValueError(f"{dataset.data_dir}: arrays of different lengths")
+def _drop_damaged(folder: Path, parts: Sequence[str]) -> None:
+    """Remove datasets that are not what was written, so that they are built anew."""
+    if not folder.exists():
+        return
+    try:
+        cache.check(folder, parts)
+    except cache.DamagedCache as error:
+        # Others than those of this folder may be below it, with transformers of their own.
+        if cache.sealed(folder) or any((folder / name).exists() for name in ("tasks.json", *parts)):
+            logger.warning("%s; building the dataset again", error)
+        shutil.rmtree(folder)
 
 
 def featurize_table(

@@ -8,17 +8,15 @@ Mathematica (``2.1*^-6``, ``1.``, ``.5``).
 from __future__ import annotations
 
 import csv
-import logging
+import io
 import re
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
+from deepchem_ead import cache
 from deepchem_ead.molnet.table import MoleculeTable
-
-logger = logging.getLogger(__name__)
 
 N_MOLECULES = 130_831
 INSTALL_HINT = "pip install qm9pack==1.0.3"
@@ -141,7 +139,7 @@ def load_qm9pack(
     data_dir : str or Path, optional
         Folder of the cache file; default DeepChem's data folder (``DEEPCHEM_DATA_DIR``).
     reload : bool
-        Read and write the cache. A damaged cache file is reported and parsed anew.
+        Read and write the cache. A damaged cache file is reported and made anew.
     progress : bool
         Show a progress bar while parsing.
 
@@ -167,16 +165,11 @@ def load_qm9pack(
         from deepchem.utils.data_utils import get_data_dir
 
         data_dir = get_data_dir()
-    cache = Path(data_dir) / f"qm9-3d-qm9pack-{version}-v{CACHE_FORMAT}.npz"
-    if reload and cache.is_file():
-        try:
-            return MoleculeTable.load(cache)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logger.warning("%s is damaged (%s); parsing QM9 again", cache, error)
-    table = parse_qm9pack(progress=progress)
-    if reload:
-        table.save(cache)
-    return table
+    if not reload:
+        return parse_qm9pack(progress=progress)
+    path = cache.private_folder(data_dir) / f"qm9-3d-qm9pack-{version}-v{CACHE_FORMAT}.npz"
+    contents = cache.built(path, lambda file: parse_qm9pack(progress=progress).save(file))
+    return MoleculeTable.load(io.BytesIO(contents))
 
 
 def _parse_geometry(row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:

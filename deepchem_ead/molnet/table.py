@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+
+from deepchem_ead.chem.atomic import atomic_path
 
 
 @dataclass(frozen=True)
@@ -110,19 +112,11 @@ class MoleculeTable:
             "smiles": np.char.encode(self.smiles, "ascii"),
         }
         arrays |= {f"property_{name}": values for name, values in self.properties.items()}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as stream:
-                (np.savez_compressed if compressed else np.savez)(stream, **arrays)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+            (np.savez_compressed if compressed else np.savez)(stream, **arrays)
 
     @classmethod
-    def load(cls, path: str | Path) -> MoleculeTable:
+    def load(cls, path: str | Path | BinaryIO) -> MoleculeTable:
         """Read a file written by `save`.
 
         Raises

@@ -1,29 +1,26 @@
 """Compiles the kernels on first use and loads them.
 
 Each compiled library is kept in a cache directory under a name made of a hash of the sources, the
-flags and the compiler, so that it is built once per machine and never used stale.
+flags and the compiler, so that it is built once per machine and never used stale. Its checksum is
+compared before it is loaded, and a folder that others can write to is not trusted (see
+`deepchem_ead.cache`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import logging
 import os
 import shutil
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system
-    fcntl = None
+from deepchem_ead import cache
 
 logger = logging.getLogger(__name__)
 
@@ -103,15 +100,6 @@ def compiler() -> str:
     return path
 
 
-@contextlib.contextmanager
-def _locked(path: Path):
-    """Hold an exclusive lock on a file, so that parallel processes build once."""
-    with open(path, "w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file releases the lock
-
-
 def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS)
@@ -146,6 +134,10 @@ def compile_library(source: str, flags: tuple[str, ...]) -> Path:
     ------
     BuildError
         If there is no compiler, it fails, or the cache cannot be written.
+
+    Notes
+    -----
+    A library that is damaged, or not this user's, is compiled again.
     """
     path = compiler()
     key = hashlib.sha256()
@@ -155,18 +147,9 @@ def compile_library(source: str, flags: tuple[str, ...]) -> Path:
         key.update(file.read_bytes())
     name = f"{Path(source).stem}-{key.hexdigest()[:16]}"
     try:
-        directory = cache_directory()
-        library = directory / f"{name}.so"
-        if library.exists():
-            return library
-        directory.mkdir(parents=True, exist_ok=True)
-        with _locked(directory / f"{name}.lock"):
-            if library.exists():  # built by another process meanwhile
-                return library
-            with tempfile.TemporaryDirectory(dir=directory) as scratch:
-                built = Path(scratch) / library.name
-                _run([path, *flags, str(SOURCES / source), "-o", str(built)])
-                os.replace(built, library)  # atomic: nobody ever sees half a library
+        library = cache.private_folder(cache_directory()) / f"{name}.so"
+        command = [path, *flags, str(SOURCES / source), "-o"]
+        cache.built(library, lambda temporary: _run([*command, str(temporary)]))
     except OSError as error:
         raise BuildError(f"cannot build in {cache_directory()}: {error}") from error
     return library
