@@ -20,11 +20,11 @@ from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
+from deepchem_ead.metrics.shipped import VERSION, shipped_smiles
 
 _MEMORY: OrderedDict[str, frozenset[str]] = OrderedDict()
 _MEMORY_ENTRIES = 8
 _SMALLEST_ON_DISK = 5000  # molecules; fewer are rebuilt in about a second
-_VERSION = 1  # raise when a protocol changes
 
 
 def reference_smiles(
@@ -33,10 +33,11 @@ def reference_smiles(
     """SMILES of the reference molecules in the form the protocol writes.
 
     Coordinates: each whole molecule is rebuilt from its coordinates by the protocol (explicit [H],
-    all fragments; invalid ones are left out), as EDM does with its training set. 100,000 QM9
-    molecules take about half a minute, so results are kept, in memory and, for large sets, in a
-    compressed text file under DeepChem's data folder (``DEEPCHEM_DATA_DIR`` or the system's
-    temporary folder) named after the content. SMILES: a collection in which at least half of the
+    all fragments; invalid ones are left out), as EDM does with its training set. Those of QM9's
+    100,000 training molecules come with the package. Others take minutes for such a number, so
+    results are kept, in memory and, for large sets, in a compressed text file under DeepChem's data
+    folder (``DEEPCHEM_DATA_DIR`` or the system's temporary folder) named after the content. SMILES:
+    a collection in which at least half of the
     strings have an ``[H]`` is taken as it is; otherwise each string is parsed, stereo labels are
     dropped, and it is written canonically with explicit hydrogens.
 
@@ -94,18 +95,18 @@ def _with_hydrogens(smiles: str) -> str:
 def _from_coordinates(
     batch: MoleculeBatch, protocol: str, vocabulary: str, progress: bool
 ) -> frozenset[str]:
-    digest = hashlib.sha256(f"{_VERSION} {protocol} {vocabulary} {rdBase.rdkitVersion}".encode())
+    digest = hashlib.sha256(f"{VERSION} {protocol} {vocabulary} {rdBase.rdkitVersion}".encode())
     for array in (batch.offsets, batch.atomic_numbers, batch.coordinates, batch.charges):
         digest.update(array.tobytes())
     key = digest.hexdigest()
-    known = _MEMORY.get(key)
     on_disk = len(batch) >= _SMALLEST_ON_DISK
+    known = _MEMORY.get(key)
+    if known is None and on_disk:
+        known = shipped_smiles(batch, protocol, vocabulary)
     if known is None and on_disk:
         known = _read(_path(key))
     if known is None:
-        whole = PROTOCOLS[protocol].whole_smiles
-        found = run(whole, batch, vocabulary, "Reference SMILES", progress)
-        known = frozenset(smiles for smiles in found if smiles is not None)
+        known = compute_smiles(batch, protocol, vocabulary, progress)
         if on_disk:
             _write(_path(key), known)
     _MEMORY[key] = known
@@ -113,6 +114,15 @@ def _from_coordinates(
     while len(_MEMORY) > _MEMORY_ENTRIES:
         _MEMORY.popitem(last=False)
     return known
+
+
+def compute_smiles(
+    batch: MoleculeBatch, protocol: str, vocabulary: str, progress: bool = True
+) -> frozenset[str]:
+    """SMILES of the valid molecules of a batch, rebuilt one by one."""
+    whole = PROTOCOLS[protocol].whole_smiles
+    found = run(whole, batch, vocabulary, "Reference SMILES", progress)
+    return frozenset(smiles for smiles in found if smiles is not None)
 
 
 def _path(key: str) -> Path:
