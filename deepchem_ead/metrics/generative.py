@@ -44,7 +44,7 @@ class GenerativeMetric:
     ValueError
         Unknown metric name; lists the known ones.
     TypeError
-        Neither a name nor a callable.
+        Neither a name nor a callable, or a keyword that the metric does not take.
 
     Examples
     --------
@@ -59,6 +59,7 @@ class GenerativeMetric:
             metric = NAMED_METRICS[metric]
         elif not callable(metric):
             raise TypeError(f"metric must be a name or a callable, not {type(metric).__name__}")
+        _check_keywords(metric, kw)
         self.metric = metric
         self.name = name or getattr(metric, "__name__", type(metric).__name__)
         self.kw = kw
@@ -88,3 +89,19 @@ class GenerativeMetric:
         if "reference" in inspect.signature(self.metric).parameters:
             options.setdefault("reference", reference)
         return float(self.metric(samples, **options))
+
+
+def _check_keywords(metric: Callable[..., float], keywords: dict[str, Any]) -> None:
+    """Refuse unknown keywords now rather than after molecules have been generated."""
+    named = metric in NAMED_METRICS.values()
+    parameters = inspect.signature(evaluate.evaluate_molecules if named else metric).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    known = list(parameters)[1:]
+    for name in keywords:
+        if name not in known:
+            raise TypeError(
+                f"{getattr(metric, '__name__', metric)} takes no {name!r}, but "
+                f"{', '.join(known) or 'no keywords'}. How many molecules are generated, and how, "
+                "is said in evaluate(..., n_samples=100, steps=50)"
+            )

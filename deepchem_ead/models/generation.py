@@ -15,7 +15,7 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.guidance import Request
-from deepchem_ead.models.sizes import finds_size, node_counts
+from deepchem_ead.models.sizes import check_memory, finds_size, node_counts
 from deepchem_ead.sampling import (
     SCHEDULES,
     Cohort,
@@ -171,6 +171,7 @@ def generate_batches(
     request = request or Request(model, n)
     indices = np.arange(first, first + n)
     nodes, sizes_fixed = node_counts(model, n_atoms, request.values, indices, settings.seed)
+    check_memory(model, nodes, settings.batch_size)
     job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback)
     return _generate_batches(job, progress)
 

@@ -71,6 +71,8 @@ class Request:
         weak_model: EADModel | str | Path | None = None,
         closed_shell: bool | None = None,
     ) -> None:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+            raise ValueError(f"n is a number of molecules, 100 for example, not {n!r}")
         if n < 0:
             raise ValueError(f"n must not be negative, not {n}")
         self.model = model

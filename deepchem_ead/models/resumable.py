@@ -304,6 +304,14 @@ class ResumableModel(TorchModel):
         }
         write_checkpoint(folder, self._global_step, tensors, data, max_checkpoints_to_keep)
 
+    def save(self) -> None:
+        """Write a checkpoint, as DeepChem's searches of hyperparameters ask a model to."""
+        self.save_checkpoint()
+
+    def reload(self) -> None:
+        """Load the newest checkpoint in ``model_dir``; see `restore`."""
+        self.restore()
+
     def get_checkpoints(self, model_dir: str | None = None) -> list[str]:
         """Checkpoint files, the newest first."""
         return [str(file) for file in checkpoint_files(model_dir or self.model_dir)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from deepchem_ead.models.config import EADConfig
@@ -16,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 #: Words for ``n_atoms``.
 SIZE_WORDS = ("free", "histogram", "from-conditions")
+
+#: Bytes of memory a pair of atoms takes, of a kernel and of PyTorch: measured on molecules of 500
+#: and 1,000 atoms, in the networks of "qm9" and "qm9-small".
+BYTES_PER_PAIR = {"attention": (180, 1300), "egnn": (8, 130)}
 
 
 def finds_size(config: EADConfig, n_atoms: int | Sequence[int] | str | None) -> bool:
@@ -61,7 +68,8 @@ def node_counts(
     if isinstance(n_atoms, str):
         if n_atoms not in SIZE_WORDS:
             raise ValueError(
-                f"n_atoms={n_atoms!r}: give numbers of atoms, or one of {', '.join(SIZE_WORDS)}"
+                f"n_atoms={n_atoms!r}: give a number of atoms (18, not '18'), a list of them, or "
+                f"one of {', '.join(SIZE_WORDS)}"
             )
         if n_atoms == "from-conditions" and not conditional:
             raise ValueError("n_atoms='from-conditions' needs conditions to draw sizes from")
@@ -95,8 +103,41 @@ def node_counts(
     return sizes + (draws[:, 1] * (config.max_atoms + 1 - sizes)).astype(np.int64), False
 
 
+def check_memory(model: EADModel, nodes: np.ndarray, batch_size: int | None) -> None:
+    """Refuse molecules (n,) of so many nodes that computing them would not fit into memory.
+
+    Raises
+    ------
+    ValueError
+        With the largest size that would.
+    """
+    together = np.sort(nodes.astype(np.int64) ** 2)[::-1][: batch_size or 1]
+    kernel, plain = BYTES_PER_PAIR[model.config.denoiser]
+    bytes_per_pair = plain if model.model.denoiser.active_backend.startswith("torch") else kernel
+    memory = total_memory(model.device)
+    needed = int(together.sum()) * bytes_per_pair
+    if memory is None or needed <= memory:
+        return
+    largest = int((memory / bytes_per_pair / len(together)) ** 0.5)
+    raise ValueError(
+        f"{len(together)} molecule(s) of up to {nodes.max()} atoms at once take about "
+        f"{needed / 2**30:,.0f} GiB, and there are {memory / 2**30:,.0f}; ask for at most "
+        f"{largest:,} atoms" + (", or a smaller batch_size" if len(together) > 1 else "")
+    )
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Bytes of memory of a device, None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return None
+
+
 def _given(n_atoms: int | Sequence[int], indices: np.ndarray, max_atoms: int) -> np.ndarray:
-    sizes = np.asarray(n_atoms, dtype=np.int64)
+    sizes = whole_numbers(n_atoms)
     if sizes.ndim > 0 and sizes.shape != indices.shape:
         raise ValueError(f"n_atoms has {sizes.size} entries for {len(indices)} molecules")
     sizes = np.broadcast_to(sizes, indices.shape)
@@ -109,3 +150,30 @@ def _given(n_atoms: int | Sequence[int], indices: np.ndarray, max_atoms: int) ->
             "n_atoms=%d: the model was trained on molecules of up to %d atoms", largest, max_atoms
         )
     return sizes
+
+
+def whole_numbers(n_atoms) -> np.ndarray:
+    """Numbers of atoms as int64.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a whole number.
+    """
+    try:
+        given = np.asarray(n_atoms)
+    except ValueError:  # rows of different lengths
+        given = np.asarray(n_atoms, dtype=object)
+    if given.size == 0:
+        return given.astype(np.int64)
+    # A bool is an integer to Python, and a fraction would be cut off.
+    good = given.dtype.kind in "iuf" and np.isfinite(given).all() and (given % 1 == 0).all()
+    if not good:
+        wrong = next((v for v in np.ravel(given).tolist() if not _is_whole(v)), n_atoms)
+        raise ValueError(f"n_atoms takes whole numbers of atoms, 18 or [18, 9, 12], not {wrong!r}")
+    return given.astype(np.int64)
+
+
+def _is_whole(value) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value % 1 == 0

@@ -1,0 +1,112 @@
+"""What is asked for is checked before anything is computed, and DeepChem's idioms work."""
+
+from __future__ import annotations
+
+import deepchem as dc
+import numpy as np
+import pytest
+from property_data import labelled, small_model
+
+from deepchem_ead import EADModel, EGNNPropertyModel
+from deepchem_ead.metrics import GenerativeMetric
+from deepchem_ead.models import sizes
+
+TINY = {"n_layers": 1, "n_features": 32, "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return EADModel("qm9-small", **TINY)
+
+
+@pytest.mark.parametrize(
+    ("n_atoms", "wrong"),
+    [
+        (3.5, "not 3.5"), (True, "not True"), ("9", "'9': give a number of atoms"),
+        ([5, 6.5], "not 6.5"), ([5, None], "not None"), (["5", "6"], "not '5'"),
+        (float("nan"), "not nan"), ([5, float("inf")], "not inf"), ([[5], [6, 7]], "n_atoms"),
+        ([True, False], "not True"), ([5, 6, 7], "3 entries for 2"), (0, "at least 1, not 0"),
+    ],
+)  # fmt: skip
+def test_sizes_that_are_no_numbers_of_atoms_are_refused(generator, n_atoms, wrong):
+    with pytest.raises(ValueError, match=wrong):
+        generator.generate(2, n_atoms=n_atoms, steps=2, progress=False)
+
+
+@pytest.mark.parametrize(
+    "n_atoms", [5, 5.0, np.int32(5), np.float64(5), [5, 5.0], np.array([5, 5])]
+)
+def test_whole_numbers_of_any_kind_are_sizes(generator, n_atoms):
+    molecules = generator.generate(2, n_atoms=n_atoms, steps=2, seed=0, progress=False)
+    assert molecules.counts.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("n", [2.5, "2", True, None])
+def test_a_number_of_molecules_is_whole(generator, n):
+    with pytest.raises(ValueError, match="n is a number of molecules"):
+        generator.generate(n, n_atoms=5, progress=False)
+
+
+@pytest.mark.parametrize("preset", ["qm9", "qm9-small"])
+def test_what_does_not_fit_into_memory_is_refused(preset):
+    model = EADModel(preset, n_layers=1, n_features=32, n_heads=2)
+    with pytest.raises(ValueError, match=r"up to 3000000 atoms .* GiB.*ask for at most [\d,]+"):
+        model.generate(1, n_atoms=3_000_000, progress=False)
+
+
+def test_the_largest_size_named_fits(generator, monkeypatch):
+    """Of one molecule, or of a batch that is to be computed at once."""
+    monkeypatch.setattr(sizes, "total_memory", lambda device: 10**6)
+    generate = lambda n, size, **options: generator.generate(  # noqa: E731
+        n, n_atoms=size, steps=1, seed=0, progress=False, **options
+    )
+    for n, options in ((1, {}), (4, {"batch_size": 3})):
+        with pytest.raises(ValueError, match="ask for at most") as caught:
+            generate(n, 800, **options)
+        assert ("smaller batch_size" in str(caught.value)) == (n > 1)
+        limit = int(str(caught.value).split("at most ")[1].split(" ")[0].replace(",", ""))
+        with pytest.raises(ValueError):
+            sizes.check_memory(generator, np.full(n, limit + 1), options.get("batch_size"))
+        sizes.check_memory(generator, np.full(n, limit), options.get("batch_size"))
+    monkeypatch.setattr(sizes, "total_memory", lambda device: None)
+    sizes.check_memory(generator, np.array([10**6]), None)
+
+
+@pytest.mark.parametrize("keyword", ["n", "n_samples", "protokol"])
+def test_a_metrics_keywords_are_checked_at_once(keyword):
+    for metric in ("validity", "novelty", lambda samples, reference=None: 0.0):
+        with pytest.raises(TypeError, match=f"takes no '{keyword}'"):
+            GenerativeMetric(metric, **{keyword: 2})
+    assert GenerativeMetric("validity", protocol="strict").kw == {"protocol": "strict"}
+    assert GenerativeMetric(lambda samples, **options: 1.0, n=2).compute_metric([]) == 1
+
+
+def test_save_and_reload(tmp_path):
+    data = labelled(["gap"], slice(0, 8))
+    model = small_model(["gap"], tmp_path, n_layers=1)
+    model.fit(data, nb_epoch=1, checkpoint_interval=0)
+    assert model.get_checkpoints() == []
+    model.save()
+    assert len(model.get_checkpoints()) == 1
+    other = small_model(["gap"], tmp_path, n_layers=1)
+    other.reload()
+    assert np.array_equal(other.predict(data), model.predict(data))
+    assert other.get_global_step() == model.get_global_step() == 1
+
+
+def test_deepchem_searches_hyperparameters(tmp_path):
+    """With missing labels in the part that decides."""
+    data = labelled(["gap"], slice(0, 24))
+    w = np.ones_like(data.y)
+    w[::3] = 0
+    valid = dc.data.NumpyDataset(data.X, np.where(w > 0, data.y, 0), w, data.ids)
+    search = dc.hyper.GridHyperparamOpt(lambda **options: EGNNPropertyModel(["gap"], **options))
+    grid = {key: [value] for key, value in TINY.items()} | {"learning_rate": [1e-3, 1e-2]}
+    metric = dc.metrics.Metric(dc.metrics.mae_score)
+    best, chosen, scores = search.hyperparam_search(
+        grid, data, valid, metric, use_max=False, nb_epoch=1
+    )
+    assert len(scores) == 2 and chosen["learning_rate"] in (1e-3, 1e-2)
+    known = w[:, 0] > 0
+    expected = np.abs(best.predict(data) - data.y)[known].mean()
+    assert min(scores.values()) == pytest.approx(expected)
