@@ -77,7 +77,7 @@ def predict_file(
     good, numbers, bad = scan_records(path, on_error="skip")
     if not good and not bad:
         raise ValueError(f"{path} holds no molecules")
-    molecules = MoleculeBatch.from_arrays([r.numbers for r in good], [r.positions for r in good])
+    molecules = MoleculeBatch.from_records(good)
     mean, std = predictor.predict_with_uncertainty(molecules)
     problems = {record.number: record.reason for record in bad}
     for i in np.flatnonzero(np.isnan(mean).any(1)):

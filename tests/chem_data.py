@@ -11,8 +11,8 @@ from deepchem_ead.chem import MoleculeBatch
 DATA = Path(__file__).parent / "data"
 
 
-def qm9() -> tuple[MoleculeBatch, list[str | None]]:
-    """60 molecules of QM9 and the SMILES that EDM's reference code gives them (None: invalid)."""
+def qm9() -> tuple[MoleculeBatch, list[str]]:
+    """60 molecules of QM9 without bonds, and their SMILES in QM9, without stereo."""
     with np.load(DATA / "qm9_60.npz") as stored:
         cuts = np.cumsum(stored["counts"])[:-1]
         batch = MoleculeBatch.from_arrays(
@@ -20,4 +20,15 @@ def qm9() -> tuple[MoleculeBatch, list[str | None]]:
             np.split(stored["positions"], cuts),
             ids=[f"gdb_{i}" for i in stored["gdb9"]],
         )
-        return batch, [text or None for text in stored["edm_smiles"].tolist()]
+        return batch, stored["smiles"].tolist()
+
+
+def broken_qm9() -> MoleculeBatch:
+    """The same molecules, every fifth of them without its last atom: a radical."""
+    batch, _ = qm9()
+    cut = [len(n) - (i % 5 == 4) for i, n in enumerate(batch.numbers)]
+    return MoleculeBatch.from_arrays(
+        [n[:k] for n, k in zip(batch.numbers, cut, strict=True)],
+        [p[:k] for p, k in zip(batch.positions, cut, strict=True)],
+        ids=batch.ids,
+    )

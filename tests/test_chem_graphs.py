@@ -90,7 +90,7 @@ def test_from_arrays_takes_bonds_and_formal_charges():
     )
     assert batch.charges.tolist() == [0, -1]
     assert facts(batch, 0) is None
-    assert facts(batch, 1) == [[-1, 0], [[0, 1, 1]], [0, 0], [0, 0]]
+    assert facts(batch, 1) == [[-1, 0], [[0, 1, 1]], [0, 0], [0, 0], [False]]
 
 
 @pytest.mark.parametrize(

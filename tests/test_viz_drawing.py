@@ -49,7 +49,7 @@ def test_every_broken_molecule_gets_a_cell_that_says_why(tmp_path):
     assert found[1].status == "invalid: no atoms"
     assert found[2].status == "invalid: coordinates not finite"
     assert found[3].mol is None and "valence" in found[3].status
-    assert found[4].status == "invalid: no bond lengths for an element" and found[4].title == "HPt"
+    assert found[4].status == "invalid: no known valence of Pt" and found[4].title == "HPt"
     batch.grid(tmp_path / "a.png")
 
 

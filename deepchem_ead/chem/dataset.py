@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepchem_ead.chem import ragged
+from deepchem_ead.chem.formal_charges import KEPT, warn_of_charges
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.errors import MoleculeError
 
@@ -43,10 +44,14 @@ def numpy_dataset(
             f"{_listing(np.array([o.molecule for o in overlaps]))}; leave them out (molecule "
             f"{overlaps[0].molecule} {overlaps[0].reason})"
         )
-    X = batch.to_padded(max_atoms)
+    charged = bool(batch.charges.any())
+    X = batch.to_padded(max_atoms, with_formal_charges=charged)
     y = np.zeros((len(batch), 1), np.float32) if tasks is None else _labels(batch, tasks)
     if ids is None:
         ids = [text or "" for text in batch.smiles]
+    if charged:
+        names = batch.ids or [text or f"molecule {i}" for i, text in enumerate(batch.smiles)]
+        warn_of_charges(batch.charges, names, KEPT)
     names = np.array(ragged.as_ids(ids, len(batch)), dtype=object)
     return NumpyDataset(X, y, np.ones_like(y), names)
 

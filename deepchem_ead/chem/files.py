@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from deepchem_ead.chem.rdkit_io import rebuild, smiles_of
+from deepchem_ead.chem.rdkit_io import mol_from_graph, smiles_of
 from deepchem_ead.chem.records import (
     CHARGE_TAGS,
     SMILES_TAG,
@@ -237,10 +237,12 @@ def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
 def _format_sdf(batch: MoleculeBatch, first: int) -> str:
     # The bonds are needed here, so the molecules are not taken from the cached SMILES.
     text = []
-    for i in range(len(batch)):
+    for i, mol in enumerate(batch.to_rdkit()):
         numbers, positions = batch.atoms(i)
-        mol = rebuild(numbers, positions)
         tags = _tags(batch, i, smiles_of(mol))
+        graph = batch.graph(i)
+        if mol is None and graph is not None:
+            mol = mol_from_graph(numbers, positions, graph)
         text.append(format_sdf(numbers, positions, mol, _name(batch, i), tags))
     return "".join(text)
 

@@ -32,12 +32,16 @@ class MolecularGraph(NamedTuple):
         Mass numbers, int16, shape (n,); 0 is the natural mixture. None: zeros.
     radicals : numpy.ndarray or None
         Unpaired electrons, int8, shape (n,). None: zeros.
+    unspecified : numpy.ndarray or None
+        Bonds whose stereo is declared unknown whatever the coordinates say (crossed double bonds,
+        wavy single bonds from their first atom), bool, shape (b,). None: none of them.
     """
 
     formal_charges: np.ndarray
     bonds: np.ndarray | None = None
     isotopes: np.ndarray | None = None
     radicals: np.ndarray | None = None
+    unspecified: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,6 +59,8 @@ class MolecularGraphs:
     bonds : numpy.ndarray
         int32, shape (B, 3): two atoms, counted from 0 in their molecule, and the order, as in
         :class:`MolecularGraph`.
+    unspecified : numpy.ndarray
+        bool, shape (B,): bonds whose stereo is declared unknown.
     bond_offsets : numpy.ndarray
         int64, shape (N+1,): molecule i has the bonds ``bond_offsets[i]:bond_offsets[i+1]``.
     bonds_given : numpy.ndarray
@@ -66,6 +72,7 @@ class MolecularGraphs:
     isotopes: np.ndarray
     radicals: np.ndarray
     bonds: np.ndarray
+    unspecified: np.ndarray
     bond_offsets: np.ndarray
     bonds_given: np.ndarray
 
@@ -81,19 +88,22 @@ class MolecularGraphs:
         if all(graph is None for graph in graphs):
             return None
         atoms = {name: [] for name in _ATOM_TYPES}
-        bonds = []
+        bonds, unspecified = [], []
         for graph, count in zip(graphs, counts, strict=True):
             for name, kind in _ATOM_TYPES.items():
                 values = None if graph is None else getattr(graph, name)
                 atoms[name].append(np.zeros(count, kind) if values is None else values)
             given = None if graph is None else graph.bonds
             bonds.append(_NO_BONDS if given is None else given)
+            flags = None if given is None else graph.unspecified
+            unspecified.append(np.zeros(len(bonds[-1]), bool) if flags is None else flags)
         return cls(
             **{
                 name: np.concatenate([np.zeros(0, kind), *atoms[name]], dtype=kind)
                 for name, kind in _ATOM_TYPES.items()
             },
             bonds=np.concatenate([_NO_BONDS, *bonds], dtype=np.int32),
+            unspecified=np.concatenate([np.zeros(0, bool), *unspecified]),
             bond_offsets=_offsets([len(each) for each in bonds]),
             bonds_given=np.array([g is not None and g.bonds is not None for g in graphs], bool),
         )
@@ -123,6 +133,7 @@ class MolecularGraphs:
         return MolecularGraphs(
             **{name: getattr(self, name)[atoms] for name in _ATOM_TYPES},
             bonds=self.bonds[bonds],
+            unspecified=self.unspecified[bonds],
             bond_offsets=offsets,
             bonds_given=self.bonds_given[chosen],
         )
@@ -135,6 +146,7 @@ class MolecularGraphs:
             self.bonds[a:b] if self.bonds_given[i] else None,
             self.isotopes[atoms],
             self.radicals[atoms],
+            self.unspecified[a:b],
         )
 
 
@@ -145,6 +157,7 @@ def _nothing_given(n_molecules: int, n_atoms: int) -> MolecularGraphs:
     return MolecularGraphs(
         **{name: np.zeros(n_atoms, kind) for name, kind in _ATOM_TYPES.items()},
         bonds=_NO_BONDS,
+        unspecified=np.zeros(0, bool),
         bond_offsets=np.zeros(n_molecules + 1, np.int64),
         bonds_given=np.zeros(n_molecules, bool),
     )

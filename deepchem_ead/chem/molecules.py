@@ -13,10 +13,11 @@ from rdkit import Chem
 
 from deepchem_ead.chem import files, ragged
 from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.chem.formal_charges import add_formal_charges, formal_charges
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
-from deepchem_ead.chem.rdkit_io import arrays_from_mol, rebuild, smiles_of
-from deepchem_ead.chem.records import columns
+from deepchem_ead.chem.rdkit_io import arrays_from_mol, molecule_of, smiles_of
+from deepchem_ead.chem.records import Record, columns
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
@@ -193,17 +194,23 @@ class MoleculeBatch:
         ----------
         X : numpy.ndarray
             Shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number; rows with atomic
-            number 0 are padding.
+            number 0 are padding. A fifth column holds formal charges.
         charges, properties, ids, info
             As in :meth:`from_arrays`.
 
         Raises
         ------
         MoleculeError
-            If X has another shape or an atomic number does not exist; names the molecule.
+            If X has another shape, an atomic number or a formal charge does not exist, or formal
+            charges do not add up to ``charges``; names the molecule.
         """
-        numbers, coordinates, offsets = ragged.from_padded(X)
+        numbers, coordinates, offsets, formal_charges = ragged.from_padded(X)
         n = len(offsets) - 1
+        graphs = None
+        if formal_charges is not None and formal_charges.any():
+            own = np.split(formal_charges, offsets[1:-1])
+            charges = _total_charges(list(map(MolecularGraph, own)), charges)
+            graphs = MolecularGraphs.join(list(map(MolecularGraph, own)), np.diff(offsets))
         return cls(
             numbers,
             coordinates,
@@ -212,6 +219,7 @@ class MoleculeBatch:
             ragged.as_properties(properties or {}, n),
             ragged.as_ids(ids, n),
             dict(info or {}),
+            graphs,
         )
 
     @classmethod
@@ -237,6 +245,13 @@ class MoleculeBatch:
             If a record is bad (file, record number from 1, reason) or the file holds no molecule.
         """
         records = files.read_records(path, on_error)
+        return cls.from_records(records, info={"source": os.fspath(path)})
+
+    @classmethod
+    def from_records(
+        cls, records: Sequence[Record], info: dict[str, Any] | None = None
+    ) -> MoleculeBatch:
+        """Batch from the records of a molecule file, as :meth:`read` makes it."""
         names = [record.name for record in records]
         return cls.from_arrays(
             [record.numbers for record in records],
@@ -244,7 +259,7 @@ class MoleculeBatch:
             charges=[record.charge for record in records],
             properties=columns([record.tags for record in records]),
             ids=names if any(names) else None,
-            info={"source": os.fspath(path)},
+            info=info,
         )._with_graphs([record.graph for record in records])
 
     @classmethod
@@ -358,39 +373,55 @@ class MoleculeBatch:
     # ------------------------------------------------------------------ chemistry
 
     def to_rdkit(self) -> list[Chem.Mol | None]:
-        """Sanitised RDKit molecules with conformer, bonds rebuilt from distances by EDM's tables.
+        """Sanitised RDKit molecules with conformer, bonds, formal charges and stereo labels.
+
+        Given bonds (:attr:`graphs`) are kept. Otherwise bonds and formal charges are those of the
+        best closed-shell structure of the total charge
+        (:mod:`deepchem_ead.chem.perception`). Stereo follows from the coordinates.
 
         Returns
         -------
         list of rdkit.Chem.Mol or None
-            None where the molecule is invalid: no atoms, coordinates that are not finite, an
-            element without tabulated bond lengths, or an impossible valence.
+            None where the molecule is invalid: no atoms, coordinates that are not finite, given
+            bonds with an impossible valence, or coordinates without a closed-shell structure, such
+            as those of a radical.
         """
-        mols = [rebuild(n, p) for n, p in zip(self.numbers, self.positions, strict=True)]
+        mols = [self._molecule(i) for i in range(len(self))]
         if self.ids is not None:
             for mol, name in zip(mols, self.ids, strict=True):
                 if mol is not None:
                     mol.SetProp("_Name", name)
         return mols
 
+    def _molecule(self, i: int) -> Chem.Mol | None:
+        return molecule_of(*self.atoms(i), int(self.charges[i]), self.graph(i))
+
     @property
     def smiles(self) -> list[str | None]:
         """Canonical SMILES of each whole molecule without explicit hydrogens; None where invalid.
 
-        All fragments are kept, separated by dots. As in EDM (Hoogeboom et al., arXiv:2203.17003)
-        atoms with too few bonds count as completed by hydrogens: a CH3 radical reads ``C``.
-        Computed once and kept.
+        All fragments are kept, separated by dots; bonds, charges and stereo are those of
+        :meth:`to_rdkit`. Computed once and kept.
         """
         if self._smiles is None:
-            found = [
-                smiles_of(rebuild(n, p)) for n, p in zip(self.numbers, self.positions, strict=True)
-            ]
+            found = [smiles_of(self._molecule(i)) for i in range(len(self))]
             object.__setattr__(self, "_smiles", found)
         return list(self._smiles)
 
+    def formal_charges(self) -> np.ndarray:
+        """Formal charge of each atom, int8, shape (A,), adding up to :attr:`charges`.
+
+        They are the given ones (:attr:`graphs`) or else those of :meth:`to_rdkit`. Where there is
+        no structure of the total charge, it stands on the molecule's first atom that is not
+        hydrogen.
+        """
+        return formal_charges(self)
+
     # ------------------------------------------------------------------ writing
 
-    def to_padded(self, max_atoms: int | None = None) -> np.ndarray:
+    def to_padded(
+        self, max_atoms: int | None = None, with_formal_charges: bool = False
+    ) -> np.ndarray:
         """Dense float32 array (N, max_atoms, 4): x, y, z (Angstrom, centred on the mean of the real
         atoms), atomic number; padding rows are 0.
 
@@ -398,13 +429,16 @@ class MoleculeBatch:
         ----------
         max_atoms : int, optional
             Rows for each molecule; by default the size of the largest one.
+        with_formal_charges : bool
+            Add :meth:`formal_charges` as a fifth column.
 
         Raises
         ------
         MoleculeError
             If a molecule has more atoms; names it.
         """
-        return ragged.to_padded(self.atomic_numbers, self.coordinates, self.offsets, max_atoms)
+        X = ragged.to_padded(self.atomic_numbers, self.coordinates, self.offsets, max_atoms)
+        return add_formal_charges(X, self) if with_formal_charges else X
 
     def to_dataset(
         self,
@@ -426,8 +460,9 @@ class MoleculeBatch:
         Returns
         -------
         deepchem.data.NumpyDataset
-            X as :meth:`to_padded` gives it; y float32 (N, tasks), or zeros (N, 1) without tasks;
-            w ones.
+            X as :meth:`to_padded` gives it, with formal charges if a molecule has a total charge (a
+            warning says so, because the models of this package know no charges); y float32
+            (N, tasks), or zeros (N, 1) without tasks; w ones.
 
         Raises
         ------
@@ -444,9 +479,9 @@ class MoleculeBatch:
     def to_sdf(self, path: str | os.PathLike) -> None:
         """Write an SDF file with names, charges, SMILES and properties.
 
-        A molecule that does not sanitise gets a record with its atoms and no bonds. The file
-        appears complete or not at all (temporary file, then ``os.replace``). Atoms with too few
-        bonds are marked as having no further hydrogens, so that readers add none.
+        Bonds, formal charges and stereo are those of :meth:`to_rdkit`. An invalid molecule gets a
+        record with its atoms and the bonds it came with, if any. The file appears complete or not
+        at all (temporary file, then ``os.replace``).
         """
         self._write(path, "sdf")
 

@@ -48,6 +48,7 @@ ALLOWED_STATES: dict[tuple[str, int], frozenset[tuple[int, int]]] = {
         ("Si", 0): [(0, 4)],
         ("P", 0): [(0, 3), (0, 5), (2, 0), (2, 1)],
         ("P", 1): [(0, 4)],
+        ("P", -1): [(0, 6)],
         ("S", 0): [(0, 2), (0, 4), (0, 6), (2, 0), (2, 2)],
         ("S", 1): [(0, 3), (2, 0), (2, 1)],
         ("S", -1): [(0, 1)],
@@ -229,6 +230,20 @@ def build(
 def sanitizes(molecule: Chem.Mol) -> bool:
     """Sanitise in place and say whether RDKit accepted the molecule."""
     return Chem.SanitizeMol(molecule, catchErrors=True) == Chem.SanitizeFlags.SANITIZE_NONE
+
+
+@cache
+def neutral_valences(number: int) -> frozenset[int]:
+    """Valences of the neutral atom in :data:`ALLOWED_STATES`, aromatic bonds aside."""
+    symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
+    states = ALLOWED_STATES.get((symbol, 0), ())
+    return frozenset(valence for aromatic, valence in states if aromatic == 0)
+
+
+def has_valences(number: int) -> bool:
+    """Whether an element is in :data:`ALLOWED_STATES`: others have no structure."""
+    symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
+    return any(known == symbol for known, _ in ALLOWED_STATES)
 
 
 def state_allowed(atom: Chem.Atom) -> bool:

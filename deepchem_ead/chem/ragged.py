@@ -209,15 +209,33 @@ def to_padded(
     return X
 
 
-def from_padded(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The inverse of :func:`to_padded`, up to the centring: numbers, coordinates, offsets."""
+def from_padded(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """The inverse of :func:`to_padded`, up to the centring.
+
+    Returns numbers, coordinates, offsets and, from a fifth column, formal charges (int8) or None.
+    """
     X = np.asarray(X)
-    if X.ndim != 3 or X.shape[2] != 4 or X.dtype.kind not in "iuf":
+    if X.ndim != 3 or X.shape[2] not in (4, 5) or X.dtype.kind not in "iuf":
         raise MoleculeError(
             f"X has shape {X.shape} and type {X.dtype}; expected numbers of shape "
-            "(molecules, max_atoms, 4): x, y, z, atomic number"
+            "(molecules, max_atoms, 4): x, y, z, atomic number; or 5 with the formal charge"
         )
     real = X[:, :, 3] != 0
     offsets = np.concatenate([[0], np.cumsum(real.sum(axis=1))]).astype(np.int64)
     atoms = X[real]
-    return _check_numbers(atoms[:, 3], offsets), atoms[:, :3].astype(np.float32), offsets
+    numbers = _check_numbers(atoms[:, 3], offsets)
+    charges = None if X.shape[2] == 4 else _check_formal_charges(atoms[:, 4], offsets)
+    return numbers, atoms[:, :3].astype(np.float32), offsets, charges
+
+
+def _check_formal_charges(charges: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        bad = ~((np.abs(charges) <= 127) & (charges == np.floor(charges)))
+    if bad.any():
+        atom = int(np.flatnonzero(bad)[0])
+        molecule = int(np.searchsorted(offsets, atom, side="right")) - 1
+        raise MoleculeError(
+            f"molecule {molecule}, atom {atom - int(offsets[molecule])}: {charges[atom]} in the "
+            "fifth column of X is no formal charge (a whole number)"
+        )
+    return charges.astype(np.int8)

@@ -1,8 +1,4 @@
-"""From RDKit molecules to plain arrays and back.
-
-The way back knows only elements and coordinates: bonds are rebuilt from distances with EDM's tables
-(Hoogeboom et al., arXiv:2203.17003), so generated and reference molecules are judged alike.
-"""
+"""From RDKit molecules to plain arrays and back."""
 
 from __future__ import annotations
 
@@ -11,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from rdkit import Chem, rdBase
 
-from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders
 from deepchem_ead.chem.elements import Vocabulary
 from deepchem_ead.chem.graphs import BOND_ORDERS, MolecularGraph
+from deepchem_ead.chem.perception import perceived_molecule, sanitizes
 from deepchem_ead.errors import MoleculeError
 
-# Marks a rebuilt molecule with its number of atoms: the implicit hydrogens that EDM's rules allow
-# it are not atoms that somebody forgot.
+# Marks a molecule that EDM's protocol built with its number of atoms: the implicit hydrogens that
+# EDM's rules allow it are not atoms that somebody forgot.
 _REBUILT = "_deepchem_ead_rebuilt_atoms"
 
 _QM9 = Vocabulary.parse("qm9")
@@ -27,6 +23,8 @@ _GEOM = Vocabulary.parse("geom")
 # RuntimeErrors.
 RDKIT_ERRORS = (ValueError, RuntimeError)
 
+#: How RDKit marks a double and a single bond whose stereo is declared unknown.
+_UNSPECIFIED = (Chem.BondDir.EITHERDOUBLE, Chem.BondDir.UNKNOWN)
 _AROMATIC = Chem.BondType.AROMATIC
 _BOND_TYPES = {order: Chem.BondType.values[order] for order in BOND_ORDERS}
 
@@ -62,8 +60,8 @@ def arrays_from_mol(mol: Chem.Mol, conformer_id: int = -1) -> AtomArrays:
     ----------
     mol : rdkit.Chem.Mol
         Molecule with explicit hydrogens and a 3D conformer. It need not be sanitised. Hydrogens are
-        not judged in a molecule that :func:`rebuild` made, nor in one of several atoms without any
-        bond (bare coordinates).
+        not judged in a molecule marked by :func:`mark_complete`, nor in one of several atoms
+        without any bond (bare coordinates).
     conformer_id : int
         Conformer to take; -1 is the first one.
 
@@ -98,7 +96,14 @@ def _graph(mol: Chem.Mol, bonds_are_given: bool) -> MolecularGraph | None:
     bonds = _bonds(mol) if known else None
     if bonds is None and not (charges.any() or isotopes.any() or radicals.any()):
         return None
-    return MolecularGraph(charges, bonds, isotopes, radicals)
+    unspecified = (
+        None if bonds is None else np.array([_unspecified(b) for b in mol.GetBonds()], bool)
+    )
+    return MolecularGraph(charges, bonds, isotopes, radicals, unspecified)
+
+
+def _unspecified(bond: Chem.Bond) -> bool:
+    return bond.GetBondDir() in _UNSPECIFIED or bond.GetStereo() == Chem.BondStereo.STEREOANY
 
 
 def _bonds(mol: Chem.Mol) -> np.ndarray | None:
@@ -180,10 +185,16 @@ def mol_from_graph(numbers: np.ndarray, positions: np.ndarray, graph: MolecularG
         (graph.isotopes, Chem.Atom.SetIsotope),
         (graph.radicals, Chem.Atom.SetNumRadicalElectrons),
     ):
-        for i in () if values is None else np.flatnonzero(values).tolist():
-            setter(mol.GetAtomWithIdx(i), int(values[i]))
-    for i, j, order in () if graph.bonds is None else graph.bonds.tolist():
-        mol.AddBond(i, j, _BOND_TYPES[order])
+        if values is not None:
+            for i in np.flatnonzero(values).tolist():
+                setter(mol.GetAtomWithIdx(i), int(values[i]))
+    if graph.bonds is not None:
+        for i, j, order in graph.bonds.tolist():
+            mol.AddBond(i, j, _BOND_TYPES[order])
+        if graph.unspecified is not None:
+            for k in np.flatnonzero(graph.unspecified).tolist():
+                double = graph.bonds[k, 2] == 2
+                mol.GetBondWithIdx(k).SetBondDir(_UNSPECIFIED[0 if double else 1])
     conformer = Chem.Conformer(len(numbers))
     if len(numbers):
         conformer.SetPositions(np.ascontiguousarray(positions, dtype=np.float64))
@@ -191,15 +202,16 @@ def mol_from_graph(numbers: np.ndarray, positions: np.ndarray, graph: MolecularG
     return mol
 
 
-def bond_vocabulary(numbers: np.ndarray) -> str | None:
-    """Which of EDM's bond tables holds all these elements: "qm9", else "geom", else None."""
-    if _QM9.contains(numbers).all():
-        return "qm9"
-    return "geom" if _GEOM.contains(numbers).all() else None
+def molecule_of(
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    graph: MolecularGraph | None = None,
+) -> Chem.Mol | None:
+    """The molecule as it is shown, named and written: sanitised, stereo as in the coordinates.
 
-
-def rebuild_unsanitized(numbers: np.ndarray, positions: np.ndarray) -> Chem.RWMol | None:
-    """Molecule with bonds from distances, before any chemical check.
+    Given bonds are believed; otherwise bonds and charges are perceived
+    (:func:`deepchem_ead.chem.perception.perceived_molecule`).
 
     Parameters
     ----------
@@ -207,48 +219,50 @@ def rebuild_unsanitized(numbers: np.ndarray, positions: np.ndarray) -> Chem.RWMo
         Atomic numbers, shape (n,).
     positions : numpy.ndarray
         Angstrom, shape (n, 3).
-
-    Returns
-    -------
-    rdkit.Chem.RWMol or None
-        None if there are no atoms, a coordinate is not finite, or the bond tables lack an element.
-    """
-    if len(numbers) == 0 or not np.isfinite(positions).all():
-        return None
-    vocabulary = bond_vocabulary(numbers)
-    if vocabulary is None:
-        return None
-    orders = bond_orders(numbers, positions, vocabulary=vocabulary)
-    return molecule_from_orders(numbers, orders, positions)
-
-
-def rebuild(numbers: np.ndarray, positions: np.ndarray) -> Chem.Mol | None:
-    """Sanitised molecule with bonds from distances and the coordinates as conformer.
-
-    As in EDM there are no formal charges, and an atom with too few bonds is completed by implicit
-    hydrogens instead of being refused (the ``strict`` metrics refuse it).
+    charge : int
+        Total charge, where bonds are not given.
+    graph : MolecularGraph, optional
 
     Returns
     -------
     rdkit.Chem.Mol or None
-        None where :func:`rebuild_unsanitized` gives None and where sanitisation fails.
+        With the coordinates as conformer. None if there are no atoms, a coordinate is not finite,
+        RDKit refuses the given bonds, or there is no closed-shell structure.
     """
-    mol = rebuild_unsanitized(numbers, positions)
-    if mol is None:
+    if len(numbers) == 0 or not np.isfinite(positions).all():
         return None
     with rdBase.BlockLogs():
-        try:
-            Chem.SanitizeMol(mol)
-        except RDKIT_ERRORS:
+        if graph is None or graph.bonds is None:
+            mol = perceived_molecule(numbers, positions, charge)
+            for i in (
+                () if mol is None or graph is None else np.flatnonzero(graph.isotopes).tolist()
+            ):
+                mol.GetAtomWithIdx(i).SetIsotope(int(graph.isotopes[i]))
+        else:
+            mol = mol_from_graph(numbers, positions, graph)
+            mol = mol if sanitizes(mol) else None
+        if mol is None:
             return None
-    mol.SetIntProp(_REBUILT, len(numbers))
-    return mol.GetMol()
+        Chem.AssignStereochemistryFrom3D(mol)
+        return mol.GetMol()
+
+
+def mark_complete(mol: Chem.Mol) -> None:
+    """Say that the implicit hydrogens of a molecule are not atoms that somebody forgot."""
+    mol.SetIntProp(_REBUILT, mol.GetNumAtoms())
+
+
+def bond_vocabulary(numbers: np.ndarray) -> str | None:
+    """Which of EDM's vocabularies holds all these elements: "qm9", else "geom", else None."""
+    if _QM9.contains(numbers).all():
+        return "qm9"
+    return "geom" if _GEOM.contains(numbers).all() else None
 
 
 def smiles_of(mol: Chem.Mol | None) -> str | None:
-    """Canonical SMILES of a sanitised molecule with its explicit hydrogens removed.
+    """Canonical SMILES, with the stereo labels there are, without the explicit hydrogens.
 
-    It carries no stereo labels, because the rebuilt molecules have none. None stays None.
+    The molecule must be sanitised. None stays None.
     """
     if mol is None:
         return None

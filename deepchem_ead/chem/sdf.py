@@ -121,8 +121,8 @@ def format_sdf(
     positions : numpy.ndarray
         Angstrom, shape (n, 3).
     mol : rdkit.Chem.Mol or None
-        The sanitised molecule with these coordinates. None (an invalid molecule) writes the atoms
-        without bonds, so that nothing is lost.
+        The molecule with these coordinates, sanitised or with what was given about it. None (an
+        invalid molecule) writes the atoms without bonds, so that nothing is lost.
     name : str
         Title line.
     tags : dict of str
@@ -136,7 +136,9 @@ def format_sdf(
     """
     if mol is None:
         mol = bare_molecule(numbers, positions)
-    elif any(atom.GetNumImplicitHs() for atom in mol.GetAtoms()):
+    elif mol.NeedsUpdatePropertyCache():
+        mol.UpdatePropertyCache(strict=False)
+    elif mol.GetNumAtoms(onlyExplicit=False) > len(numbers):
         mol = _without_implicit_hydrogens(mol)
     # RDKit reads NaN and infinity in V3000 only.
     to_text = Chem.MolToMolBlock if np.isfinite(positions).all() else Chem.MolToV3KMolBlock

@@ -13,6 +13,7 @@ from rdkit import Chem
 
 from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders, stable_atoms
 from deepchem_ead.chem.perception import sanitizes
+from deepchem_ead.chem.rdkit_io import mark_complete
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
 
 
@@ -90,3 +91,27 @@ def whole_smiles(
         return None
     graph = _graph(numbers, bond_orders(numbers, positions, vocabulary), vocabulary)
     return Chem.MolToSmiles(graph) if sanitizes(graph) else None
+
+
+def structure(
+    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+) -> Chem.Mol | None:
+    """The molecule of EDM's bond orders: no charges, atoms with too few bonds are completed.
+
+    Parameters are those of :func:`score`.
+
+    Returns
+    -------
+    rdkit.Chem.Mol or None
+        Sanitised, with coordinates and stereo labels; implicit hydrogens complete atoms with too
+        few bonds. None where there are no atoms, a coordinate is not finite, or RDKit refuses it.
+    """
+    if len(numbers) == 0 or not np.isfinite(positions).all():
+        return None
+    orders = bond_orders(numbers, positions, vocabulary)
+    molecule = molecule_from_orders(numbers, orders, positions)
+    if not sanitizes(molecule):
+        return None
+    Chem.AssignStereochemistryFrom3D(molecule)
+    mark_complete(molecule)
+    return molecule.GetMol()

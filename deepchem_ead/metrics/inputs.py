@@ -16,7 +16,8 @@ def as_batch(molecules: Any) -> MoleculeBatch:
     Parameters
     ----------
     molecules : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
-        A dataset has X of shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number. RDKit
+        A dataset has X of shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number; a
+        fifth column holds formal charges, whose sums are the molecules' charges. RDKit
         molecules need explicit hydrogens and a conformer; their bonds are not used. A None among
         them (a molecule that could not be built) becomes an empty, hence invalid, molecule.
 

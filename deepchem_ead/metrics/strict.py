@@ -22,21 +22,14 @@ are judged alone: an atom counts as stable when EDM's bond-order sum is a neutra
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.bonds import check_elements, molecule_from_orders
-from deepchem_ead.chem.perception import ALLOWED_STATES, perceive, state_allowed
+from deepchem_ead.chem.perception import ALLOWED_STATES, neutral_valences, perceive, state_allowed
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
 
-
-@cache
-def _neutral_valences(number: int) -> frozenset[int]:
-    symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
-    states = ALLOWED_STATES.get((symbol, 0), ())
-    return frozenset(valence for aromatic, valence in states if aromatic == 0)
+__all__ = ["ALLOWED_STATES", "score", "structure", "whole_smiles"]
 
 
 def score(
@@ -75,7 +68,7 @@ def score(
     if molecule is None:
         sums = orders.sum(axis=1, dtype=np.int64).tolist()
         n_stable = sum(
-            bool(ok) and total in _neutral_valences(int(number))
+            bool(ok) and total in neutral_valences(int(number))
             for ok, total, number in zip(finite, sums, numbers, strict=True)
         )
         return MoleculeScore(False, n_stable, n_atoms, None, False, n_fragments, connected)

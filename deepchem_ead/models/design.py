@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,9 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.chem.rdkit_io import bond_vocabulary, rebuild, smiles_of
+from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
 from deepchem_ead.chem.synthesis import sa_scores
 from deepchem_ead.choices import DEFAULT_PREDICTOR
-from deepchem_ead.metrics import strict
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
 from deepchem_ead.metrics.reference import reference_smiles
 from deepchem_ead.models.design_result import DesignResult
@@ -32,12 +31,6 @@ from deepchem_ead.models.property_model import EGNNPropertyModel
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: How each protocol's molecules get their bonds.
-_STRUCTURES: dict[str, Callable[..., Chem.Mol | None]] = {
-    "strict": strict.structure,
-    "edm": lambda numbers, positions, charge, vocabulary: rebuild(numbers, positions),
-}
 
 
 def design(
@@ -231,8 +224,10 @@ class _Candidates:
         cls, molecules: MoleculeBatch, chosen: np.ndarray, protocol: str, vocabulary: str
     ) -> _Candidates:
         part = molecules[chosen]
-        mols = list(run(_STRUCTURES[protocol], part, vocabulary, "Structures", False))
-        # The batch derives SMILES by EDM's rules otherwise, which miss aromatic rings and charges.
+        mols = list(run(PROTOCOLS[protocol].structure, part, vocabulary, "Structures", False))
+        if part.graphs is not None:
+            pairs = zip(part.to_rdkit(), part.graphs.bonds_given, mols, strict=True)
+            mols = [own if given and own is not None else mol for own, given, mol in pairs]
         part = replace(part, _smiles=[smiles_of(mol) for mol in mols])
         return cls(part, mols, sa_scores(mols), chosen)
 

@@ -12,8 +12,9 @@ from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.files import scan_records
+from deepchem_ead.chem.formal_charges import KEPT, add_formal_charges, warn_of_charges
+from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import find_overlaps
-from deepchem_ead.chem.rdkit_io import rebuild, smiles_of
 from deepchem_ead.chem.records import BadRecord, Record, describe
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
@@ -39,9 +40,11 @@ def load_file_3d(
     """Load molecules with 3D coordinates, and optionally labels, from an SDF or XYZ file.
 
     X is float32 (N, max_atoms, 4): x, y, z in Angstrom, centred, and atomic number; padding rows
-    are 0. ids are canonical SMILES without explicit hydrogens, with bonds from the interatomic
-    distances; a molecule whose bonds do not sanitise keeps its name in the file, or its record
-    number. Labels keep their unit.
+    are 0. A fifth column holds formal charges if any molecule has a total charge, and a warning
+    says so, because the models of this package know no charges. ids are canonical SMILES without
+    explicit hydrogens: bonds, charges and stereo are the file's own, or follow from the coordinates
+    where it has none. A molecule without a valid structure keeps its name in the file, or its
+    record number. Labels keep their unit.
 
     Parameters
     ----------
@@ -107,7 +110,12 @@ def load_file_3d(
         f"record {n} ({r.name})" if r.name else f"record {n}"
         for n, r in zip(numbers, records, strict=True)
     ]
-    table = _table(records, numbers, names, max_atoms, elements)
+    batch = MoleculeBatch.from_records(records)
+    table = _table(records, numbers, names, max_atoms, elements, batch)
+    X = table.to_padded(max_atoms)
+    if batch.charges.any():
+        X = add_formal_charges(X, batch)
+        warn_of_charges(batch.charges, names, KEPT, stacklevel=2)
     if not tasks:
         y, w = np.zeros((len(records), 1)), np.ones((len(records), 1), dtype=np.float32)
     else:
@@ -118,9 +126,7 @@ def load_file_3d(
                 labels, tasks, id_column, [record.name for record in records], numbers, n_records
             )
         y, w = check_labels(y, tasks, names, allow_missing)
-    dataset = dc.data.NumpyDataset(
-        table.to_padded(max_atoms), y, w, table.smiles.astype(object), n_tasks=max(len(tasks), 1)
-    )
+    dataset = dc.data.NumpyDataset(X, y, w, table.smiles.astype(object), n_tasks=max(len(tasks), 1))
     parts = _split(dataset, splitter, seed)
     datasets = [one_shard(dataset, rows, tasks) for rows in parts]
     fitted = [fit_transformer(generator, datasets[0]) for generator in generators]
@@ -174,9 +180,9 @@ def _table(
     names: list[str],
     max_atoms: int | None,
     elements: str | None,
+    batch: MoleculeBatch,
 ) -> MoleculeTable:
     vocabulary = None if elements is None else Vocabulary.parse(elements)
-    smiles, without_bonds = [], []
     for record, name in zip(records, names, strict=True):
         n = len(record.numbers)
         if not n:
@@ -194,10 +200,9 @@ def _table(
             )
         if not np.isfinite(record.positions).all():
             raise ValueError(f"{name} has NaN or infinite coordinates; correct or remove it")
-        found = smiles_of(rebuild(record.numbers, record.positions))
-        if found is None:
-            without_bonds.append(name)
-        smiles.append(found or record.name or name)
+    known = zip(batch.smiles, records, names, strict=True)
+    smiles = [found or record.name or name for found, record, name in known]
+    without_bonds = [name for name, found in zip(names, batch.smiles, strict=True) if found is None]
     if without_bonds:
         more = f" and {len(without_bonds) - 10} more" if len(without_bonds) > 10 else ""
         warnings.warn(

@@ -220,9 +220,9 @@ def featurize_table(
     if isinstance(featurizer, Molecule3DFeaturizer) and featurizer.conformer != "embed":
         _check_fit(table, featurizer)
         return table.to_padded(featurizer.max_atoms), np.arange(len(table))
-    from deepchem_ead.chem.rdkit_io import rebuild
+    from deepchem_ead.chem.rdkit_io import molecule_of
 
-    mols = [rebuild(*table.numbers_and_positions(i)) for i in range(len(table))]
+    mols = [molecule_of(*table.numbers_and_positions(i)) for i in range(len(table))]
     rows = np.array([i for i, mol in enumerate(mols) if mol is not None], dtype=np.int64)
     features = list(featurizer([mols[i] for i in rows]))
     usable = [np.asarray(feature).size > 0 for feature in features]
@@ -232,7 +232,7 @@ def featurize_table(
     if len(kept) < len(table):
         warnings.warn(
             f"left out {len(table) - len(kept)} of {len(table)} molecules: "
-            f"{len(table) - len(rows)} whose bonds do not sanitise, "
+            f"{len(table) - len(rows)} without a closed-shell structure, "
             f"{len(rows) - len(kept)} that {type(featurizer).__name__} could not featurize",
             stacklevel=2,
         )

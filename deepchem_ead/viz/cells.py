@@ -9,8 +9,10 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from deepchem_ead.chem.bonds import molecule_from_orders
 from deepchem_ead.chem.elements import symbol_of
-from deepchem_ead.chem.rdkit_io import rebuild_unsanitized
+from deepchem_ead.chem.perception import has_valences, neutral_valences, perceive
+from deepchem_ead.chem.rdkit_io import mol_from_graph
 
 if TYPE_CHECKING:
     from deepchem_ead.chem.molecules import MoleculeBatch
@@ -38,11 +40,11 @@ class Cell(NamedTuple):
 def describe(batch: MoleculeBatch) -> list[Cell]:
     """The cells of a batch, in its order.
 
-    Hydrogens are not drawn. Invalid molecules are drawn with the bonds that their distances imply,
-    the offending atoms marked.
+    Hydrogens are not drawn. Invalid molecules are drawn with the bonds that were given or that
+    their distances imply, the offending atoms marked.
     """
     known = zip(batch.to_rdkit(), batch.smiles, strict=True)
-    return [_describe(mol, smiles, *batch.atoms(i)) for i, (mol, smiles) in enumerate(known)]
+    return [_describe(mol, smiles, batch, i) for i, (mol, smiles) in enumerate(known)]
 
 
 def captioned(mol: Chem.Mol, title: str, text: str) -> Cell:
@@ -50,25 +52,22 @@ def captioned(mol: Chem.Mol, title: str, text: str) -> Cell:
     return Cell(_without_hydrogens(mol), [], title, text, None)
 
 
-def _describe(
-    mol: Chem.Mol | None, smiles: str | None, numbers: np.ndarray, positions: np.ndarray
-) -> Cell:
+def _describe(mol: Chem.Mol | None, smiles: str | None, batch: MoleculeBatch, i: int) -> Cell:
     if mol is not None and smiles is not None:
         pieces = smiles.count(".") + 1
         status = "valid" if pieces == 1 else f"valid, {pieces} fragments"
         return Cell(_without_hydrogens(mol), [], smiles, status, True)
+    numbers, positions = batch.atoms(i)
     formula = formula_of(numbers)
     if len(numbers) == 0:
         return Cell(None, [], "", "invalid: no atoms", False)
     if not np.isfinite(positions).all():
         return Cell(None, [], formula, "invalid: coordinates not finite", False)
-    mol = rebuild_unsanitized(numbers, positions)
-    if mol is None:
-        return Cell(None, [], formula, "invalid: no bond lengths for an element", False)
-    with rdBase.BlockLogs():
-        problems = Chem.DetectChemistryProblems(mol)
-    atoms = {p.GetAtomIdx() for p in problems if hasattr(p, "GetAtomIdx")}
-    status = f"invalid: {_valence(mol, min(atoms))}" if atoms else "invalid: cannot be sanitised"
+    unknown = [symbol_of(z) for z in numbers.tolist() if not has_valences(z)]
+    if unknown and not (batch.graphs is not None and batch.graphs.bonds_given[i]):
+        return Cell(None, [], formula, f"invalid: no known valence of {unknown[0]}", False)
+    mol, atoms, why = _broken(batch, i)
+    status = f"invalid: {_valence(mol, min(atoms)) if atoms else why}"
     for atom in mol.GetAtoms():
         atom.SetNoImplicit(True)
         atom.SetBoolProp("_marked", atom.GetIdx() in atoms)
@@ -79,6 +78,26 @@ def _describe(
         return Cell(None, [], formula, status, False)
     marked = [a.GetIdx() for a in mol.GetAtoms() if a.GetBoolProp("_marked")]
     return Cell(mol, marked, formula, status, False)
+
+
+def _broken(batch: MoleculeBatch, i: int) -> tuple[Chem.RWMol, set[int], str]:
+    """An invalid molecule with its bonds, the offending atoms, and what is wrong if none is."""
+    numbers, positions = batch.atoms(i)
+    graph = batch.graph(i)
+    if graph is not None and graph.bonds is not None:
+        mol = mol_from_graph(numbers, positions, graph)
+        with rdBase.BlockLogs():
+            problems = Chem.DetectChemistryProblems(mol)
+        atoms = {p.GetAtomIdx() for p in problems if hasattr(p, "GetAtomIdx")}
+        return mol, atoms, "cannot be sanitised"
+    found = perceive(numbers, positions)
+    orders = np.maximum(found.orders, found.bonded)
+    sums = orders.sum(axis=1, dtype=np.int64).tolist()
+    pairs = enumerate(zip(numbers.tolist(), sums, strict=True))
+    atoms = {k for k, (number, total) in pairs if total not in neutral_valences(number)}
+    charge = int(batch.charges[i])
+    why = f"no closed-shell structure of charge {charge:+d}" if charge else "no closed shells"
+    return molecule_from_orders(numbers, orders, positions), atoms, why
 
 
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
