@@ -273,6 +273,33 @@ def test_curve_is_one_gapless_file_after_a_restart(qm9_sample, tmp_path):
     assert [row["epoch"] for row in rows] == pytest.approx([0.5, 1, 1.5, 2, 2.5, 3])
 
 
+@pytest.mark.parametrize(
+    ("epochs", "steps"),
+    [(1, [1, 2, 3]), (20, [*range(3, 61, 3)]), (21, [*range(3, 64, 3)]), (14, [*range(2, 43, 2)])],
+)
+def test_a_short_curve_has_twenty_rows_or_all_steps(qm9_sample, tmp_path, epochs, steps):
+    model = small_model(tmp_path, n_layers=1)
+    log = CurveLog(tmp_path / "curve.csv", model)
+    model.fit(qm9_sample.select(range(33)), nb_epoch=epochs, callbacks=log, checkpoint_interval=0)
+    rows = read_curve(tmp_path / "curve.csv")
+    assert [row["step"] for row in rows] == steps
+
+
+@pytest.mark.parametrize(
+    ("total", "seconds", "step", "elapsed", "due"),
+    [
+        (1_000_000, None, 99, 50.0, False), (1_000_000, None, 100, 0.0, True),
+        (1_000_000, 60.0, 99, 2.9, False), (1_000_000, 60.0, 99, 3.1, True),
+    ],
+)  # fmt: skip
+def test_a_row_is_a_hundred_steps_or_a_twentieth_of_the_time(
+    tmp_path, total, seconds, step, elapsed, due
+):
+    log = CurveLog(tmp_path / "curve.csv", small_model(tmp_path))
+    run = SimpleNamespace(total_steps=total, seconds=seconds)
+    assert log._due(step, elapsed, run) is due
+
+
 def test_a_deepchem_learning_rate_schedule_is_used(qm9_sample, tmp_path):
     schedule = dc.models.optimizers.ExponentialDecay(1e-3, 0.5, 1)
     model = EADModel(model_dir=str(tmp_path), **{**SMALL, "learning_rate": schedule})

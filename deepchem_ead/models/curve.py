@@ -8,33 +8,51 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deepchem_ead.models.ead import EADModel
+    from deepchem_ead.models.run import TrainingRun
 
 COLUMNS = ("step", "epoch", "seconds", "loss")
 
+#: Steps per row of a long run, and the least number of rows of a short one.
+LONGEST_INTERVAL = 100
+LEAST_ROWS = 20
+
 
 class _Curve:
-    """A ``fit`` callback that records the mean loss of every ``interval`` steps."""
+    """A ``fit`` callback that records the mean loss of every ``interval`` steps and of the last.
 
-    def __init__(self, interval: int) -> None:
+    Default: every 100 steps, or as many as make 20 rows of a run that is shorter in steps or time.
+    """
+
+    def __init__(self, model: EADModel, interval: int | None) -> None:
         self.interval = interval
         self._losses: list[float] = []
+        self._recorded = model.training_position.elapsed
 
     def __call__(self, model: EADModel, step: int, **kwargs) -> None:
         self._losses.append(model.last_loss)
-        if step % self.interval:
+        position, run = model.training_position, model.run
+        if not (self._due(step, position.elapsed, run) or position.finished):
             return
         mean = sum(self._losses) / len(self._losses)
         self._losses.clear()
-        position = model.training_position
+        self._recorded = position.elapsed
         epoch = position.epoch + position.batch / max(position.n_batches, 1)
         self._record(step, epoch, position.elapsed, mean)
+
+    def _due(self, step: int, elapsed: float, run: TrainingRun) -> bool:
+        if self.interval is not None:
+            return step % self.interval == 0
+        by_steps = min(LONGEST_INTERVAL, max(1, run.total_steps // LEAST_ROWS))
+        self._recorded = min(self._recorded, elapsed)  # a new run counts from 0
+        late = run.seconds is not None and elapsed - self._recorded >= run.seconds / LEAST_ROWS
+        return step % by_steps == 0 or late
 
     def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
         raise NotImplementedError
 
 
 class CurveLog(_Curve):
-    """A ``fit`` callback that appends the mean loss of every ``interval`` steps to a CSV file.
+    """A ``fit`` callback that appends the mean loss of every few steps to a CSV file.
 
     Rows of steps later than the model's are dropped when it is opened, so that a run continued from
     a checkpoint keeps one gapless curve.
@@ -44,12 +62,12 @@ class CurveLog(_Curve):
     path : str or Path
     model : EADModel
         The model about to be trained, restored if it is to be.
-    interval : int
-        Steps per row.
+    interval : int, optional
+        Steps per row; by default 100, or fewer, so that a short run has 20 rows.
     """
 
-    def __init__(self, path: str | Path, model: EADModel, interval: int = 100) -> None:
-        super().__init__(interval)
+    def __init__(self, path: str | Path, model: EADModel, interval: int | None = None) -> None:
+        super().__init__(model, interval)
         self.path = Path(path)
         model._ensure_built()
         rows = read_curve(self.path) if self.path.exists() else []
@@ -66,7 +84,7 @@ class CurveLog(_Curve):
 
 
 class TensorBoardLog(_Curve):
-    """The same for TensorBoard: ``loss``, ``epoch`` and ``seconds`` at every ``interval`` steps.
+    """The same for TensorBoard: ``loss``, ``epoch`` and ``seconds`` every few steps.
 
     TensorBoard is told to hide what it has of steps later than the model's.
 
@@ -83,8 +101,8 @@ class TensorBoardLog(_Curve):
         If TensorBoard is not installed.
     """
 
-    def __init__(self, folder: str | Path, model: EADModel, interval: int = 100) -> None:
-        super().__init__(interval)
+    def __init__(self, folder: str | Path, model: EADModel, interval: int | None = None) -> None:
+        super().__init__(model, interval)
         writer_type = summary_writer_type()
         model._ensure_built()
         self._writer = writer_type(str(folder), purge_step=model.get_global_step() + 1)

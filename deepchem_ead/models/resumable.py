@@ -233,6 +233,11 @@ class ResumableModel(TorchModel):
         self._ensure_built()  # DeepChem's has no number before that
         return super().get_global_step()
 
+    @property
+    def run(self) -> TrainingRun | None:
+        """The call of ``fit`` that is under way, or was last."""
+        return self._run
+
     def stop_training(self) -> None:
         """End the running ``fit`` after the current step, with a checkpoint to go on from."""
         if self._run is not None:
