@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-nightly lint bench clean
 
 setup: .venv/installed
 
@@ -20,6 +20,18 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
+# With the newest pre-release of DeepChem, which needs tqdm and transformers without saying so and
+# takes another numpy than constraints.txt names.
+test-nightly: .venv-nightly/installed
+	.venv-nightly/bin/python -m pytest
+
+.venv-nightly/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-nightly
+	.venv-nightly/bin/pip install --quiet torch==2.13.0
+	.venv-nightly/bin/pip install --quiet --pre 'deepchem>2.8.0' tqdm transformers
+	.venv-nightly/bin/pip install --quiet --editable '.[test,qm9]'
+	touch $@
+
 lint: setup
 	$(BIN)/pip install --quiet ruff
 	$(BIN)/ruff check .
@@ -28,4 +40,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.engine
 
 clean:
-	rm -rf .venv demo-output
+	rm -rf .venv .venv-nightly demo-output

@@ -73,13 +73,13 @@ class CurveLog(_Curve):
         rows = read_curve(self.path) if self.path.exists() else []
         kept = [row for row in rows if row["step"] <= model.get_global_step()]
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, "w", newline="") as file:
+        with open(self.path, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(kept)
 
     def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
-        with open(self.path, "a", newline="") as file:
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow([step, f"{epoch:.3f}", f"{seconds:.1f}", f"{loss:.5f}"])
 
 
@@ -133,7 +133,7 @@ def summary_writer_type() -> type:
 
 def read_curve(path: str | Path) -> list[dict]:
     """Rows of a curve: step (int), epoch, seconds of training and loss."""
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return [
             {name: int(value) if name == "step" else float(value) for name, value in row.items()}
             for row in csv.DictReader(file)

@@ -120,9 +120,9 @@ class Settings:
         if path.suffix in (".yaml", ".yml"):
             if not path.exists():
                 raise ValueError(f"there is no configuration file {str(path)!r}")
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         elif str(preset) in cls.preset_names():
-            text = (cls._preset_folder() / f"{preset}.yaml").read_text()
+            text = (cls._preset_folder() / f"{preset}.yaml").read_text(encoding="utf-8")
         else:
             raise ValueError(
                 f"there is no preset {str(preset)!r}; there are {', '.join(cls.preset_names())}, "
