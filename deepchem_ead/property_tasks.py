@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from deepchem_ead.chem.files import file_format, scan_records
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.records import as_text, rounded
 from deepchem_ead.chem.sdf import add_tags
+from deepchem_ead.chem.text import open_lines
 from deepchem_ead.metrics.property_units import field_errors, field_unit
 from deepchem_ead.metrics.text_table import aligned
 from deepchem_ead.models.condition_values import find_unit
@@ -126,7 +126,6 @@ def write_predictions(table: pd.DataFrame, source: Path, path: Path) -> None:
         with atomic_path(path) as temporary:
             table.to_csv(temporary, index=False, float_format="%.6g")
         return
-    open_text = gzip.open if source.name.lower().endswith(".gz") else open
     tags = [
         {} if problem else {name: as_text(rounded(value)) for name, value in row.items()}
         for problem, row in zip(
@@ -136,11 +135,11 @@ def write_predictions(table: pd.DataFrame, source: Path, path: Path) -> None:
         )
     ]
     with (
-        open_text(source, "rt", encoding="utf-8-sig", errors="replace") as stream,
+        open_lines(source, exact=True) as lines,
         atomic_path(path) as temporary,
-        open(temporary, "w", encoding="utf-8", newline="\n") as out,
+        open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as out,
     ):
-        out.writelines(add_tags(stream, tags))
+        out.writelines(add_tags(lines, tags))
 
 
 def check_design_file(path: Path) -> None:

@@ -25,7 +25,8 @@ _SYMBOLS = (
     Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
     """.split(),
 )
-_NUMBERS = {symbol: z for z, symbol in enumerate(_SYMBOLS) if z}
+#: Atomic number of every element symbol.
+SYMBOL_NUMBERS = {symbol: z for z, symbol in enumerate(_SYMBOLS) if z}
 
 
 def symbol_of(number: int) -> str:
@@ -64,7 +65,7 @@ def number_of(symbol: str) -> int:
     >>> number_of("Cl"), number_of("CL"), number_of("c")
     (17, 17, 6)
     """
-    number = _NUMBERS.get(symbol) or _NUMBERS.get(symbol.strip().capitalize())
+    number = SYMBOL_NUMBERS.get(symbol) or SYMBOL_NUMBERS.get(symbol.strip().capitalize())
     if number is None:
         raise MoleculeError(f"{symbol!r} is not an element symbol (such as 'C' or 'Cl')")
     return number

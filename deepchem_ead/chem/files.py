@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import warnings
 from pathlib import Path
@@ -11,14 +10,18 @@ from typing import TYPE_CHECKING, TextIO
 
 from deepchem_ead.chem.rdkit_io import mol_from_graph, smiles_of
 from deepchem_ead.chem.records import (
-    CHARGE_TAGS,
+    CHARGE_TAG,
     SMILES_TAG,
     BadRecord,
     Record,
     as_text,
     describe,
+    mark_name,
 )
-from deepchem_ead.chem.sdf import RECORD_END, format_sdf, read_sdf
+from deepchem_ead.chem.sdf import format_sdf, read_sdf
+from deepchem_ead.chem.sdf_blocks import RECORD_END
+from deepchem_ead.chem.text import open_lines
+from deepchem_ead.chem.values import Text, is_text
 from deepchem_ead.chem.xyz import format_xyz, read_xyz
 from deepchem_ead.errors import MoleculeError
 
@@ -54,7 +57,7 @@ def file_format(path: str | os.PathLike) -> str:
 
 
 def scan_records(
-    path: str | os.PathLike, on_error: str = "raise"
+    path: str | os.PathLike, on_error: str = "raise", allow_empty: bool = False
 ) -> tuple[list[Record], list[int], list[BadRecord]]:
     """Usable records of a molecule file, their numbers (from 1), and what cannot be used.
 
@@ -72,26 +75,32 @@ def scan_records(
     good: list[Record] = []
     numbers: list[int] = []
     bad: list[BadRecord] = []
-    open_text = gzip.open if str(path).lower().endswith(".gz") else open
-    try:
-        with open_text(path, "rt", encoding="utf-8-sig", errors="replace") as stream:
-            for number, record in enumerate(_READERS[kind](stream), start=1):
-                if isinstance(record, Record):
-                    good.append(record)
-                    numbers.append(number)
-                elif on_error == "raise":
-                    raise MoleculeError(
-                        f"{path}, record {record.number}: {record.reason} "
-                        "(on_error='skip' leaves bad records out)"
-                    )
-                else:
-                    bad.append(record)
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise MoleculeError(f"{path}: damaged gzip file ({error})") from None
+    with open_lines(path) as lines:
+        for number, record in enumerate(_READERS[kind](lines), start=1):
+            if isinstance(record, Record) and not len(record.numbers) and not allow_empty:
+                record = BadRecord(number, "it has no atoms")
+            if isinstance(record, Record):
+                good.append(record)
+                numbers.append(number)
+            elif on_error == "raise":
+                raise MoleculeError(
+                    f"{path}, record {record.number}: {record.reason} "
+                    "(on_error='skip' leaves bad records out)"
+                )
+            else:
+                bad.append(record)
+        if lines.foreign is not None:
+            warnings.warn(
+                f"{path}, line {lines.foreign}: not UTF-8; such lines were read as Windows-1252 "
+                "(Latin-1). If names look wrong, convert the file, for example with iconv",
+                stacklevel=4,
+            )
     return good, numbers, bad
 
 
-def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Record]:
+def read_records(
+    path: str | os.PathLike, on_error: str = "raise", allow_empty: bool = False
+) -> list[Record]:
     """Read all molecules of an SDF, MOL or (extended) XYZ file, gzipped or not.
 
     Parameters
@@ -101,6 +110,8 @@ def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Recor
     on_error : {"raise", "skip"}
         What to do with a record that cannot be used. "skip" leaves it out and gives one warning
         that lists the record numbers (from 1) and the reasons.
+    allow_empty : bool
+        Accept records without atoms, as broken samples of a generator may be.
 
     Raises
     ------
@@ -109,7 +120,7 @@ def read_records(path: str | os.PathLike, on_error: str = "raise") -> list[Recor
     FileNotFoundError
         If there is no such file.
     """
-    good, _, bad = scan_records(path, on_error)
+    good, _, bad = scan_records(path, on_error, allow_empty)
     if bad:
         warnings.warn(
             f"{path}: left out {len(bad)} of {len(good) + len(bad)} records: {describe(bad)}",
@@ -237,9 +248,10 @@ def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
 def _format_sdf(batch: MoleculeBatch, first: int) -> str:
     # The bonds are needed here, so the molecules are not taken from the cached SMILES.
     text = []
+    marked = _marked(batch)
     for i, mol in enumerate(batch.to_rdkit()):
         numbers, positions = batch.atoms(i)
-        tags = _tags(batch, i, smiles_of(mol))
+        tags = _tags(batch, i, smiles_of(mol), marked)
         graph = batch.graph(i)
         if mol is None and graph is not None:
             mol = mol_from_graph(numbers, positions, graph)
@@ -248,10 +260,14 @@ def _format_sdf(batch: MoleculeBatch, first: int) -> str:
 
 
 def _format_xyz(batch: MoleculeBatch, first: int) -> str:
-    return "".join(
-        format_xyz(*batch.atoms(i), _name(batch, i), _tags(batch, i, smiles))
-        for i, smiles in enumerate(batch.smiles)
-    )
+    marked = _marked(batch)
+    text = []
+    for i, smiles in enumerate(batch.smiles):
+        graph = batch.graph(i)
+        isotopes = None if graph is None else graph.isotopes
+        tags = _tags(batch, i, smiles, marked)
+        text.append(format_xyz(*batch.atoms(i), _name(batch, i), tags, isotopes))
+    return "".join(text)
 
 
 def _format_smi(batch: MoleculeBatch, first: int) -> str:
@@ -266,11 +282,15 @@ def _name(batch: MoleculeBatch, i: int) -> str:
     return batch.ids[i] if batch.ids is not None else ""
 
 
-def _tags(batch: MoleculeBatch, i: int, smiles: str | None) -> dict[str, str]:
+def _marked(batch: MoleculeBatch) -> set[str]:
+    """Properties whose text would be read back as numbers or truth values."""
+    return {name for name, values in batch.properties.items() if is_text(values)}
+
+
+def _tags(batch: MoleculeBatch, i: int, smiles: str | None, marked: set[str]) -> dict[str, str]:
     tags = {} if smiles is None else {SMILES_TAG: smiles}
-    tags[CHARGE_TAGS[0]] = str(int(batch.charges[i]))
+    tags[CHARGE_TAG] = str(int(batch.charges[i]))
     for name, values in batch.properties.items():
-        # A property of the same name would overwrite the derived tag and read back differently.
-        if name not in tags:
-            tags[name] = as_text(values[i])
+        value = as_text(values[i])
+        tags[mark_name(name)] = Text(value) if name in marked else value
     return tags

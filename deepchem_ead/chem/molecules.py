@@ -223,7 +223,9 @@ class MoleculeBatch:
         )
 
     @classmethod
-    def read(cls, path: str | os.PathLike, on_error: str = "raise") -> MoleculeBatch:
+    def read(
+        cls, path: str | os.PathLike, on_error: str = "raise", allow_empty: bool = False
+    ) -> MoleculeBatch:
         """Read a molecule file.
 
         SDF tags and extended-XYZ keys become :attr:`properties` (a missing number is NaN, a missing
@@ -238,13 +240,15 @@ class MoleculeBatch:
             ``.sdf``, ``.mol``, ``.xyz`` or ``.extxyz``, each also with ``.gz``.
         on_error : {"raise", "skip"}
             "skip" leaves bad records out and lists them in one warning.
+        allow_empty : bool
+            Accept records without atoms, as broken samples of a generator may be.
 
         Raises
         ------
         MoleculeError
             If a record is bad (file, record number from 1, reason) or the file holds no molecule.
         """
-        records = files.read_records(path, on_error)
+        records = files.read_records(path, on_error, allow_empty)
         return cls.from_records(records, info={"source": os.fspath(path)})
 
     @classmethod

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from deepchem_ead.chem.graphs import MolecularGraph
+from deepchem_ead.chem.values import column
 
 #: Tags that the writers derive from the molecule itself; they are not read back as properties.
 SMILES_TAG = "SMILES"
-CHARGE_TAGS = ("charge", "total_charge")
+CHARGE_TAG = "charge"
+
+_CHARGE_NAMES = {"charge", "totalcharge", "netcharge", "formalcharge", "molecularcharge"}
+_CHARGE = re.compile(r"(?:([+-]?[0-9]{1,3})(?:\.0*)?|([0-9]{1,3})([+-]))[,;]?")
+_MARK = "property_"
 
 
 class Record(NamedTuple):
@@ -49,15 +55,55 @@ class BadRecord(NamedTuple):
 
 
 def pop_charge(tags: dict[str, str]) -> int:
-    """Take a whole-number total charge out of the tags; 0 if there is none."""
-    for tag in CHARGE_TAGS:
-        try:
-            charge = int(tags[tag])
-        except (KeyError, ValueError):
-            continue
-        del tags[tag]
-        return charge
+    """Take a total charge out of the tags; 0 if there is none.
+
+    ``charge``, ``Charge``, ``total charge``, ``net_charge`` and the like are known, with values
+    such as ``1``, ``+1``, ``-1.``, ``1.0`` and ``2-``. What is not a whole number stays a tag.
+    """
+    for tag in tags:
+        if _is_charge(tag) and type(tags[tag]) is str:
+            found = _CHARGE.fullmatch(tags[tag].strip().replace("\u2212", "-"))
+            if found:
+                del tags[tag]
+                return int(found[1] or found[3] + found[2])
     return 0
+
+
+def _is_charge(tag: str) -> bool:
+    return re.sub(r"[\s_-]", "", tag).lower() in _CHARGE_NAMES
+
+
+def is_derived(name: str) -> bool:
+    """Whether a tag of this name is taken for the charge or the SMILES of the molecule."""
+    return name == SMILES_TAG or _is_charge(name)
+
+
+def mark_name(name: str, is_taken: Callable[[str], bool] = is_derived) -> str:
+    """Name that a property is written under; one that means something else to readers is marked."""
+    return _MARK + name if is_taken(_unmarked(name)) else name
+
+
+def settle_tags(
+    tags: dict[str, str], is_taken: Callable[[str], bool] = is_derived
+) -> tuple[int, dict[str, str]]:
+    """Charge and properties among the tags of a record: the inverse of :func:`mark_name`."""
+    tags.pop(SMILES_TAG, None)
+    charge = pop_charge(tags)
+    return charge, {
+        name.removeprefix(_MARK) if is_taken(_unmarked(name)) else name: value
+        for name, value in tags.items()
+    }
+
+
+def _unmarked(name: str) -> str:
+    while name.startswith(_MARK):
+        name = name.removeprefix(_MARK)
+    return name
+
+
+def add_tag(tags: dict[str, str], tag: str, value: str) -> None:
+    """Add a tag; one that comes twice with different values keeps both, on lines of their own."""
+    tags[tag] = value if tags.get(tag, value) == value else f"{tags[tag]}\n{value}"
 
 
 def columns(tags: list[dict[str, str]]) -> dict[str, np.ndarray]:
@@ -72,30 +118,13 @@ def columns(tags: list[dict[str, str]]) -> dict[str, np.ndarray]:
     -------
     dict of numpy.ndarray
         int64 if every value is a whole number, bool if every value is ``T`` or ``F``, float64 if
-        every value is a number (missing ones are NaN), text otherwise (missing ones are "").
+        every value is a number (missing ones are NaN), text otherwise (missing ones are ""). Text
+        that a number would not give back is text: leading zeros, ``1_000``, ``1e5``.
     """
     names: dict[str, None] = {}
     for entry in tags:
         names.update(dict.fromkeys(entry))
-    return {name: _column([entry.get(name) for entry in tags]) for name in names}
-
-
-def _column(values: list[str | None]) -> np.ndarray:
-    complete = None not in values
-    if complete and set(values) <= {"T", "F"}:
-        return np.array([v == "T" for v in values])
-    # Python reads "1_000" as a number; in a file it is a name.
-    if not any(v is not None and "_" in v for v in values):
-        if complete:
-            try:
-                return np.array([int(v) for v in values if v is not None], dtype=np.int64)
-            except (ValueError, OverflowError):
-                pass
-        try:
-            return np.array([np.nan if v is None else float(v) for v in values])
-        except ValueError:
-            pass
-    return np.array(["" if v is None else v for v in values])
+    return {name: column([entry.get(name) for entry in tags]) for name in names}
 
 
 def as_text(value: object) -> str:

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
-from deepchem_ead.chem.elements import number_of
+from deepchem_ead.chem.limits import record_too_large
 from deepchem_ead.chem.rdkit_io import arrays_from_mol, bare_molecule
-from deepchem_ead.chem.records import SMILES_TAG, BadRecord, Record, pop_charge
+from deepchem_ead.chem.records import BadRecord, Record, settle_tags
+from deepchem_ead.chem.sdf_blocks import (
+    RECORD_END,
+    is_record_end,
+    is_table_end,
+    item_name,
+    read_items,
+    split_records,
+)
+from deepchem_ead.chem.sdf_repair import parse_table, repair
+from deepchem_ead.chem.text import OVERLONG
+from deepchem_ead.chem.values import is_counts_line, plain, sdf_name, sdf_value
 from deepchem_ead.errors import MoleculeError
 
-RECORD_END = "$$$$"
+_SHORTEST = 0.72
+_LONGEST = {Chem.BondType.DOUBLE: 0.96, Chem.BondType.TRIPLE: 0.9, Chem.BondType.AROMATIC: 0.96}
 
 
 def read_sdf(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
@@ -29,80 +41,86 @@ def read_sdf(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
         Coordinates in Angstrom. The charge is the sum of formal charges or, if that is 0, the tag
         ``charge``.
     """
-    block: list[str] = []
-    number = 0
-    for line in lines:
-        line = line.rstrip("\r\n")
-        if line.rstrip() == RECORD_END:
-            number += 1
-            yield _read_record(block, number)
-            block = []
-        else:
-            block.append(line)
-    if any(line.strip() for line in block):
-        yield _read_record(block, number + 1)
+    for number, block in enumerate(split_records(lines), start=1):
+        try:
+            yield _read_record(block)
+        except MoleculeError as error:
+            yield BadRecord(number, str(error))
 
 
-def _read_record(block: list[str], number: int) -> Record | BadRecord:
-    try:
-        end = next(i for i, line in enumerate(block) if line.startswith("M  END")) + 1
-    except StopIteration:
-        return BadRecord(number, "there is no 'M  END' line: the record is cut short or not SDF")
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromMolBlock("\n".join(block[:end]), sanitize=False, removeHs=False)
+def _read_record(block: list[str]) -> Record:
+    if OVERLONG in block:
+        raise MoleculeError(record_too_large())
+    lines = [line.rstrip("\r\n") for line in block]
+    closed = is_record_end(lines[-1])
+    if closed:
+        lines.pop()
+    if len(lines) > 4 and not is_counts_line(lines[3]):
+        lines = _without_blank_lines_above(lines)
+    end = next((i for i, line in enumerate(lines) if is_table_end(line)), None)
+    if end is None:
+        raise MoleculeError("there is no 'M  END' line: the record is cut short or not SDF")
+    mol = parse_table(lines[: end + 1])
     if mol is None:
-        return BadRecord(number, _why_unreadable(block))
+        mol = repair(lines[: end + 1])
+    if mol.GetNumAtoms() == 1:
+        mol.GetAtomWithIdx(0).SetNoImplicit(True)  # an atom or ion, as XYZ files have them
+    elif mol.GetNumAtoms() > 3 and not mol.GetConformer().Is3D():
+        _accept_planar(mol)
     try:
         numbers, positions, charge, graph = arrays_from_mol(mol)
     except MoleculeError as error:
-        return BadRecord(number, f"the molecule {error}")
-    tags = _read_tags(block[end:])
-    tags.pop(SMILES_TAG, None)
-    tagged_charge = pop_charge(tags)
-    return Record(numbers, positions, charge or tagged_charge, block[0].strip(), tags, graph)
+        raise MoleculeError(f"the molecule {error}") from None
+    tagged_charge, tags = settle_tags(read_items(lines[end + 1 :], closed))
+    name = str(plain(lines[0].strip()))
+    return Record(numbers, positions, charge or tagged_charge, name, tags, graph)
 
 
-def _why_unreadable(block: list[str]) -> str:
-    """What is wrong with a V2000 table; RDKit tells it only to its log, amid stack traces."""
-    counts = block[3] if len(block) > 3 else ""
-    if "V3000" not in counts:
-        try:
-            n_atoms, n_bonds = int(counts[:3]), int(counts[3:6])
-        except ValueError:
-            return f"the counts line (line 4) reads {counts.strip()[:40]!r}"
-        for i, line in enumerate(block[4 : 4 + n_atoms]):
-            try:
-                [float(line[k : k + 10]) for k in (0, 10, 20)]
-                number_of(line[31:34].strip())
-            except MoleculeError as error:
-                return f"atom {i}: {error}"
-            except ValueError:
-                return f"atom {i}: {line.strip()[:40]!r} does not hold x y z and an element"
-        for i, line in enumerate(block[4 + n_atoms : 4 + n_atoms + n_bonds]):
-            try:
-                inside = all(1 <= int(line[k : k + 3]) <= n_atoms for k in (0, 3))
-            except ValueError:
-                inside = False
-            if not inside:
-                return f"bond {i}: {line.strip()[:40]!r} does not name two of the {n_atoms} atoms"
-    return "RDKit cannot parse the atom and bond table"
+def _without_blank_lines_above(lines: list[str]) -> list[str]:
+    """The record from its title on, where empty lines stand between it and the last ``$$$$``."""
+    counts = next((i for i, line in enumerate(lines) if is_counts_line(line)), 0)
+    extra = lines[: max(counts - 3, 0)]
+    return lines if any(line.strip() for line in extra) else lines[len(extra) :]
 
 
-def _read_tags(lines: list[str]) -> dict[str, str]:
-    tags: dict[str, str] = {}
-    name, value = None, []
-    for line in lines:
-        if name is None:
-            if line.startswith(">") and "<" in line:
-                name = line[line.index("<") + 1 : line.rindex(">")]
-        elif line.strip():
-            value.append(line)
-        else:
-            tags[name] = "\n".join(value)
-            name, value = None, []
-    if name is not None:
-        tags[name] = "\n".join(value)
-    return tags
+def _accept_planar(mol: Chem.Mol) -> None:
+    """Mark a flat molecule as 3D if its bonds have natural lengths; a drawing is refused.
+
+    Raises
+    ------
+    MoleculeError
+        With what the owner of the file can do.
+    """
+    if not _has_natural_lengths(mol):
+        raise MoleculeError(
+            "the atoms lie in a plane, line 2 does not say 3D, and the bonds do not have natural "
+            "lengths: it is a flat 2D drawing; make 3D coordinates (for example with RDKit's "
+            "AllChem.EmbedMolecule), or write '3D' into columns 21-22 of line 2 if they are"
+        )
+    mol.GetConformer().Set3D(True)
+
+
+def _has_natural_lengths(mol: Chem.Mol) -> bool:
+    """Whether every bond is about as long as its elements' covalent radii say.
+
+    Drawings have one length for all bonds, too long for those to hydrogen and multiple ones, and
+    draw four neighbours in a plane.
+    """
+    radius = Chem.GetPeriodicTable().GetRcovalent
+    positions = mol.GetConformer().GetPositions()
+    if not mol.GetNumBonds() or max(atom.GetDegree() for atom in mol.GetAtoms()) > 3:
+        return False
+    lengths, kinds = [], set()
+    for bond in mol.GetBonds():
+        a, b = bond.GetBeginAtom(), bond.GetEndAtom()
+        length = float(np.linalg.norm(positions[a.GetIdx()] - positions[b.GetIdx()]))
+        natural = radius(a.GetAtomicNum()) + radius(b.GetAtomicNum())
+        longest = _LONGEST.get(bond.GetBondType(), 1.15)
+        if not _SHORTEST * natural < length < longest * natural:
+            return False
+        lengths.append(length)
+        kinds.add(frozenset((a.GetAtomicNum(), b.GetAtomicNum())))
+    return len(kinds) == 1 or max(lengths) > 1.01 * min(lengths)
 
 
 def format_sdf(
@@ -132,7 +150,8 @@ def format_sdf(
     -------
     str
         V2000; V3000 where V2000 has no room (more than 999 atoms, more than 4 digits before the
-        point) or a coordinate is not finite.
+        point) or a coordinate is not finite. Text that would break the format (``$$$$``, empty
+        lines, ``>``, control characters) is written as a JSON string.
     """
     if mol is None:
         mol = bare_molecule(numbers, positions)
@@ -143,11 +162,11 @@ def format_sdf(
     # RDKit reads NaN and infinity in V3000 only.
     to_text = Chem.MolToMolBlock if np.isfinite(positions).all() else Chem.MolToV3KMolBlock
     lines = to_text(mol).split("\n")
-    lines[0] = " ".join(name.split())
+    lines[0] = sdf_name(name)
     for tag, value in tags.items():
-        # A blank line would end the data item and "$$$$" the record.
-        kept = [v for v in value.splitlines() if v.strip() and not v.startswith(RECORD_END)]
-        lines[-1:] = [f">  <{_tag_name(tag)}>", *kept, "", ""]
+        lines[-1:] = [f">  <{sdf_name(tag)}>", *sdf_value(value).split("\n"), "", ""]
+        if not value:
+            del lines[-2]
     lines[-1] = RECORD_END
     return "\n".join(lines) + "\n"
 
@@ -167,38 +186,28 @@ def add_tags(lines: Iterable[str], tags: Iterable[dict[str, str]]) -> Iterator[s
     str
         Lines with line ends.
     """
-    wanted = iter(tags)
-    block: list[str] = []
-    for line in lines:
-        line = line.rstrip("\r\n")
-        if line.rstrip() == RECORD_END:
-            yield from _tagged(block, next(wanted))
-            block = []
-        else:
-            block.append(line)
-    if any(line.strip() for line in block):
-        yield from _tagged(block, next(wanted))
+    for block, added in zip(split_records(lines), tags, strict=True):
+        yield from _tagged(block, added)
 
 
 def _tagged(block: list[str], tags: dict[str, str]) -> Iterator[str]:
-    names = {_tag_name(tag) for tag in tags}
+    newline = "\r\n" if block[0].endswith("\r\n") else "\n"
+    end = RECORD_END + newline
+    if is_record_end(block[-1]):
+        end = block.pop()
     in_table, dropping = True, False
     for line in block:
-        if not in_table and line.startswith(">") and "<" in line:
-            dropping = line[line.index("<") + 1 : line.rindex(">")] in names
+        name = None if in_table else item_name(line)
+        if name is not None:
+            dropping = plain(name) in tags
         if not dropping:
-            yield line + "\n"
-        dropping = dropping and bool(line.strip())
-        in_table = in_table and not line.startswith("M  END")
-    if tags and block and block[-1].strip() and not block[-1].startswith("M  END"):
-        yield "\n"  # the last data item was not closed
+            yield line if line.endswith(("\n", "\r")) else line + newline
+        in_table = in_table and not is_table_end(line)
+    if tags and block and block[-1].strip() and not is_table_end(block[-1]):
+        yield newline  # the last data item was not closed
     for tag, value in tags.items():
-        yield f">  <{_tag_name(tag)}>\n{value}\n\n"
-    yield RECORD_END + "\n"
-
-
-def _tag_name(tag: str) -> str:
-    return " ".join(tag.replace("<", "(").replace(">", ")").split())
+        yield f">  <{sdf_name(tag)}>{newline}{value}{newline}{newline}"
+    yield end if end.endswith(("\n", "\r")) else end + newline
 
 
 def _without_implicit_hydrogens(mol: Chem.Mol) -> Chem.Mol:

@@ -4,25 +4,63 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import numpy as np
 
-from deepchem_ead.chem.elements import MAX_ATOMIC_NUMBER, number_of, symbol_of
-from deepchem_ead.chem.records import SMILES_TAG, BadRecord, Record, pop_charge
+from deepchem_ead.chem.elements import MAX_ATOMIC_NUMBER, SYMBOL_NUMBERS, number_of, symbol_of
+from deepchem_ead.chem.graphs import MolecularGraph
+from deepchem_ead.chem.limits import record_limit, record_too_large
+from deepchem_ead.chem.qm9_xyz import COLUMNS as QM9_COLUMNS
+from deepchem_ead.chem.qm9_xyz import FOOTER_LINES, is_footer, qm9_tags
+from deepchem_ead.chem.records import BadRecord, Record, settle_tags
+from deepchem_ead.chem.text import OVERLONG
+from deepchem_ead.chem.values import number
+from deepchem_ead.chem.xyz_comment import (
+    PROPERTIES_KEY,
+    format_comment,
+    has_meaning,
+    read_comment,
+)
 from deepchem_ead.errors import MoleculeError
 
 _COLUMNS = "species:S:1:pos:R:3"
-_ID_KEY = "id"
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_PAIR = re.compile(rf"({_QUOTED}|[^\s=\"]+)\s*=\s*({_QUOTED}|'[^']*'|\{{[^}}]*\}}|[^\s\"]*)")
-_ESCAPES = {"n": "\n"}
+_ROWS_AT_ONCE = 4096
+_ISOTOPE = re.compile(r"([0-9]{1,3})([A-Za-z]{1,2})")
+_NAMED_ISOTOPES = {"D": 2, "T": 3}
+
+
+class _Source:
+    """Lines that can be put back, and the number (from 1) of the next one."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self._back: list[str] = []
+        self.number = 1
+
+    def take(self, n: int) -> list[str]:
+        """The next n lines, or those that are left."""
+        found = [self._back.pop() for _ in range(min(n, len(self._back)))]
+        found += islice(self._lines, n - len(found))
+        self.number += len(found)
+        return found
+
+    def put_back(self, lines: list[str]) -> None:
+        self._back += reversed(lines)
+        self.number -= len(lines)
+
+    def peek(self, n: int) -> list[str]:
+        found = self.take(n)
+        self.put_back(found)
+        return found
 
 
 def read_xyz(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
     """Read XYZ text, one frame at a time.
 
-    A comment line without any ``key=value`` is the molecule's name. The columns are those that
-    ``Properties`` lists (``species`` or ``Z``, and ``pos``); other columns are not kept.
+    Comments are read as :func:`deepchem_ead.chem.xyz_comment.read_comment` says. The columns are
+    those that ``Properties`` lists (``species`` or ``Z``, and ``pos``); other columns are not kept.
+    Deuterium, tritium and symbols such as ``13C`` become isotopes. QM9's own files are known.
 
     Parameters
     ----------
@@ -34,98 +72,196 @@ def read_xyz(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
     Record or BadRecord
         Coordinates in Angstrom. After a bad frame reading goes on at the next atom count.
     """
-    lines = [line.rstrip("\r\n") for line in lines]
-    number, i = 0, 0
-    while i < len(lines):
-        if not lines[i].strip():
-            i += 1
+    source = _Source(lines)
+    frame = 0
+    while head := source.take(1):
+        if not head[0].strip():
             continue
-        number += 1
+        frame += 1
+        start = source.number - 1
+        body: list[str] = []
         try:
-            count = _atom_count(lines[i])
-            yield _read_frame(lines, i, count)
-            i += 2 + count
+            count = _atom_count(head[0])
+            yield _read_frame(source, start, count, body)
         except (MoleculeError, ValueError) as error:
-            yield BadRecord(number, f"line {i + 1}: {error}")
-            # The line after the count is a comment, which may well be a number of its own.
-            i += 2
-            while i < len(lines) and not lines[i].strip().isdecimal():
-                i += 1
+            yield BadRecord(frame, f"line {start}: {error}")
+            source.put_back(body)
+            if body:
+                source.take(1)  # a comment, which may well be a number of its own
+            _find_next_count(source)
+
+
+def _find_next_count(source: _Source) -> None:
+    """Skip lines up to one that can be the atom count of another frame."""
+    while head := source.take(1):
+        if head[0].strip().isdecimal():
+            after = source.peek(2)
+            if len(after) < 2 or int(head[0]) == 0 or len(after[1].split()) > 1:
+                source.put_back(head)
+                return
 
 
 def _atom_count(line: str) -> int:
-    if not line.strip().isdecimal():
-        raise MoleculeError(f"expected the number of atoms, found {line.strip()[:40]!r}")
-    return int(line)
+    text = line.strip()
+    if not text.isdecimal() or len(text) > 12:
+        raise MoleculeError(f"expected the number of atoms, found {text[:40]!r}")
+    return int(text)
 
 
-def _read_frame(lines: list[str], start: int, count: int) -> Record:
-    comment = lines[start + 1] if start + 1 < len(lines) else ""
-    rows = [line.split() for line in lines[start + 2 : start + 2 + count]]
-    if len(rows) < count:
-        raise MoleculeError(f"{count} atoms announced, but the file ends after {len(rows)}")
-    tags = _read_comment(comment)
-    name = tags.pop(_ID_KEY, "") if tags else comment.strip()
-    species, first = _find_columns(tags.pop("Properties", _COLUMNS))
-    numbers = np.zeros(count, dtype=np.int16)
-    positions = np.zeros((count, 3))
-    for atom, row in enumerate(rows):
+def _read_frame(source: _Source, start: int, count: int, body: list[str]) -> Record:
+    """Read comment and atoms; every line taken is appended to ``body``."""
+    body += source.take(1)
+    comment = body[0].rstrip("\r\n") if body else ""
+    if comment is OVERLONG:
+        raise MoleculeError(record_too_large())
+    name, tags = read_comment(comment)
+    columns = _Columns(tags.pop(PROPERTIES_KEY, _COLUMNS))
+    numbers: list[int] = []
+    positions: list[list[float]] = []
+    size, largest = 0, record_limit()
+    while len(numbers) < count:
+        rows = source.take(min(count - len(numbers), _ROWS_AT_ONCE))
+        body += rows
+        if not rows:
+            raise MoleculeError(
+                f"{count} atoms announced, but the file ends after {len(numbers)}: it is cut "
+                "short, or the count is too large"
+            )
+        size += sum(map(len, rows))
+        if size > largest or OVERLONG in rows:
+            raise MoleculeError(record_too_large())
+        some_numbers, some_positions = columns.read(rows, len(numbers), source.number - len(rows))
+        numbers += some_numbers
+        positions += some_positions
+    if count and len(body[1].split()) == QM9_COLUMNS:
+        footer = source.peek(FOOTER_LINES)
+        if is_footer(footer):
+            name, tags = qm9_tags(comment, source.take(FOOTER_LINES))
+    _refuse_more_atoms(source, start, count, columns)
+    charge, tags = settle_tags(tags, has_meaning)
+    return Record(
+        np.array([n % 1000 for n in numbers], dtype=np.int16),
+        np.array(positions, dtype=np.float64).reshape(-1, 3),
+        charge,
+        name,
+        tags,
+        _isotopes(numbers),
+    )
+
+
+def _refuse_more_atoms(source: _Source, start: int, count: int, columns: _Columns) -> None:
+    """An atom where the next count must stand: the count is too small."""
+    blanks: list[str] = []
+    while (after := source.take(1)) and not after[0].strip():
+        blanks += after
+    line = source.number - 1
+    source.put_back(blanks + after)
+    if after and not after[0].strip().isdecimal():
         try:
-            numbers[atom] = _read_element(row[species])
-            positions[atom] = row[first : first + 3]
-        except (IndexError, ValueError) as error:
-            reason = error if isinstance(error, MoleculeError) else "needs an element and x y z"
-            raise MoleculeError(f"atom {atom} ({' '.join(row)[:60]!r}): {reason}") from None
-    tags.pop(SMILES_TAG, None)
-    return Record(numbers, positions, pop_charge(tags), name, tags)
+            columns.read(after, count, line)
+        except MoleculeError:
+            return
+        raise MoleculeError(
+            f"{count} atoms announced, but another one follows in line {line} "
+            f"({after[0].strip()[:60]!r}); correct the count in line {start}"
+        )
+
+
+def _isotopes(numbers: list[int]) -> MolecularGraph | None:
+    if max(numbers, default=0) < 1000:
+        return None
+    isotopes = np.array([n // 1000 for n in numbers], dtype=np.int16)
+    return MolecularGraph(np.zeros(len(numbers), dtype=np.int8), None, isotopes)
+
+
+class _Columns:
+    """Where the element and the position of an atom stand in its row."""
+
+    def __init__(self, properties: str) -> None:
+        fields = properties.split(":")
+        starts: dict[str, int] = {}
+        column = 0
+        try:
+            for name, width in zip(fields[0::3], fields[2::3], strict=True):
+                starts[name.lower()] = column
+                column += int(width)
+            self._species = starts["species"] if "species" in starts else starts["z"]
+            self._first = starts["pos"]
+        except (ValueError, KeyError):
+            raise MoleculeError(
+                f"{PROPERTIES_KEY}={properties[:200]} does not name the columns species (or Z) and "
+                "pos"
+            ) from None
+        self._width = max(column, self._first + 3)
+
+    def read(
+        self, lines: list[str], atom: int, number_of_line: int
+    ) -> tuple[list[int], list[list[float]]]:
+        """Elements (atomic number + 1000 x mass number of an isotope) and positions of some rows.
+
+        Raises
+        ------
+        MoleculeError
+            If a row is no atom; names the atom (the first one is ``atom``), its line and value.
+        """
+        rows = [line.split() for line in lines]
+        species, x, y, z = self._species, self._first, self._first + 1, self._first + 2
+        try:
+            # "1_0" is a number for Python only.
+            if min(map(len, rows)) >= self._width and not any("_" in line for line in lines):
+                return (
+                    [SYMBOL_NUMBERS[row[species]] for row in rows],
+                    [[float(row[x]), float(row[y]), float(row[z])] for row in rows],
+                )
+        except (KeyError, ValueError):
+            pass
+        numbers, positions = [], []
+        for i, row in enumerate(rows):
+            try:
+                if len(row) < self._width:
+                    raise MoleculeError(self._too_short(len(row)))
+                numbers.append(_read_element(row[species]))
+                positions.append([number(text) for text in row[x : z + 1]])
+            except ValueError as error:
+                shown = " ".join(row)[:60]
+                raise MoleculeError(
+                    f"atom {atom + i} (line {number_of_line + i}, {shown!r}): {error}"
+                ) from None
+        return numbers, positions
+
+    def _too_short(self, n: int) -> str:
+        if self._width == 4:
+            return f"needs an element and x y z, has {n} columns; is the atom count right?"
+        return (
+            f"needs an element and x y z among {self._width} columns, has {n}; is the atom count "
+            f"right, and {PROPERTIES_KEY}?"
+        )
 
 
 def _read_element(text: str) -> int:
+    """Atomic number + 1000 x mass number of an isotope."""
     if text.isdecimal():
-        number = int(text)
-        if not 1 <= number <= MAX_ATOMIC_NUMBER:
-            raise MoleculeError(f"{number} is not an atomic number (1 to {MAX_ATOMIC_NUMBER})")
-        return number
+        value = int(text)
+        if not 1 <= value <= MAX_ATOMIC_NUMBER:
+            raise MoleculeError(f"{text} is not an atomic number (1 to {MAX_ATOMIC_NUMBER})")
+        return value
+    if text in _NAMED_ISOTOPES:
+        return 1000 * _NAMED_ISOTOPES[text] + 1
+    isotope = _ISOTOPE.fullmatch(text)
+    if isotope:
+        element, mass = number_of(isotope[2]), int(isotope[1])
+        if element <= mass <= 3 * element:
+            return 1000 * mass + element
     return number_of(text)
 
 
-def _find_columns(properties: str) -> tuple[int, int]:
-    """Column of the element and first column of the position."""
-    fields = properties.split(":")
-    starts: dict[str, int] = {}
-    column = 0
-    try:
-        for name, width in zip(fields[0::3], fields[2::3], strict=True):
-            starts[name.lower()] = column
-            column += int(width)
-        species = starts["species"] if "species" in starts else starts["z"]
-        return species, starts["pos"]
-    except (ValueError, KeyError):
-        raise MoleculeError(
-            f"Properties={properties} does not name the columns species (or Z) and pos"
-        ) from None
-
-
-def _read_comment(comment: str) -> dict[str, str]:
-    return {_unquote(key): _unquote(value) for key, value in _PAIR.findall(comment)}
-
-
-def _unquote(text: str) -> str:
-    if len(text) > 1 and text[0] == '"' == text[-1]:
-        return re.sub(r"\\(.)", lambda m: _ESCAPES.get(m[1], m[1]), text[1:-1])
-    if len(text) > 1 and text[0] + text[-1] in ("''", "{}"):
-        return text[1:-1]
-    return text
-
-
-def _quote(text: str) -> str:
-    if text and not re.search(r"[\s=\"'\\{}]", text):
-        return text
-    text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "\\n".join(text.splitlines()) + '"'
-
-
-def format_xyz(numbers: np.ndarray, positions: np.ndarray, name: str, tags: dict[str, str]) -> str:
+def format_xyz(
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    name: str,
+    tags: dict[str, str],
+    isotopes: np.ndarray | None = None,
+) -> str:
     """One extended-XYZ frame.
 
     Parameters
@@ -138,11 +274,16 @@ def format_xyz(numbers: np.ndarray, positions: np.ndarray, name: str, tags: dict
         Written as the key ``id`` unless empty.
     tags : dict of str
         Further keys.
+    isotopes : numpy.ndarray, optional
+        Mass numbers, shape (n,), 0 for the natural mixture: written as ``D``, ``T``, ``13C``.
     """
-    keys = {_ID_KEY: name, **tags} if name else tags
-    comment = " ".join(f"{_quote(key)}={_quote(value)}" for key, value in keys.items())
+    symbols = [symbol_of(z) for z in numbers.tolist()]
+    for i in () if isotopes is None else np.flatnonzero(isotopes).tolist():
+        symbols[i] = {(1, 2): "D", (1, 3): "T"}.get(
+            (int(numbers[i]), int(isotopes[i])), f"{isotopes[i]}{symbols[i]}"
+        )
     rows = [
-        f"{symbol_of(z):<2} {x:14.8f} {y:14.8f} {w:14.8f}\n"
-        for z, (x, y, w) in zip(numbers.tolist(), positions.tolist(), strict=True)
+        f"{symbol:<2} {x:14.8f} {y:14.8f} {w:14.8f}\n"
+        for symbol, (x, y, w) in zip(symbols, positions.tolist(), strict=True)
     ]
-    return f"{len(rows)}\nProperties={_COLUMNS} {comment}\n" + "".join(rows)
+    return f"{len(rows)}\n{format_comment(_COLUMNS, name, tags)}\n" + "".join(rows)
