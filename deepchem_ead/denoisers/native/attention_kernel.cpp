@@ -118,26 +118,26 @@ WeightGradients<P> map_gradients(const AttentionBackwardProblem& b, const PairSh
   WeightGradients<P> maps(rows, CONDITION + 6 * f + received, memory);
   const Scalar *normed = scalars(b.normed), *dmodulations = scalars(b.dmodulations);
 
-  const uint32_t* condition = maps.operand(scalars(p.saved.condition), CONDITION);
-  maps.add(dmodulations, 2 * f, condition, CONDITION, stored(to.norm_w, to.norm_b, CONDITION));
-  maps.add(dmodulations + rows * 2 * f, 2 * f, condition, CONDITION,
+  const Operand<P> condition = maps.operand(scalars(p.saved.condition), CONDITION);
+  maps.add(dmodulations, 2 * f, condition, stored(to.norm_w, to.norm_b, CONDITION));
+  maps.add(dmodulations + rows * 2 * f, 2 * f, condition,
            stored(to.norm_mlp_w, to.norm_mlp_b, CONDITION));
-  maps.add(scalars(b.dprojected), projected, maps.operand(normed, f), f,
+  maps.add(scalars(b.dprojected), projected, maps.operand(normed, f),
            [=, in_order = stored(to.project_w, to.project_b, f)](int o, const float* dw, float db) {
              in_order(shape.projection_of(o), dw, db);
            });
   maps.add(scalars(b.dout), f,
-           maps.operand(scalars(p.saved.received) + b.layer * rows * received, received), received,
+           maps.operand(scalars(p.saved.received) + b.layer * rows * received, received),
            [=](int o, const float* dw, float db) {
              float* row = to.out_w + size_t(o) * shape.received_used();
              for (int c = 0; c < shape.received_used(); c++) row[c] = dw[shape.received_at(c)];
              to.out_b[o] = db;
            });
-  maps.add(scalars(b.dhidden), 3 * f, maps.operand(normed + rows * f, f), f,
+  maps.add(scalars(b.dhidden), 3 * f, maps.operand(normed + rows * f, f),
            stored(to.mlp_w1, to.mlp_b1, f));
-  maps.add(scalars(b.dmlp), f, maps.operand(scalars(b.activated), 3 * f), 3 * f,
+  maps.add(scalars(b.dmlp), f, maps.operand(scalars(b.activated), 3 * f),
            stored(to.mlp_w2, to.mlp_b2, 3 * f));
-  maps.add(scalars(b.dmove), MOVE, maps.operand(p.saved.h + (b.layer + 1) * rows * f, f), f,
+  maps.add(scalars(b.dmove), MOVE, maps.operand(p.saved.h + (b.layer + 1) * rows * f, f),
            [=, used = stored(to.move_w, to.move_b, f)](int o, const float* dw, float db) {
              if (o < shape.vectors()) used(o, dw, db);
            });

@@ -50,13 +50,31 @@ inline void updates_backward(const Problem& p, const Tile& tile, Readout& out) {
   }
 }
 
+// A tile's matrix (rows x F) row by row, and as operand of add_outer_products. Where words are single
+// scalars, they are stored at once; others are made of the rows later.
+template <class P>
+struct RowsAndWords {
+  static constexpr bool AT_ONCE = P::PER_WORD == 1;
+  typename P::Scalar* rows;
+  Operand<P> words;
+
+  void store_row(int r, int f, Vec a, Vec b) const {
+    P::store2(rows + size_t(r) * words.columns + f, a, b);
+  }
+  void store_words(int r, int f, Vec a, Vec b) const {
+    if constexpr (AT_ONCE) P::store2(reinterpret_cast<float*>(words.at(r, f)), a, b);
+  }
+  // n: rows of the tile
+  Operand<P> operand(int n) const;
+};
+
 // dz = dm * silu'(z) for R rows of one atom i, with the gradients of w_out and b2 on the way.
 // Messages: dm = gate g_i + dlogit w_out with dlogit = gate (1 - gate) m.g_i; updates: dm = dlogit
-// w_out. Several rows at once share the loads and stores of everything that is not theirs alone.
+// w_out. dz begins at `row`. Several rows at once share the loads and stores of everything that is not theirs alone.
 template <class P, bool COORDINATES, int R>
 void output_rows_backward(const Problem& p, const float* g, const typename P::Scalar* z,
-                          const float* gates, float* dlogits, float* work, typename P::Scalar* dz,
-                          const WeightGradients& grads) {
+                          const float* gates, float* dlogits, float* work,
+                          const RowsAndWords<P>& dz, int row, const WeightGradients& grads) {
   const int features = int(p.n_features);
   float *y = work, *slope = work + R * features;
   for (int r = 0; r < R; r++) {
@@ -98,7 +116,10 @@ void output_rows_backward(const Problem& p, const float* g, const typename P::Sc
       vstore(grads.b2 + at, db2);
       vstore(grads.w_out + at, dw_out);
     }
-    for (int r = 0; r < R; r++) P::store2(dz + size_t(r) * features + f, dzs[r][0], dzs[r][1]);
+    for (int r = 0; r < R; r++) {
+      dz.store_row(row + r, f, dzs[r][0], dzs[r][1]);
+      dz.store_words(row + r, f, dzs[r][0], dzs[r][1]);
+    }
   }
 }
 
@@ -106,7 +127,7 @@ constexpr int ROW_GROUP = 4;
 
 template <class P, bool COORDINATES>
 void output_layer_backward(const Problem& p, const Tile& tile, const typename P::Scalar* z,
-                           Readout& readout, float* work, typename P::Scalar* dz,
+                           Readout& readout, float* work, const RowsAndWords<P>& dz,
                            const WeightGradients& grads) {
   const int features = int(p.n_features);
   for (int s = 0; s < tile.n_segments; s++) {
@@ -114,22 +135,21 @@ void output_layer_backward(const Problem& p, const Tile& tile, const typename P:
     const float* g = COORDINATES ? nullptr : p.grad_out + int64_t(seg.atom) * features;
     const auto run = [&](auto rows, int r) {
       output_rows_backward<P, COORDINATES, decltype(rows)::value>(
-          p, g, z + size_t(r) * features, readout.value + r, readout.dlogit + r, work,
-          dz + size_t(r) * features, grads);
+          p, g, z + size_t(r) * features, readout.value + r, readout.dlogit + r, work, dz, r, grads);
     };
     int r = seg.first;
     for (; r + ROW_GROUP <= seg.last; r += ROW_GROUP)
       run(std::integral_constant<int, ROW_GROUP>(), r);
     for (; r < seg.last; r++) run(std::integral_constant<int, 1>(), r);
   }
-  clear_rows(dz, features, tile.rows, pad_rows(tile.rows));
+  clear_rows(dz.rows, features, tile.rows, pad_rows(tile.rows));
 }
 
 // da = dhidden * silu'(a), summed into du_i, dv_j, dc_d, dc_0 and (over features) d d2, d d2_0.
 // Computes a again, and leaves hidden = silu(a) for the gradient of W2.
 template <class P>
 void hidden_layer_backward(const Problem& p, const Tile& tile, const float* dhidden, const Bin& bin,
-                           Readout& readout, typename P::Scalar* hidden,
+                           Readout& readout, const RowsAndWords<P>& hidden,
                            const WeightGradients& grads) {
   const int features = int(p.n_features);
   Vec d_d2[TILE], d_d2_0[TILE];
@@ -165,7 +185,8 @@ void hidden_layer_backward(const Problem& p, const Tile& tile, const float* dhid
         }
         d_d2[r] = along;
         d_d2_0[r] = along_0;
-        P::store2(hidden + size_t(r) * features + f, y[0], y[1]);
+        if constexpr (hidden.AT_ONCE) hidden.store_words(r, f, y[0], y[1]);
+        else hidden.store_row(r, f, y[0], y[1]);
       }
       vstore(p.du + at, du_i[0]);
       vstore(p.du + at + LANES, du_i[1]);
@@ -179,7 +200,7 @@ void hidden_layer_backward(const Problem& p, const Tile& tile, const float* dhid
     readout.d_d2[r] += vsum(d_d2[r]);
     readout.d_d2_0[r] = vsum(d_d2_0[r]);
   }
-  clear_rows(hidden, features, tile.rows, pad_rows(tile.rows));
+  if (!hidden.AT_ONCE) clear_rows(hidden.rows, features, tile.rows, pad_rows(tile.rows));
 }
 
 inline void add_coordinate_gradients(const Problem& p, const Tile& tile,
@@ -205,23 +226,21 @@ inline void add_coordinate_gradients(const Problem& p, const Tile& tile,
   }
 }
 
-// Matrix (rows x F) as words along its rows: [row / PER_WORD][F].
-inline const uint32_t* words_along_rows(const float* matrix, int, int, uint32_t*) {
-  return reinterpret_cast<const uint32_t*>(matrix);
-}
+template <>
+inline Operand<Fp32> RowsAndWords<Fp32>::operand(int) const { return words; }
 
 #if defined(__AVX512BF16__)
-inline const uint32_t* words_along_rows(const uint16_t* matrix, int rows, int features,
-                                        uint32_t* words) {
+template <>
+inline Operand<Bf16> RowsAndWords<Bf16>::operand(int n) const {
   const __m512i low = _mm512_set_epi16(
       47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35,
       3, 34, 2, 33, 1, 32, 0);
   const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
-  for (int r = 0; r < rows; r += 2)
-    for (int f = 0; f < features; f += 32) {
-      const uint16_t* at = matrix + size_t(r) * features + f;
-      const __m512i even = _mm512_loadu_si512(at), odd = _mm512_loadu_si512(at + features);
-      uint32_t* to = words + size_t(r / 2) * features + f;
+  for (int r = 0; r < n; r += 2)
+    for (int f = 0; f < words.columns; f += 32) {
+      const uint16_t* at = rows + size_t(r) * words.columns + f;
+      const __m512i even = _mm512_loadu_si512(at), odd = _mm512_loadu_si512(at + words.columns);
+      uint32_t* to = words.at(r / 2, f);
       _mm512_storeu_si512(to, _mm512_permutex2var_epi16(even, low, odd));
       _mm512_storeu_si512(to + 16, _mm512_permutex2var_epi16(even, high, odd));
     }
@@ -251,8 +270,8 @@ void backward_range(const Problem& p, const EdgeNetwork& net, const Plan& plan,
   const int features = net.features;
   const size_t cells = size_t(TILE) * features;
   memory.reserve(cells * (3 * sizeof(Scalar) + 12) + 8 * ROW_GROUP * features + 4096);
-  auto* hidden = memory.take<Scalar>(cells);
-  auto* dz = memory.take<Scalar>(cells);
+  auto* hidden_rows = memory.take<Scalar>(cells);
+  auto* dz_rows = memory.take<Scalar>(cells);
   auto* z_again = memory.take<Scalar>(cells);
   auto* dhidden = memory.take<float>(cells);
   auto* work = memory.take<float>(2 * ROW_GROUP * features);
@@ -264,13 +283,16 @@ void backward_range(const Problem& p, const EdgeNetwork& net, const Plan& plan,
   clear_gradients(p, plan, bin);
   Tile tile(plan, bin.begin, bin.end);
   while (tile.next(plan, x, x0)) {
+    const int words = words_of<P>(tile.rows);
+    const RowsAndWords<P> hidden = {hidden_rows, {hidden_words, words, features}};
+    const RowsAndWords<P> dz = {dz_rows, {dz_words, words, features}};
     const Scalar* z = z_again;
     if (tile.first_edge + tile.rows <= p.saved_edges) {
       z = static_cast<const Scalar*>(p.saved_z) + tile.first_edge * features;
       std::memcpy(readout.logits, p.saved_logits + tile.first_edge, sizeof(float) * tile.rows);
     } else {
-      hidden_layer<P>(net, tile, hidden);
-      output_layer<P, true, false>(net, tile.rows, hidden, z_again, tile.rows, nullptr,
+      hidden_layer<P>(net, tile, hidden_rows);
+      output_layer<P, true, false>(net, tile.rows, hidden_rows, z_again, tile.rows, nullptr,
                                    readout.logits);
     }
     if (p.coordinates) {
@@ -283,14 +305,12 @@ void backward_range(const Problem& p, const EdgeNetwork& net, const Plan& plan,
       output_layer_backward<P, false>(p, tile, z, readout, work, dz, grads);
     }
     // dhidden = dz W2
-    multiply<P>(tile.rows, features, features, dz, features, w2_transposed, nullptr,
+    multiply<P>(tile.rows, features, features, dz_rows, features, w2_transposed, nullptr,
                 [&](auto& acc, int r0, int first) { store_block(acc, dhidden, features, r0, first); });
     hidden_layer_backward<P>(p, tile, dhidden, bin, readout, hidden, grads);
     add_coordinate_gradients(p, tile, readout, bin);
     if (p.dw2)
-      add_outer_products<P>(features, features, words_of<P>(tile.rows),
-                            words_along_rows(dz, tile.rows, features, dz_words),
-                            words_along_rows(hidden, tile.rows, features, hidden_words), grads.w2);
+      add_outer_products<P>(dz.operand(tile.rows), hidden.operand(tile.rows), 0, words, grads.w2);
   }
 }
 

@@ -48,26 +48,27 @@ void clear_rows(T* matrix, int features, int first, int last) {
     std::memset(matrix + size_t(first) * features, 0, sizeof(T) * features * (last - first));
 }
 
-// hidden (rows x F) = silu(a_ij). Features outside, edges inside: what belongs to atom i and to the
-// weights stays in registers.
+// hidden (rows x F) = silu(a_ij). Edges outside, features inside: rows are read and written in one go.
 template <class P, class Network>
 void hidden_layer(const Network& net, const Tile& tile, typename P::Scalar* hidden) {
   const int features = net.features;
-  for (int f = 0; f < features; f += 2 * LANES) {
-    const Vec c_d[2] = {vload(net.c_d + f), vload(net.c_d + f + LANES)};
-    const Vec c_0[2] = {vload(net.c_0 + f), vload(net.c_0 + f + LANES)};
-    for (int s = 0; s < tile.n_segments; s++) {
-      const Segment seg = tile.segments[s];
-      const float* u = net.u + int64_t(seg.atom) * features + f;
-      const Vec u_i[2] = {vload(u), vload(u + LANES)};
-      for (int r = seg.first; r < seg.last; r++) {
-        const float* v = net.v + int64_t(tile.j[r]) * features + f;
-        const Vec d2 = vset(tile.now.d2[r]), d2_0 = vset(tile.input.d2[r]);
-        const Vec a = vfma(d2_0, c_0[0], vfma(d2, c_d[0], u_i[0] + vload(v)));
-        const Vec b = vfma(d2_0, c_0[1], vfma(d2, c_d[1], u_i[1] + vload(v + LANES)));
-        P::store2(hidden + size_t(r) * features + f,
-                  Network::template activation<P::EXACT>(a),
-                  Network::template activation<P::EXACT>(b));
+  for (int s = 0; s < tile.n_segments; s++) {
+    const Segment seg = tile.segments[s];
+    const float* u = net.u + int64_t(seg.atom) * features;
+    for (int r = seg.first; r < seg.last; r++) {
+      const float* v = net.v + int64_t(tile.j[r]) * features;
+      const Vec d2 = vset(tile.now.d2[r]), d2_0 = vset(tile.input.d2[r]);
+      typename P::Scalar* to = hidden + size_t(r) * features;
+      for (int f = 0; f < features; f += 2 * LANES) {
+        Vec y[2];
+#pragma GCC unroll 2
+        for (int c = 0; c < 2; c++) {
+          const int at = f + c * LANES;
+          const Vec a = vfma(d2_0, vload(net.c_0 + at),
+                             vfma(d2, vload(net.c_d + at), vload(u + at) + vload(v + at)));
+          y[c] = Network::template activation<P::EXACT>(a);
+        }
+        P::store2(to + f, y[0], y[1]);
       }
     }
   }

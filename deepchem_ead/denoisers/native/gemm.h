@@ -27,14 +27,23 @@ template <class P, int R, int C>
 inline __attribute__((always_inline)) void multiply_block(
     Vec (&acc)[R][C], const uint32_t* a, long row_stride, long step_stride, const uint32_t* b,
     long b_stride, int steps) {
-  for (int s = 0; s < steps; s++, a += step_stride, b += b_stride) {
+  // Two pointers, each with up to two strides added, leave a register for everything in the loop. Of
+  // five multiples of the stride, compilers keep some in memory, at a third of the speed; hence the
+  // empty asm, after which they do not know how the pointers are related.
+  constexpr int HALF = (R + 1) / 2;
+  const uint32_t* lower = a + HALF * row_stride;
+  asm("" : "+r"(lower));
+#pragma GCC unroll 2
+  for (int s = 0; s < steps; s++, a += step_stride, lower += step_stride, b += b_stride) {
     Vec w[C];
 #pragma GCC unroll 8
     for (int c = 0; c < C; c++) w[c] = vload(reinterpret_cast<const float*>(b) + c * LANES);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; r++)
+    for (int r = 0; r < R; r++) {
+      const uint32_t* word = r < HALF ? a + r * row_stride : lower + (r - HALF) * row_stride;
 #pragma GCC unroll 8
-      for (int c = 0; c < C; c++) acc[r][c] = P::multiply_add(acc[r][c], a + r * row_stride, w[c]);
+      for (int c = 0; c < C; c++) acc[r][c] = P::multiply_add(acc[r][c], word, w[c]);
+    }
   }
 }
 
@@ -119,26 +128,60 @@ inline void store_block(const Vec (&acc)[R][C], float* matrix, long stride, int 
     for (int c = 0; c < C; c++) vstore(matrix + (r0 + r) * stride + first + c * LANES, acc[r][c]);
 }
 
-// sums (outputs x features) += a^T b over `steps` words of rows: word (step, o) of a lies at
-// a[step * outputs + o], word (step, f) of b at b[step * features + f]. outputs is a multiple
-// of 4, for tiles of 32.
+// An operand of add_outer_products: (steps, columns), words along the rows of a matrix. Tiles take it row
+// by row. Otherwise panels of COLUMNS vectors follow each other, in each the words of all steps: words
+// a whole row apart would share few places in the first level cache and drive each other out.
 template <class P>
-inline void add_outer_products(int outputs, int features, int steps, const uint32_t* a,
-                               const uint32_t* b, float* sums) {
+struct Operand {
+  uint32_t* words;
+  long steps;
+  int columns;  // a multiple of 2 LANES
+
+  // From a word to that of the next step.
+  int stride(int column) const {
+    return P::TILES ? columns : std::min(PANEL, columns - column / PANEL * PANEL);
+  }
+  uint32_t* at(long step, int column) const {
+    const int within = P::TILES ? column : column % PANEL;
+    return words + (column - within) * steps + step * stride(column) + within;
+  }
+
+ private:
+  static constexpr int PANEL = COLUMNS * LANES;
+};
+
+// sums (a.columns x b.columns) += a^T b over steps [first, last). For tiles, a.columns is a multiple
+// of 32.
+template <class P>
+inline void add_outer_products(const Operand<P>& a, const Operand<P>& b, long first, long last,
+                               float* sums) {
+  const int outputs = a.columns, features = b.columns;
 #if defined(__AMX_BF16__)
-  if constexpr (P::TILES) return add_outer_products_tiles(outputs, features, steps, a, b, sums);
+  if constexpr (P::TILES)
+    return add_outer_products_tiles(outputs, features, int(last - first), a.at(first, 0),
+                                    b.at(first, 0), sums);
 #endif
-  constexpr int R = 4;
-  for_column_blocks(features, [&](auto columns, int first) {
+  for_column_blocks(features, [&](auto columns, int f) {
     constexpr int C = decltype(columns)::value;
-    for (int o = 0; o < outputs; o += R) {
-      float* to = sums + size_t(o) * features + first;
+    const auto add = [&](auto rows, int o) {
+      constexpr int R = decltype(rows)::value;
+      float* to = sums + size_t(o) * features + f;
       Vec acc[R][C];
       for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) acc[r][c] = vload(to + size_t(r) * features + c * LANES);
-      multiply_block<P>(acc, a + o, 1, outputs, b + first, features, steps);
+      multiply_block<P>(acc, a.at(first, o), 1, a.stride(o), b.at(first, f), C * LANES,
+                        int(last - first));
       for (int r = 0; r < R; r++)
         for (int c = 0; c < C; c++) vstore(to + size_t(r) * features + c * LANES, acc[r][c]);
+    };
+    for (int o = 0; o < outputs; o += 16) {
+      if constexpr (COLUMNS == 2) {  // at least ten sums, which two units of latency 5 work on
+        add(std::integral_constant<int, 6>(), o);
+        add(std::integral_constant<int, 5>(), o + 6);
+        add(std::integral_constant<int, 5>(), o + 11);
+      } else {
+        for (int r = 0; r < 16; r += 4) add(std::integral_constant<int, 4>(), o + r);
+      }
     }
   });
 }

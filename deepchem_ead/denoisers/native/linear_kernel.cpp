@@ -59,15 +59,15 @@ void forward(const LinearProblem& p) {
   map_rows<P>(p, p.x, int(p.inner), int(p.outputs), w, p.b, p.y);
 }
 
-// Columns [first, first + columns) of a matrix as words along its rows: [row / PER_WORD][columns].
+// Rows [begin, end) of the first columns of a matrix (rows x stride) as words along its rows.
 template <class P>
-void take_words(const float* matrix, int64_t rows, int64_t stride, int64_t first, int64_t columns,
-                uint32_t* words) {
+void take_words(const float* matrix, int64_t rows, int64_t stride, int64_t begin, int64_t end,
+                const Operand<P>& to) {
   alignas(64) const float zeros[LANES] = {};
-  for (int64_t r = 0; r < rows; r += P::PER_WORD)
-    for (int64_t f = 0; f < columns; f += LANES, words += LANES) {
-      const float* row = matrix + r * stride + first + f;
-      vstore(reinterpret_cast<float*>(words),
+  for (int64_t r = begin; r < end; r += P::PER_WORD)
+    for (int f = 0; f < to.columns; f += LANES) {
+      const float* row = matrix + r * stride + f;
+      vstore(reinterpret_cast<float*>(to.at(r / P::PER_WORD, f)),
              P::words(row, r + 1 < rows ? row + stride : zeros));
     }
 }
@@ -78,26 +78,25 @@ void weight_gradients(const LinearProblem& p) {
   static thread_local Workspace memory;
   const int64_t steps = (p.rows + P::PER_WORD - 1) / P::PER_WORD;
   memory.reserve(sizeof(uint32_t) * steps * p.inner);
-  uint32_t* x = memory.take<uint32_t>(steps * p.inner);
+  const Operand<P> x = {memory.take<uint32_t>(steps * p.inner), steps, int(p.inner)};
   constexpr int BLOCK_STEPS = BLOCK / P::PER_WORD;
   const int inner = int(p.inner);
 #pragma omp parallel num_threads(int(p.n_threads))
   {
 #pragma omp for schedule(static)
     for (int64_t begin = 0; begin < p.rows; begin += BLOCK)
-      take_words<P>(p.x + begin * inner, std::min<int64_t>(BLOCK, p.rows - begin), inner, 0, inner,
-                    x + begin / P::PER_WORD * inner);
+      take_words<P>(p.x, p.rows, inner, begin, std::min<int64_t>(begin + BLOCK, p.rows), x);
 #pragma omp for schedule(static)
     for (int64_t o = 0; o < p.outputs; o += OUTPUTS) {
       static thread_local Workspace own;
       const ProductRegisters<P> registers;
       own.reserve(sizeof(uint32_t) * steps * OUTPUTS);
-      uint32_t* dy = own.take<uint32_t>(steps * OUTPUTS);
-      take_words<P>(p.dy, p.rows, p.outputs, o, OUTPUTS, dy);
+      const Operand<P> dy = {own.take<uint32_t>(steps * OUTPUTS), steps, OUTPUTS};
+      take_words<P>(p.dy + o, p.rows, p.outputs, 0, p.rows, dy);
       std::fill(p.dw + o * inner, p.dw + (o + OUTPUTS) * inner, 0.0f);
       for (int64_t s = 0; s < steps; s += BLOCK_STEPS)
-        add_outer_products<P>(OUTPUTS, inner, int(std::min<int64_t>(BLOCK_STEPS, steps - s)),
-                              dy + s * OUTPUTS, x + s * inner, p.dw + o * inner);
+        add_outer_products<P>(dy, x, s, std::min<int64_t>(s + BLOCK_STEPS, steps),
+                              p.dw + o * inner);
       if (!p.db) continue;
       Vec sums[OUTPUTS / LANES] = {};
       for (int64_t r = 0; r < p.rows; r++)

@@ -64,6 +64,8 @@ inline Vec reciprocal(Vec d) {
   if constexpr (EXACT) return vset(1.0f) / d;  // no slower than a Newton step, and exact at infinity
   return _mm512_rcp14_ps(d);
 }
+template <bool EXACT>
+inline Vec quotient(Vec n, Vec d) { return n * reciprocal<EXACT>(d); }
 
 #else  // AVX2 and FMA
 
@@ -98,19 +100,22 @@ template <bool EXACT>
 inline Vec exp2_fast(Vec t) {
   // In this operand order a NaN stays a NaN (x86 returns the second operand).
   t = vmin(vset(126.0f), vmax(vset(-126.0f), t));
-  const Vec n = _mm256_floor_ps(t), r = t - n;
-  Vec p = vfma(vset(0.00187757666f), r, vset(0.00898934039f));
-  p = vfma(p, r, vset(0.0558263175f));
-  p = vfma(p, r, vset(0.240153617f));
-  p = vfma(p, r, vset(0.693153073f));
-  p = vfma(p, r, vset(0.999999925f));
-  const __m256i e = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n),
-                                                       _mm256_set1_epi32(127)), 23);
-  return p * _mm256_castsi256_ps(e);
+  // Near 1.5 2^23 floats are whole numbers: the sum rounds t to n, and its lowest bits are n + 127, the
+  // exponent of 2^n. The polynomial is a relative minimax fit (7.5e-8) on [-1/2, 1/2].
+  const Vec shift = vset(12582912.0f + 127.0f);
+  const Vec rounded = t + shift, r = t - (rounded - shift);
+  Vec p = vfma(vset(0.0013276472f), r, vset(0.00967554133f));
+  p = vfma(p, r, vset(0.0555071327f));
+  p = vfma(p, r, vset(0.240221197f));
+  p = vfma(p, r, vset(0.693146967f));
+  p = vfma(p, r, vset(1.00000007f));
+  return p * _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(rounded), 23));
 }
 
 template <bool EXACT>
 inline Vec reciprocal(Vec d) { return vset(1.0f) / d; }
+template <bool EXACT>
+inline Vec quotient(Vec n, Vec d) { return n / d; }  // one product less
 
 #endif
 
@@ -133,12 +138,14 @@ inline Vec sigmoid(Vec x) {
 }
 
 template <bool EXACT>
-inline Vec silu(Vec x) { return x * sigmoid<EXACT>(x); }
+inline Vec silu(Vec x) {
+  return quotient<EXACT>(x, vset(1.0f) + exp2_fast<EXACT>(x * vset(-LOG2E)));
+}
 
 // -log2(e) silu(x) for t = -log2(e) x: one product less.
 template <bool EXACT>
 inline Vec scaled_silu(Vec t) {
-  return t * reciprocal<EXACT>(vset(1.0f) + exp2_fast<EXACT>(t));
+  return quotient<EXACT>(t, vset(1.0f) + exp2_fast<EXACT>(t));
 }
 
 // y = silu(x) and its derivative

@@ -23,33 +23,31 @@ class WeightGradients {
     memory.reserve(sizeof(uint32_t) * steps() * width + 64 * 16);
   }
 
-  // What went into a map, (rows, width), as words along the rows: [row / PER_WORD][width]. T: Scalar,
-  // or float, which is rounded.
+  // What went into a map, (rows, width), as words along the rows. T: Scalar, or float, which is rounded.
   template <class T>
-  const uint32_t* operand(const T* x, int width) {
-    uint32_t* words = memory_.template take<uint32_t>(steps() * width);
+  Operand<P> operand(const T* x, int width) {
+    const Operand<P> words = {memory_.template take<uint32_t>(steps() * width), steps(), width};
     for (int64_t r = 0; r < rows_; r += ROWS_AT_ONCE)
-      packing.push_back([=, n = std::min<int64_t>(ROWS_AT_ONCE, rows_ - r)] {
-        take_words(x + r * width, n, width, width, words + r / P::PER_WORD * width);
+      packing.push_back([=, rows = rows_] {
+        take_words(x, rows, width, r, std::min<int64_t>(r + ROWS_AT_ONCE, rows), words);
       });
     return words;
   }
 
   // store(output, dw, db), with dw (inner,), for each output of a map; dy: (rows, outputs).
   template <class Store>
-  void add(const Scalar* dy, int outputs, const uint32_t* x, int inner, Store store) {
+  void add(const Scalar* dy, int outputs, const Operand<P>& x, Store store) {
     for (int first = 0; first < outputs; first += OUTPUTS)
-      products.push_back([=, rows = rows_, steps = steps()] {
+      products.push_back([=, rows = rows_, steps = steps(), inner = x.columns] {
         static thread_local Workspace memory;
         const ProductRegisters<P> registers;
         memory.reserve(sizeof(uint32_t) * (steps + inner) * OUTPUTS + 64 * 2);
-        uint32_t* words = memory.take<uint32_t>(steps * OUTPUTS);
+        const Operand<P> words = {memory.take<uint32_t>(steps * OUTPUTS), steps, OUTPUTS};
         float* dw = memory.take<float>(size_t(OUTPUTS) * inner);
-        take_words(dy + first, rows, outputs, OUTPUTS, words);
+        take_words(dy + first, rows, outputs, 0, rows, words);
         std::fill(dw, dw + size_t(OUTPUTS) * inner, 0.0f);
         for (int64_t s = 0; s < steps; s += STEPS_AT_ONCE)
-          add_outer_products<P>(OUTPUTS, inner, int(std::min<int64_t>(STEPS_AT_ONCE, steps - s)),
-                                words + s * OUTPUTS, x + s * inner, dw);
+          add_outer_products<P>(words, x, s, std::min<int64_t>(s + STEPS_AT_ONCE, steps), dw);
         Vec sums[2] = {vset(0.0f), vset(0.0f)};
         for (int64_t r = 0; r < rows; r++)
           for (int c = 0; c < 2; c++)
@@ -67,15 +65,16 @@ class WeightGradients {
 
   int64_t steps() const { return (rows_ + P::PER_WORD - 1) / P::PER_WORD; }
 
-  // The first columns of some rows as words; an odd last row is followed by zeros.
+  // The first columns of rows [begin, end) as words; an odd last row of all is followed by zeros.
   template <class T>
-  static void take_words(const T* matrix, int64_t rows, int64_t stride, int columns,
-                         uint32_t* words) {
+  static void take_words(const T* matrix, int64_t rows, int64_t stride, int64_t begin, int64_t end,
+                         const Operand<P>& to) {
     alignas(64) static constexpr T zeros[LANES] = {};
-    for (int64_t r = 0; r < rows; r += P::PER_WORD)
-      for (int f = 0; f < columns; f += LANES, words += LANES) {
+    for (int64_t r = begin; r < end; r += P::PER_WORD)
+      for (int f = 0; f < to.columns; f += LANES) {
         const T* row = matrix + r * stride + f;
-        vstore(reinterpret_cast<float*>(words), P::words(row, r + 1 < rows ? row + stride : zeros));
+        vstore(reinterpret_cast<float*>(to.at(r / P::PER_WORD, f)),
+               P::words(row, r + 1 < rows ? row + stride : zeros));
       }
   }
 
