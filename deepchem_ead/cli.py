@@ -17,6 +17,7 @@ from deepchem_ead.choices import preset_names
 from deepchem_ead.cli_draw import draw
 from deepchem_ead.cli_properties import design, predict, train_predictor
 from deepchem_ead.cli_support import (
+    NO_ROOM,
     Autoguidance,
     CheckpointInterval,
     ClosedShell,
@@ -271,8 +272,15 @@ def generate(
         ),
     ] = "qm9",
     n: Annotated[
-        int, typer.Option("--n", "-n", min=0, metavar="N", help="Number of molecules.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--n",
+            "-n",
+            min=0,
+            metavar="N",
+            help="Number of molecules; 100 by default, or as many as --n-atoms lists.",
+        ),
+    ] = None,
     schedule: Annotated[
         ScheduleName | None,
         choice(ScheduleName, "Which atoms lose their noise when (default: the model's)"),
@@ -328,9 +336,10 @@ def generate(
         str | None,
         typer.Option(
             metavar="N",
-            help="Atoms of every molecule, hydrogens included; or where to draw them from: "
-            "histogram (of the training data), from-conditions (suiting these); or free: the model "
-            "chooses. By default as the model's configuration says.",
+            help="Atoms of every molecule, hydrogens included; or a list with a number for each, "
+            "as in 9,12,12; or where to draw them from: histogram (of the training data), "
+            "from-conditions (suiting these); or free: the model chooses. By default as the "
+            "model's configuration says.",
         ),
     ] = None,
     seed: Annotated[
@@ -358,21 +367,24 @@ def generate(
     """Generate molecules into a file, batch by batch.
 
     Finished batches stay in the file when the command is interrupted; --resume adds the rest.
-    A SMILES file (.smi) holds the valid molecules only, each with its number from 0. What was asked
-    for stands in the tags NAME_requested and NAME_unit of each molecule.
+    A SMILES file (.smi) holds the valid molecules only, each with its number from 0. In SDF and XYZ
+    each record is called MODEL-SEED-NUMBER, what was asked for stands in the tags NAME_requested
+    and NAME_unit, and the first record's tag deepchem_ead_job holds all settings.
     """
     from deepchem_ead import EADModel, tasks
-    from deepchem_ead.chem.files import complete_records, file_format
 
     options = {} if precision is None else {"precision": precision.value}
     network = EADModel.from_pretrained(model, **options)
+    sizes = tasks.read_size(n_atoms)
+    if n is None:
+        n = len(sizes) if isinstance(sizes, list) else 100
     try:
-        count = tasks.generate_file(
+        written = tasks.generate_file(
             network,
             out,
             n,
             resume=resume,
-            n_atoms=tasks.read_size(n_atoms),
+            n_atoms=sizes,
             conditions=parse_assignments("--condition", condition),
             guidance_scale=guidance_scale,
             guide=guide,
@@ -380,6 +392,7 @@ def generate(
             noise_scale=noise_scale,
             closed_shell=closed_shell,
             weak_model=weak_model,
+            name=tasks.short_name(model),
             schedule=None if schedule is None else schedule.value,
             repeat_rule=None if repeat_rule is None else repeat_rule.value,
             stepper=stepper.value,
@@ -388,12 +401,13 @@ def generate(
             batch_size=batch_size,
         )
     except KeyboardInterrupt:
-        kind = file_format(out)
-        count = complete_records(out, kind)[0] if out.exists() else 0
-        rest = "" if kind == "smi" else "; --resume adds the rest"
-        typer.echo(f"interrupted with {count:,} molecules in {out}{rest}", err=True)
+        typer.echo(f"interrupted with {tasks.what_is_safe(out)}", err=True)
         raise typer.Exit(130) from None
-    typer.echo(f"{count:,} molecules in {out}")
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise OSError(f"{one_line(error)}. Safe: {tasks.what_is_safe(out)}") from error
+    typer.echo(written.summary(out))
 
 
 app.command(

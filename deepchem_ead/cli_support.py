@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -101,6 +102,18 @@ OPTIONS = {
     "gap='5.4 eV'": "--condition gap=5.4eV",
 }
 
+#: Numbers of the errors of a full disk.
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+#: What helps against errors of the operating system.
+REMEDIES = {
+    **dict.fromkeys(NO_ROOM, "free some space, raise the limit, or write elsewhere"),
+    errno.EACCES: "choose a place that you may write to and read",
+    errno.EPERM: "choose a place that you may write to and read",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EISDIR: "give the name of a file",
+    errno.ENOTDIR: "one of the folders in it is a file",
+}
+
 
 def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionInfo:
     """An option whose choices stand in its help text; as a metavar they would not fit."""
@@ -114,8 +127,10 @@ def examples(*lines: str) -> str:
 
 def one_line(message: object) -> str:
     """A message of the library as the command line says it."""
-    if isinstance(message, OSError) and message.strerror and message.filename:
-        message = f"{message.filename}: {message.strerror}"
+    if isinstance(message, OSError) and message.strerror:
+        remedy = REMEDIES.get(message.errno)
+        where = f"{message.filename}: " if message.filename else ""
+        message = f"{where}{message.strerror}" + (f" ({remedy})" if remedy else "")
     text = " ".join(str(message).split())
     for argument, option in OPTIONS.items():
         text = text.replace(argument, option)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import shutil
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
-from deepchem_ead.chem.records import as_text
-from deepchem_ead.chem.sdf import read_sdf
-from deepchem_ead.chem.xyz import read_xyz
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.records import JOB_TAG
 from deepchem_ead.denoisers import native, triton
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.job import describe_job, refuse_other_job
+from deepchem_ead.locks import hold
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
 from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.models import pretrained
@@ -35,17 +39,16 @@ from deepchem_ead.models.guidance import Request
 from deepchem_ead.models.property_config import PropertyConfig
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.models.resumable import ResumableModel
+from deepchem_ead.models.sizes import SIZE_WORDS
 from deepchem_ead.models.warm_start import TrainedWeights
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 from deepchem_ead.molnet.qm9pack import qm9pack_version
+from deepchem_ead.outputs import folder_of, new_file
 
 if TYPE_CHECKING:
     from deepchem.data import Dataset
 
 logger = logging.getLogger(__name__)
-
-#: More lines than any one molecule takes in a file.
-_LINES_OF_A_RECORD = 10_000
 
 
 def training_data(name: str, properties: Sequence[str] = ()) -> Dataset:
@@ -255,11 +258,63 @@ def n_parameters(model: EADModel) -> int:
     return sum(p.numel() for p in model.model.denoiser.parameters())
 
 
-def read_size(text: str | None) -> int | str | None:
-    """``n_atoms`` from the command line: a number, or a word for where to draw it from."""
+def read_size(text: str | None) -> int | list[int] | str | None:
+    """``n_atoms`` from the command line: numbers, or a word for where to draw them from."""
+    if text is None or not any(character.isdigit() for character in text):
+        return text
+    words = [word.strip() for word in text.split(",")]
     try:
-        return text if text is None else int(text)
+        sizes = [int(word) for word in words]
     except ValueError:
+        raise ValueError(
+            f"--n-atoms {text}: give a whole number, one for each molecule as in 9,12,12, or one "
+            f"of {', '.join(SIZE_WORDS)}"
+        ) from None
+    return sizes if len(sizes) > 1 else sizes[0]
+
+
+class GeneratedFile(NamedTuple):
+    """What `generate_file` has written.
+
+    Attributes
+    ----------
+    n : int
+        Molecules in the job, those of an earlier run included.
+    new : int
+        Molecules of this run.
+    n_valid : int
+        Those of them that are valid.
+    n_pieces : int
+        Those of the valid ones that are several molecules.
+    problems : dict of str to int
+        What is wrong with the others, the most frequent first.
+    seconds : float
+        Time of this run.
+    """
+
+    n: int
+    new: int
+    n_valid: int
+    n_pieces: int
+    problems: dict[str, int]
+    seconds: float
+
+    def summary(self, path: Path) -> str:
+        """Two lines for a person."""
+        only_valid = file_format(path) == "smi"
+        written = self.n_valid if only_valid else self.n
+        text = f"{written:,} molecules in {path}"
+        if not self.new:
+            return text
+        share = 100 * self.n_valid / self.new
+        text += f"\n{self.n_valid:,} of {self.new:,} generated are valid ({share:.1f} %)"
+        if self.n_pieces:
+            text += f", {self.n_pieces:,} of them in several pieces"
+        text += f"; {self.seconds:.0f} s"
+        if self.problems:
+            shown = [f"{count} {what}" for what, count in list(self.problems.items())[:5]]
+            more = sum(list(self.problems.values())[5:])
+            text += f"\ninvalid: {', '.join(shown)}" + (f", {more} others" if more else "")
         return text
 
 
@@ -268,51 +323,107 @@ def generate_file(
     path: Path,
     n: int,
     resume: bool = False,
-    n_atoms: int | str | None = None,
+    n_atoms: int | Sequence[int] | str | None = None,
     conditions: Mapping[str, str] | None = None,
     guidance_scale: float = 0.0,
     guide: str | None = None,
     autoguidance_scale: float | None = None,
     weak_model: str | None = None,
     closed_shell: bool | None = None,
+    name: str = "model",
     **options,
-) -> int:
-    """Write molecules 0 to n - 1 of a job to a file as they are finished; returns their number.
+) -> GeneratedFile:
+    """Write molecules 0 to n - 1 of a job to a file as they are finished.
 
-    What was asked for becomes properties of the molecules, ``NAME_requested`` and ``NAME_unit``.
+    Records are called ``NAME-SEED-INDEX``, the first one holds the whole job (see
+    `deepchem_ead.job`), and what was asked for becomes properties of all molecules,
+    ``NAME_requested`` and ``NAME_unit``.
 
     Raises
     ------
     ValueError
-        If the file exists and ``resume`` is False, holds more than n molecules, or molecules for
-        other conditions.
+        If the file exists and ``resume`` is False, holds more than n molecules, or molecules of
+        another job.
+    InUseError
+        If another process is writing the file.
     """
-    if path.exists() and path.stat().st_size and not resume:
-        raise ValueError(f"{path} exists; remove it, choose another name, or pass --resume")
-    if resume and file_format(path) == "smi":
+    if not resume or path.is_dir():
+        new_file(path, ", or pass --resume")
+    kind = file_format(path)
+    if resume and kind == "smi":
         raise ValueError(
             f"{path}: only SDF and XYZ files can be resumed; a SMILES file does not say which "
             "molecules were invalid"
         )
     settings = GenerationSettings.resolve(model.config, n_atoms=n_atoms, **options)
-    kind = file_format(path)
-    first = complete_records(path, kind)[0] if resume and path.exists() else 0
-    if first > n:
-        raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
-    request = Request(
-        model, n - first, conditions, guidance_scale, guide, autoguidance_scale, weak_model,
-        closed_shell,
-    )  # fmt: skip
     asked = requested_tags(conditions or {})
-    if first:
-        _refuse_other_conditions(path, kind, asked)
-    parts = generate_batches(model, n - first, settings, n_atoms, first=first, request=request)
-    with open_writer(path, append=resume) as writer:
-        for part in parts:
-            size = len(part.molecules)
-            properties = {name: np.full(size, value) for name, value in asked.items()}
-            writer.write(replace(part.molecules, properties=properties))
-    return n
+    folder_of(path)
+    with hold(path, "writing molecules to it"):
+        if not resume:
+            new_file(path, ", or pass --resume")  # another process may have come first
+        first = complete_records(path, kind)[0] if resume and path.exists() else 0
+        if first > n:
+            raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
+        request = Request(
+            model, n - first, conditions, guidance_scale, guide, autoguidance_scale, weak_model,
+            closed_shell,
+        )  # fmt: skip
+        job = describe_job(model, name, settings, request, n_atoms, asked, guide, weak_model)
+        if first:
+            refuse_other_job(path, job)
+            if not isinstance(n_atoms, int | str | None):
+                n_atoms = n_atoms[first:]
+        parts = generate_batches(
+            model, n - first, settings, n_atoms, first=first, request=request, early=True
+        )
+        began = time.perf_counter()
+        n_valid, n_pieces, problems = 0, 0, Counter()
+        # The progress bar ends before an error is told.
+        with closing(parts), open_writer(path, append=resume) as writer:
+            for part in parts:
+                size = len(part.molecules)
+                ids = [f"{name}-{settings.seed}-{first + i:06d}" for i in range(size)]
+                properties = {tag: np.full(size, value) for tag, value in asked.items()}
+                named = replace(
+                    part.molecules, properties=properties, ids=None if kind == "smi" else ids
+                )
+                if first == 0 and kind != "smi":
+                    told = {**named[:1].properties, JOB_TAG: np.array([json.dumps(job)])}
+                    writer.write(replace(named[:1], properties=told))
+                    named = named[1:]
+                writer.write(named)
+                first += size
+                smiles = part.molecules.smiles
+                n_valid += sum(text is not None for text in smiles)
+                n_pieces += sum("." in text for text in smiles if text is not None)
+                problems += invalid_reasons(part.molecules)
+    new = n_valid + problems.total()
+    reasons = dict(problems.most_common())
+    return GeneratedFile(n, new, n_valid, n_pieces, reasons, time.perf_counter() - began)
+
+
+def short_name(model: str) -> str:
+    """What molecules of a model are called after: its name, or the run's that it comes from."""
+    path = Path(model)
+    name = path.parent.name if path.name == "model" and path.parent.name else path.name
+    return "-".join(name.split()) or "model"
+
+
+def what_is_safe(path: Path) -> str:
+    """How much of an interrupted `generate_file` is there, and how to go on."""
+    kind = file_format(path)
+    count = complete_records(path, kind)[0] if path.exists() else 0
+    return f"{count:,} molecules in {path}" + ("" if kind == "smi" else "; --resume adds the rest")
+
+
+def invalid_reasons(molecules: MoleculeBatch) -> Counter[str]:
+    """What is wrong with the molecules that are not valid, and how often."""
+    from deepchem_ead.viz.cells import describe
+
+    invalid = [i for i, smiles in enumerate(molecules.smiles) if smiles is None]
+    if not invalid:
+        return Counter()
+    return Counter(cell.status.removeprefix("invalid: ") for cell in describe(molecules[invalid]))
 
 
 def requested_tags(conditions: Mapping[str, object]) -> dict[str, float | str]:
@@ -324,28 +435,6 @@ def requested_tags(conditions: Mapping[str, object]) -> dict[str, float | str]:
         if quantity.unit:
             tags[f"{name}_unit"] = quantity.unit
     return tags
-
-
-def _refuse_other_conditions(path: Path, kind: str, asked: dict[str, float | str]) -> None:
-    reader = {"sdf": read_sdf, "xyz": read_xyz}[kind]
-    with open(path, encoding="utf-8") as stream:
-        record = next(reader(islice(stream, _LINES_OF_A_RECORD)))
-    there = {k: v for k, v in record.tags.items() if k.endswith(("_requested", "_unit"))}
-    wanted = {name: as_text(value) for name, value in asked.items()}
-    if there != wanted:
-        raise ValueError(
-            f"{path} holds molecules that were asked for {_listed(there)}, not {_listed(wanted)}: "
-            "give the same conditions, or choose another name"
-        )
-
-
-def _listed(tags: dict[str, str]) -> str:
-    found = []
-    for tag, value in tags.items():
-        name, word = tag.rsplit("_", 1)
-        if word == "requested":
-            found.append(f"{name}={value} {tags.get(f'{name}_unit', '')}".rstrip())
-    return ", ".join(found) or "nothing"
 
 
 def metrics_table(report: MetricsReport, name: str, vocabulary: str, protocol: str) -> str:

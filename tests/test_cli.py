@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,9 @@ from rdkit.Chem import AllChem
 from typer.testing import CliRunner
 
 from deepchem_ead import EADModel, MoleculeBatch, choices, cli, demo, tasks
+from deepchem_ead.chem.files import MoleculeWriter
+from deepchem_ead.locks import hold
+from deepchem_ead.models import generation
 from deepchem_ead.models.curve import read_curve
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 
@@ -381,14 +386,14 @@ def test_an_interrupted_file_is_completed_byte_for_byte(
     whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
     words = ["generate", "-m", model_folder, "-n", 7, "--batch-size", 3, "--seed", 5]
     result = deepchem_ead(*words, "-o", whole)
-    assert (result.code, result.out) == (0, f"7 molecules in {whole}\n")
+    assert result.code == 0 and result.out.startswith(f"7 molecules in {whole}\n")
     assert len(MoleculeBatch.read(whole)) == 7
 
     data = whole.read_bytes()
     for length in (len(data) // 2, len(data) - 3, 1, len(data)):
         cut.write_bytes(data[:length])
         result = deepchem_ead(*words, "-o", cut, "--resume")
-        assert (result.code, result.out) == (0, f"7 molecules in {cut}\n")
+        assert result.code == 0 and result.out.startswith(f"7 molecules in {cut}\n")
         assert cut.read_bytes() == data
 
 
@@ -450,7 +455,9 @@ def test_an_existing_file_is_never_overwritten(deepchem_ead, model_folder, tmp_p
         (["-m", "MODEL", "-o", "molecules.pdb"], ["molecules.pdb", ".sdf"]),
         (["-m", "MODEL", "--steps", "31"], ["steps must lie between 1 and 30, not 31"]),
         (["-m", "MODEL", "--n-atoms", "0"], ["n_atoms must be at least 1, not 0"]),
-        (["-m", "MODEL", "-o", "missing/molecules.sdf"], ["missing/molecules.sdf: No such file"]),
+        (["-m", "MODEL", "--n-atoms", "9.5"], ["--n-atoms 9.5: give a whole number", "9,12,12"]),
+        (["-m", "MODEL", "--n-atoms", "9,8", "-n", "3"], ["2 entries for 3 molecules"]),
+        (["-m", "MODEL", "-o", "."], [". is a folder; name a file in it"]),
     ],
 )
 def test_generate_refuses_in_one_line(
@@ -462,6 +469,106 @@ def test_generate_refuses_in_one_line(
     result = deepchem_ead("generate", *(folders.get(word, word) for word in words))
     assert_one_line(result, *parts)
     assert not list(tmp_path.iterdir())
+
+
+def test_records_say_where_they_come_from(deepchem_ead, model_folder, tmp_path):
+    out = tmp_path / "new" / "folders" / "molecules.sdf"
+    words = ["generate", "-m", model_folder, "--n-atoms", "5,9,7", "--seed", 4, "-o", out]
+    result = deepchem_ead(*words)
+    assert result.code == 0
+    molecules = MoleculeBatch.read(out)
+    assert [len(numbers) for numbers in molecules.numbers] == [5, 9, 7]
+    assert list(molecules.ids) == [f"tiny-4-00000{i}" for i in range(3)]
+    assert "deepchem_ead_job" not in molecules.properties
+    assert out.read_text().count("deepchem_ead_job") == 1
+    n_valid = sum(smiles is not None for smiles in molecules.smiles)
+    assert f"{n_valid} of 3 generated are valid ({100 * n_valid / 3:.1f} %)" in result.out
+    assert (n_valid < 3) is ("invalid: " in result.out)
+    assert [path.name for path in out.parent.iterdir()] == ["molecules.sdf"]
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".xyz"])
+def test_only_the_same_job_is_resumed(suffix, deepchem_ead, model_folder, tmp_path):
+    out = tmp_path / f"moved{suffix}"
+    words = ["generate", "-m", model_folder, "--steps", 5, "-o"]
+    assert deepchem_ead(*words, tmp_path / f"begun{suffix}", "-n", 2).code == 0
+    (tmp_path / f"begun{suffix}").rename(out)
+    before = out.read_bytes()
+    words += [out, "-n", 4, "--resume"]
+    for other, said in {
+        ("--seed", 1): "--seed is 1 here and 0 there",
+        ("--steps", 6): "--steps is 6 here and 5 there",
+        ("--n-atoms", 9): "--n-atoms is 9 here and the default there",
+        ("--schedule", "synchronous"): "--schedule is SynchronousSchedule() here",
+        ("--stepper", "ddim"): "--stepper is EtaStepper(eta=0.0",
+        ("--precision", "fp32"): "--precision is fp32 here and auto there",
+        ("-m", "qm9-small"): "--model is qm9-small here and tiny there",
+    }.items():
+        refused = deepchem_ead(*words, *other)
+        assert_one_line(refused, f"{out} was begun by another job", said, "choose another name")
+        assert out.read_bytes() == before
+    assert deepchem_ead(*words, "--batch-size", 1).code == 0
+    assert len(MoleculeBatch.read(out)) == 4
+
+
+def test_a_file_of_something_else_is_not_resumed(deepchem_ead, model_folder, molecules_file):
+    before = Path(molecules_file).read_bytes()
+    words = ["generate", "-m", model_folder, "-n", 60, "--resume", "-o", molecules_file]
+    assert_one_line(deepchem_ead(*words), "does not say which job made it")
+    assert Path(molecules_file).read_bytes() == before
+
+
+def test_a_file_has_one_writer(deepchem_ead, model_folder, tmp_path, monkeypatch):
+    out = tmp_path / "molecules.sdf"
+    words = ["generate", "-m", model_folder, "-n", 2, "-o", out]
+    with ThreadPoolExecutor(1) as pool, hold(out, "writing"):
+        held = pool.submit(deepchem_ead, *words)
+        assert_one_line(held.result(), f"{out} is in use: another process", "is writing molecules")
+    assert deepchem_ead(*words).code == 0
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_molecules_are_written_early(deepchem_ead, model_folder, tmp_path, monkeypatch):
+    sizes = []
+    write = MoleculeWriter.write
+
+    def note(self, batch):
+        sizes.append(len(batch))
+        write(self, batch)
+
+    monkeypatch.setattr(MoleculeWriter, "write", note)
+    monkeypatch.setattr(generation, "PAIRS_PER_BATCH", 16 * 9**2)
+    words = ["generate", "-m", model_folder, "--n-atoms", 9, "-n", 40, "--steps", 3, "-o"]
+    assert deepchem_ead(*words, tmp_path / "a.smi").code == 0
+    assert sizes[:4] == [2, 4, 8, 16] and sum(sizes) == 40
+    assert deepchem_ead(*words, tmp_path / "b.smi", "--batch-size", 40).code == 0
+    assert (tmp_path / "a.smi").read_bytes() == (tmp_path / "b.smi").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".xyz", ".smi"])
+def test_a_full_disk_keeps_what_is_finished(
+    suffix, deepchem_ead, model_folder, tmp_path, monkeypatch
+):
+    out = tmp_path / f"molecules{suffix}"
+    words = ["generate", "-m", model_folder, "-n", 6, "--n-atoms", 1, "--batch-size", 1, "-o", out]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = {".sdf": 1500, ".xyz": 1000, ".smi": 3}[suffix]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        result = deepchem_ead(*words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result.code == 1 and "Traceback" not in result.err
+    assert "error: File too large (free some space" in result.err
+    last = result.err.splitlines()[-1]
+    assert f"molecules in {out}" in last, last
+    if suffix == ".smi":
+        return
+    assert result.err.endswith("; --resume adds the rest\n")
+    kept = len(MoleculeBatch.read(out, on_error="skip"))
+    assert 0 < kept < 6
+    assert deepchem_ead(*words, "--resume").code == 0
+    assert len(MoleculeBatch.read(out)) == 6
 
 
 # ------------------------------------------------------------------------------------- evaluate

@@ -13,6 +13,8 @@ from deepchem_ead.chem.values import column
 
 #: Tags that the writers derive from the molecule itself; they are not read back as properties.
 SMILES_TAG = "SMILES"
+#: How generated molecules were made, in the first record of their file; no property either.
+JOB_TAG = "deepchem_ead_job"
 CHARGE_TAG = "charge"
 
 _CHARGE_NAMES = {"charge", "totalcharge", "netcharge", "formalcharge", "molecularcharge"}
@@ -124,6 +126,7 @@ def columns(tags: list[dict[str, str]]) -> dict[str, np.ndarray]:
     names: dict[str, None] = {}
     for entry in tags:
         names.update(dict.fromkeys(entry))
+    names.pop(JOB_TAG, None)
     return {name: column([entry.get(name) for entry in tags]) for name in names}
 
 

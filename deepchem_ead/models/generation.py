@@ -38,6 +38,8 @@ PAIRS_PER_BATCH = 128 * 29**2
 #: On a GPU, which has done the work of so few before its next kernel is launched. With a guide,
 #: which needs gradients, that should take some GiB.
 GPU_PAIRS_PER_BATCH = 8 * PAIRS_PER_BATCH
+#: Shares of a batch that come first where molecules are to be kept early.
+FIRST_SHARES = (1 / 8, 1 / 4, 1 / 2)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def generate_batches(
     progress: bool = True,
     callback: Callable[[dict], None] | None = None,
     request: Request | None = None,
+    early: bool = False,
 ) -> Iterator[GeneratedPart]:
     """Generate molecules ``first`` to ``first + n - 1`` of a job, yielding them as they finish.
 
@@ -156,6 +159,9 @@ def generate_batches(
         As in `EADModel.generate`.
     request : Request, optional
         Conditions and guidance of the n molecules. Default: none.
+    early : bool
+        Begin with small batches, so that there are molecules to keep soon. Molecules do not depend
+        on the batch.
 
     Yields
     ------
@@ -172,7 +178,7 @@ def generate_batches(
     indices = np.arange(first, first + n)
     nodes, sizes_fixed = node_counts(model, n_atoms, request.values, indices, settings.seed)
     check_memory(model, nodes, settings.batch_size)
-    job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback)
+    job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback, early)
     return _generate_batches(job, progress)
 
 
@@ -216,7 +222,10 @@ class _Job:
         sizes_fixed: bool,
         request: Request,
         callback: Callable[[dict], None] | None,
+        early: bool,
     ) -> None:
+        #: Parts that are still to be finished before batches have their full size.
+        self._small = len(FIRST_SHARES) if early else 0
         self.model, self.settings, self.indices = model, settings, indices
         self.bar: tqdm | None = None  # while molecules are generated
         self._nodes, self._sizes_fixed = nodes, sizes_fixed
@@ -224,6 +233,7 @@ class _Job:
         self.process = request.process(sizes_fixed)
         self._pairs = np.cumsum(nodes.astype(np.int64) ** 2)
         self._next = 0
+        self._shown = 0.0
         self._under_way: deque[_UnderWay] = deque()
 
     def enter(self, counts: torch.Tensor) -> Cohort | None:
@@ -258,22 +268,30 @@ class _Job:
         done = self._pairs[self._next - 1] if self._next > 0 else 0
         on_cpu = self.model.device.type == "cpu"
         limit = PAIRS_PER_BATCH if on_cpu else GPU_PAIRS_PER_BATCH
+        if self._small:
+            limit = int(FIRST_SHARES[-self._small] * limit)
         room = limit - int(counts.square().sum())
         fitting = int(np.searchsorted(self._pairs, done + room, side="right")) - self._next
         # A molecule that is too large for any batch is computed alone.
         return max(fitting, int(len(counts) == 0))
 
     def _report(self, entry: _UnderWay, step: dict) -> None:
-        shown = len(entry.rows) * (step["step"] + 1) / step["n_steps"]
-        self.bar.update(shown - entry.shown)
-        entry.shown = shown
+        self._show(entry, len(entry.rows) * (step["step"] + 1) / step["n_steps"])
         if self._callback is not None:
             self._callback(step | {"molecules": self.indices[entry.rows]})
+
+    def _show(self, entry: _UnderWay, shown: float) -> None:
+        # Not more than all of them, by rounding: the bar would complain.
+        new = min(shown - entry.shown, len(self.indices) - self._shown)
+        self.bar.update(new)
+        self._shown += new
+        entry.shown = shown
 
     def decode(self, cohort: Cohort) -> GeneratedPart:
         """What became of a cohort; to be called in the order in which they entered."""
         entry = self._under_way.popleft()
-        self.bar.update(len(entry.rows) - entry.shown)
+        self._small = max(self._small - 1, 0)
+        self._show(entry, len(entry.rows))
         rows, back = entry.rows, np.argsort(entry.rows)
         states = cohort.decode().cpu()
         numbers, positions = self.model.encoding.decode(states, cohort.layout, self._sizes_fixed)
