@@ -10,6 +10,8 @@ from property_data import labelled, small_model
 from deepchem_ead import EADModel, EGNNPropertyModel
 from deepchem_ead.metrics import GenerativeMetric
 from deepchem_ead.models import sizes
+from deepchem_ead.sampling import PropertyGuidance
+from deepchem_ead.sampling.guidance import DISTIL
 
 TINY = {"n_layers": 1, "n_features": 32, "batch_size": 8}
 
@@ -110,3 +112,42 @@ def test_deepchem_searches_hyperparameters(tmp_path):
     known = w[:, 0] > 0
     expected = np.abs(best.predict(data) - data.y)[known].mean()
     assert min(scores.values()) == pytest.approx(expected)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    """A DeepChem model of fingerprints, its featurizer, and structures with labels."""
+    train = labelled(["gap"], slice(0, 40))
+    featurizer = dc.feat.CircularFingerprint(size=64)
+    features = featurizer.featurize([str(smiles) for smiles in train.ids])
+    model = dc.models.MultitaskRegressor(1, 64, layer_sizes=[8])
+    model.fit(dc.data.NumpyDataset(features, train.y), nb_epoch=1)
+    return model, featurizer, train
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda guide: {"conditions": {"gap": 0.2}, "guide": guide},
+        lambda guide: {"guide": PropertyGuidance(guide, {"gap": 0.2})},
+    ],
+)
+def test_a_model_without_gradients_says_what_it_is_good_for(generator, regressor, use):
+    with pytest.raises(ValueError, match="a MultitaskRegressor cannot guide: .*design") as caught:
+        generator.generate(2, n_atoms=5, progress=False, **use(regressor[0]))
+    assert DISTIL in str(caught.value)
+
+
+def test_the_lines_of_that_message_make_a_guide(generator, regressor):
+    names = dict(zip(("regressor", "featurizer", "train"), regressor, strict=True))
+    exec(DISTIL.replace("nb_epoch=30", "nb_epoch=1"), names)
+    assert names["guide"].mad > 0 and names["guide"].get_global_step() == 1
+    molecules = generator.generate(
+        2, n_atoms=5, steps=3, conditions={"gap": 0.25}, guide=names["guide"], progress=False
+    )
+    assert len(molecules) == 2
+
+
+def test_a_bare_function_is_told_how_it_guides(generator):
+    with pytest.raises(ValueError, match=r"by PropertyGuidance\(function, targets, tasks=, mad="):
+        generator.generate(1, n_atoms=5, conditions={"gap": 1}, guide=lambda *args: None)

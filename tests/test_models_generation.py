@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 
 from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout, PositionNoise, PositionResidual, sample_levels
-from deepchem_ead.models import generation
+from deepchem_ead.models import EADConfig, generation
+from deepchem_ead.models.generation import GenerationSettings
 from deepchem_ead.models.sizes import node_counts
 from deepchem_ead.sampling import (
     AdaptiveSchedule,
@@ -274,6 +276,29 @@ def test_dummy_atoms_make_sizes_variable(variable_model):
 def test_wrong_arguments_are_explained(model, arguments, message):
     with pytest.raises(ValueError, match=message):
         model.generate(progress=False, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "steps"),
+    [
+        ("qm9-small", {}, 100), (None, {}, 100), ("paper-qm9", {}, 1000), ("paper-geom", {}, 1000),
+        ("qm9", {"sampling_steps": 250}, 250), ("qm9-small", {"timesteps": 60}, 60),
+    ],
+)  # fmt: skip
+def test_new_models_take_a_hundred_steps(preset, changes, steps):
+    config = EADConfig.load(preset, **changes)
+    assert GenerationSettings.resolve(config).steps == steps
+
+
+def test_trained_models_keep_the_steps_they_had(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    record = json.loads(path.read_text())
+    del record["config"]["sampling_steps"]  # written before there was one
+    path.write_text(json.dumps(record))
+    for old in (EADModel.from_pretrained(tmp_path), EADModel(initial_weights=tmp_path)):
+        assert GenerationSettings.resolve(old.config).steps == old.config.timesteps > 100
+    assert EADModel.from_pretrained("qm9").config.sampling_steps == 100
 
 
 def test_the_noise_scale_is_the_configurations_unless_it_is_given(model, tmp_path):

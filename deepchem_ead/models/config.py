@@ -122,7 +122,7 @@ class EADConfig(Settings):
         The same for these arguments of ``generate``: the former for molecules of given sizes, the
         latter where there is a weak model.
     sampling_steps : int
-        The same for its ``steps``; 0 is all ``timesteps``.
+        The same for its ``steps``, at most ``timesteps``; 0 is all of these.
     seed : int
         Seed of initial weights, shuffling and training noise.
     """
@@ -134,6 +134,7 @@ class EADConfig(Settings):
         "denoiser", "n_layers", "n_features", "n_heads", "level_features",
         "timesteps", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
+    FORMER: ClassVar[dict] = {"sampling_steps": 0}
 
     elements: str = "H,C,N,O,F"
     max_atoms: int = 29
@@ -180,7 +181,7 @@ class EADConfig(Settings):
     closed_shell: bool = False
     noise_scale: float = 1.0
     autoguidance_scale: float = 0.0
-    sampling_steps: int = 0
+    sampling_steps: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -348,7 +348,7 @@ class EADModel(ResumableModel):
             Molecules computed at once; changes speed only. By default as many as make about
             100,000 pairs of atoms, on a GPU 800,000.
         steps : int, optional
-            Steps of the level grid; by default the configuration's, or all ``timesteps``.
+            Steps of the level grid; by default the configuration's ``sampling_steps``.
         progress : bool
             Show a progress bar.
         callback : callable, optional

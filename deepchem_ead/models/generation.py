@@ -75,7 +75,7 @@ class GenerationSettings:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if steps is None:
-            steps = config.sampling_steps or config.timesteps
+            steps = min(config.sampling_steps or config.timesteps, config.timesteps)
         if not 1 <= steps <= config.timesteps:
             raise ValueError(f"steps must lie between 1 and {config.timesteps}, not {steps}")
         if seed is None:

@@ -21,6 +21,7 @@ from deepchem_ead.sampling import (
     GuidedProcess,
     PropertyGuidance,
 )
+from deepchem_ead.sampling.guidance import no_gradient
 
 if TYPE_CHECKING:
     from deepchem_ead.models.ead import EADModel
@@ -169,8 +170,20 @@ class Request:
 
 
 def guiding_model(guide: EGNNPropertyModel | str | Path, model: EADModel) -> EGNNPropertyModel:
-    """The guide of this name, on the device of the generating model and in its precision."""
+    """The guide of this name, on the device of the generating model and in its precision.
+
+    Raises
+    ------
+    ValueError
+        If a model has no gradients to guide by.
+    """
     if not isinstance(guide, str | Path):
+        if not hasattr(guide, "property_of"):
+            raise ValueError(
+                "a function guides by PropertyGuidance(function, targets, tasks=, mad=, elements=)"
+                if callable(guide)
+                else no_gradient(guide)
+            )
         return guide
     # Property models import generators, whose estimates they can learn from.
     from deepchem_ead.models.property_model import EGNNPropertyModel

@@ -71,7 +71,7 @@ def load(
     try:
         record = json.loads((directory / CONFIG).read_text())
         found = record["model_type"]
-        config = config_type.from_dict(record["config"]) if found == model_type else None
+        config = config_type.from_stored(record["config"]) if found == model_type else None
         path, expected = directory / record["weights"], record["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{directory / CONFIG} cannot be read: {error}") from error

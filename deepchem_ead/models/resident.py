@@ -270,7 +270,7 @@ class ResidentTrainer:
             except CheckpointError as error:
                 logger.warning("%s; looking for an older one", error)
                 continue
-            different = self.config.structural_differences(EADConfig.from_dict(data["config"]))
+            different = self.config.structural_differences(EADConfig.from_stored(data["config"]))
             if different:
                 raise CheckpointError(f"{path} belongs to another configuration: {different}")
             weights = without_prefix("model", tensors)

@@ -49,7 +49,7 @@ class ResumableModel(TorchModel):
     ----------
     config : EADConfig or PropertyConfig
         With the training settings (seed, batch size, learning rate and its decay...), ``to_dict``,
-        ``from_dict`` and ``structural_differences``.
+        ``from_stored`` and ``structural_differences``.
     network : nn.Module
         Its ``before_optimizer_step`` and ``after_optimizer_step`` are called.
     loss : callable
@@ -363,7 +363,7 @@ class ResumableModel(TorchModel):
         self.training_position = TrainingPosition(**data["position"])
 
     def _check_config(self, values: dict, source: str | Path) -> None:
-        differences = self.config.structural_differences(type(self.config).from_dict(values))
+        differences = self.config.structural_differences(type(self.config).from_stored(values))
         if differences:
             listed = "; ".join(
                 f"{k} is {mine!r} here and {theirs!r} there"

@@ -26,10 +26,13 @@ class Settings:
         agree in these.
     PRESETS : str
         Folder of ``deepchem_ead.models`` with the YAML files of named settings.
+    FORMER : dict
+        Defaults that were others before: what they are in a stored record that does not say.
     """
 
     STRUCTURE: ClassVar[tuple[str, ...]] = ()
     PRESETS: ClassVar[str] = "presets"
+    FORMER: ClassVar[dict] = {}
 
     def check(
         self,
@@ -95,6 +98,11 @@ class Settings:
                 hint = f"; did you mean {close[0]!r}?" if close else f" among {', '.join(known)}"
                 raise ValueError(f"there is no option {name!r}{hint}")
         return cls(**values)
+
+    @classmethod
+    def from_stored(cls, values: dict) -> Self:
+        """Settings of a trained model, which keep the defaults of the time it was written."""
+        return cls.from_dict({**cls.FORMER, **values})
 
     def to_dict(self) -> dict:
         """The settings as a plain dictionary."""

@@ -61,7 +61,7 @@ class TrainedWeights:
         state = without_prefix("model", tensors)
         return cls(
             str(source),
-            EADConfig.from_dict(data["config"]),
+            EADConfig.from_stored(data["config"]),
             _below("average.module.", state),
             _below("embedding_average.module.", state),
             _below("statistics.", state),

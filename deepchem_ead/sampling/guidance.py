@@ -278,6 +278,29 @@ def _gradients(values: Tensor, x_hat: Tensor, w: Tensor) -> tuple[Tensor, Tensor
     return torch.stack(by_clean).double(), torch.stack(by_state).double()
 
 
+#: How to make a model that can guide from one that cannot: ``regressor`` predicts from what
+#: ``featurizer`` makes, ``train`` is a dataset of structures.
+DISTIL = """\
+import deepchem as dc
+from deepchem_ead import EGNNPropertyModel, MoleculeBatch
+from deepchem_ead.models.predictors import as_predictor
+judge = as_predictor(regressor, featurizer, tasks=["gap"])
+labels = judge.predict(MoleculeBatch.from_padded(train.X))
+guide = EGNNPropertyModel(judge.tasks)
+guide.fit(dc.data.NumpyDataset(train.X, labels), nb_epoch=30)
+"""
+
+
+def no_gradient(model: object) -> str:
+    """Why a model cannot guide, and what can be done with it instead."""
+    return (
+        f"a {type(model).__name__} cannot guide: that takes the gradient of a property by the "
+        "coordinates and types of atoms, which it has not. Choose among generated molecules by it "
+        "(design(..., predictor=as_predictor(regressor, featurizer, tasks=[...]))), or train a "
+        f"model that can guide on its predictions:\n\n{DISTIL}"
+    )
+
+
 @dataclass(frozen=True)
 class PropertyGuidance:
     """Target properties, and a differentiable model of them, to steer ``EADModel.generate`` with.
@@ -324,6 +347,8 @@ class PropertyGuidance:
     elements: str | None = None
 
     def __post_init__(self) -> None:
+        if not hasattr(self.model, "property_of") and not callable(self.model):
+            raise ValueError(no_gradient(self.model))
         for name in ("scale", "max_change", "max_tau"):
             if not getattr(self, name) > 0:
                 raise ValueError(
