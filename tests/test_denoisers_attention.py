@@ -179,8 +179,12 @@ def test_bf16_stays_close_to_fp32(backend):
     x, h, layout = real_batch(range(20), mixed=True)
     with torch.no_grad():
         exact = torch.cat(attention(backend=backend)(x, h, layout), 1)
-        rounded = torch.cat(attention(backend=backend, precision="bf16")(x, h, layout), 1)
+        bf16 = attention(backend=backend, precision="bf16")
+        rounded = torch.cat(bf16(x, h, layout), 1)
     assert rounded.dtype == torch.float32
+    if "fp32" in bf16.active_backend.split()[1]:  # this processor has no instructions for it
+        assert torch.equal(rounded, exact)
+        return
     assert 1e-5 < (rounded - exact).norm() / exact.norm() < 1e-2
 
 

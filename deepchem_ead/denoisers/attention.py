@@ -56,7 +56,8 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
         Column of the input features that holds sigma.
     precision : {"auto", "fp32", "bf16"}
         "auto" is "fp32". "bf16" multiplies the matrices of atoms in bfloat16; everything about
-        pairs and coordinates stays in single precision.
+        pairs and coordinates stays in single precision. On processors that cannot multiply in
+        bfloat16 it is "fp32" again, which is faster there; ``active_backend`` says so.
     backend : {"auto", "torch", "native", "triton"}
         "auto" takes the compiled kernel on the CPU and Triton's on a GPU, where they can run, and
         PyTorch elsewhere; the last two insist.
@@ -138,7 +139,8 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
         if kernel is not None:
             return attention_network.evaluate(self, x, h, layout, kernel, reference)
         step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        rounded = self.precision == "bf16" and self._choose(x.device)[1] == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded):
             condition = by_rows(self.condition, h)
             features = by_rows(self.embedding, h)
             x = x0 = layout.center(x)

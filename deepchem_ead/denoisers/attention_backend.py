@@ -7,6 +7,7 @@ import logging
 import torch
 from torch import Tensor
 
+from deepchem_ead.denoisers.formats import multiplies_bf16, say_exact
 from deepchem_ead.denoisers.triton import attention as fused
 
 try:
@@ -51,16 +52,23 @@ class AttentionBackend:
         Where the network's weights are: the compiled kernel on the CPU, Triton's for the pairs on a
         GPU.
         """
-        device = next(self.parameters()).device
+        who, number_format, reason = self._choose(next(self.parameters()).device)
+        return f"{who} {number_format}" + (f" ({reason})" if reason else "")
+
+    def _choose(self, device: torch.device) -> tuple[str, str, str]:
+        """Who computes float32 tensors, in which format, and why nobody faster does."""
+        wanted = "bf16" if self.precision == "bf16" else "fp32"
         if self._asks_triton(device):
             reason = self._why_no_triton(device)
-            return f"torch {self._format} ({reason})" if reason else f"triton {self._format}"
-        reason = self._why_torch(device)
-        return f"torch {self._format} ({reason})" if reason else f"native {self._format}"
-
-    @property
-    def _format(self) -> str:
-        return "bf16" if self.precision == "bf16" else "fp32"
+            return ("torch", wanted, reason) if reason else ("triton", wanted, "")
+        reason = self._why_torch(device, wanted)
+        if not reason:
+            return "native", wanted, ""
+        if wanted == "fp32" or self.backend == "torch":
+            return "torch", wanted, reason
+        if not self._why_torch(device, "fp32"):
+            return "native", "fp32", reason
+        return "torch", wanted if multiplies_bf16(device) else "fp32", reason
 
     def _asks_triton(self, device: torch.device) -> bool:
         return self.backend == "triton" or (self.backend == "auto" and device.type != "cpu")
@@ -73,15 +81,15 @@ class AttentionBackend:
             raise RuntimeError(f'backend="triton": {reason}; use backend="auto" or "torch"')
         return reason
 
-    def _why_torch(self, device: torch.device) -> str:
-        """Why the native kernel does not run; empty if it does."""
+    def _why_torch(self, device: torch.device, number_format: str) -> str:
+        """Why the native kernel does not run in a format; empty if it does."""
         if self.backend == "torch":
             return "asked for"
         reason = "the native kernel is not part of this installation"
         if device.type != "cpu":
             reason = f"the native kernel computes on the CPU, not on {device}"
         elif attention_kernel is not None:
-            reason = attention_kernel.why_not(self.n_features, self.n_heads, self._format)
+            reason = attention_kernel.why_not(self.n_features, self.n_heads, number_format)
         if reason and self.backend == "native":
             raise RuntimeError(f'backend="native": {reason}; use backend="auto" or "torch"')
         return reason
@@ -97,9 +105,10 @@ class AttentionBackend:
             block.pair.backend = self.backend
         if x.dtype != torch.float32:
             return None
+        who, number_format, reason = self._choose(x.device)
         if not self._announced:
             logger.info("attention denoiser: %s", self.active_backend)
+            if self.precision == "bf16" and number_format == "fp32":
+                say_exact(reason)
             self._announced = True
-        if self._asks_triton(x.device) or self._why_torch(x.device):
-            return None
-        return attention_kernel.attention_or_reason(self._format)[0]
+        return attention_kernel.attention_or_reason(number_format)[0] if who == "native" else None

@@ -51,8 +51,8 @@ class EGNN(EdgeBackend, nn.Module):
         where they can run and PyTorch elsewhere; "native" and "triton" insist.
     precision : {"auto", "fp32", "bf16"}
         "auto" is "fp32": exact single precision. "bf16" multiplies matrices of the pairs in
-        bfloat16 (in the kernels only) and is never chosen unless asked for; the PyTorch path then
-        stays exact and ``active_backend`` says so.
+        bfloat16 (in the kernels only) and is never chosen unless asked for. Where the processor
+        cannot do that, or only PyTorch computes, it is "fp32" again; ``active_backend`` says so.
 
     Notes
     -----

@@ -206,7 +206,7 @@ def attention_or_reason(precision: str) -> tuple[AttentionKernel | None, str]:
     try:
         return load_attention(precision), ""
     except build.BuildError as error:
-        logger.warning("native attention kernel unavailable, PyTorch runs instead: %s", error)
+        logger.warning("no native attention kernel in %s: %s", precision, error)
         return None, str(error)
 
 
