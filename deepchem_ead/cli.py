@@ -448,12 +448,12 @@ def evaluate(
         ),
     ] = Protocol.edm,
     vocabulary: Annotated[
-        Vocabulary,
+        Vocabulary | None,
         typer.Option(
             metavar="NAME",
-            help="Elements and bond lengths: qm9 (H C N O F), or geom (16 elements).",
+            help="Elements: qm9 (H C N O F), or geom (16 elements). By default the one that fits.",
         ),
-    ] = Vocabulary.qm9,
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -562,7 +562,7 @@ def evaluate(
             noise_scale=noise_scale,
             closed_shell=closed_shell,
             n_atoms="free" if free_size else "drawn",
-            vocabulary=vocabulary.value,
+            vocabulary=vocabulary and vocabulary.value,
             seed=seed,
             steps=steps,
             stepper=stepper.value,
@@ -580,13 +580,13 @@ def evaluate(
     report = evaluate_molecules(
         molecules,
         protocol=protocol.value,
-        vocabulary=vocabulary.value,
-        reference=None if reference is None else tasks.training_data(reference),
+        vocabulary=vocabulary and vocabulary.value,
+        reference=None if reference is None else tasks.known_molecules(reference),
     )
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=2, allow_nan=False))
     else:
-        typer.echo(tasks.metrics_table(report, file.name, vocabulary.value, protocol.value))
+        typer.echo(tasks.metrics_table(report, file.name))
 
 
 @app.command(epilog=examples("info"))

@@ -335,7 +335,7 @@ def design(
     judge = property_tasks.load_predictor(predictor or [DEFAULT_PREDICTOR], **options)
     chosen = {"tolerance": limits, "max_sa": max_sa, "protocol": protocol.value}
     if reference is not None:
-        chosen["reference"] = tasks.training_data(reference)
+        chosen["reference"] = tasks.known_molecules(reference)
     if molecules is not None:
         result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
     else:

@@ -49,7 +49,7 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         f"3/3  {molecules.info['n_evaluations']:,} network evaluations in "
         f"{molecules.info['seconds']:.0f} s\n"
     )
-    print(tasks.metrics_table(report, DEMO_MODEL, "qm9", "edm"))
+    print(tasks.metrics_table(report, DEMO_MODEL))
     print(
         f"\nmolecules  {out / 'molecules.sdf'}, {out / 'molecules.smi'}\n"
         f"picture    {out / 'molecules.png'}\n"

@@ -81,6 +81,25 @@ def training_data(name: str, properties: Sequence[str] = ()) -> Dataset:
     return dataset
 
 
+def known_molecules(name: str) -> Dataset | MoleculeBatch | list[str]:
+    """Molecules that novelty is measured against: a built-in dataset, or those of a file.
+
+    An SDF or XYZ file gives molecules with their charges, a SMILES file the first word of a line.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such dataset or file.
+    """
+    path = Path(name)
+    if not path.exists():
+        return training_data(name)
+    if file_format(path) == "smi":
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [line.split()[0] for line in lines if line.strip()]
+    return MoleculeBatch.read(path, on_error="skip")
+
+
 def read_config(preset: str | None, overrides: dict, start: str | None = None) -> EADConfig:
     """Configuration of a new model; without a preset that of the trained model it starts from."""
     if preset is None and start is not None:
@@ -437,10 +456,11 @@ def requested_tags(conditions: Mapping[str, object]) -> dict[str, float | str]:
     return tags
 
 
-def metrics_table(report: MetricsReport, name: str, vocabulary: str, protocol: str) -> str:
+def metrics_table(report: MetricsReport, name: str) -> str:
     """A report as a table, beside QM9's own row where that is the yardstick."""
     rows = {"edm": QM9_ROW, "strict": QM9_STRICT_ROW}
-    return report.table([rows[protocol]] if vocabulary == "qm9" else [], name=name)
+    others = [rows[report.protocol]] if report.vocabulary == "qm9" else []
+    return report.table(others, name=name)
 
 
 def describe_installation() -> str:

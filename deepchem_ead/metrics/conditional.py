@@ -19,6 +19,7 @@ from tqdm import tqdm
 from deepchem_ead.metrics.conditional_report import ConditionalReport
 from deepchem_ead.metrics.conditional_score import Judge, Scorer
 from deepchem_ead.metrics.conditional_targets import LabelledMolecules, Targets
+from deepchem_ead.metrics.protocols import vocabulary_of
 from deepchem_ead.metrics.reference import reference_smiles
 
 #: ``n_atoms`` of :func:`evaluate_conditional`: as many atoms as the drawn molecule has.
@@ -40,7 +41,7 @@ def evaluate_conditional(
     n_atoms: Any = DRAWN,
     reference: Any = None,
     fitted_on: Any = None,
-    vocabulary: str = "qm9",
+    vocabulary: str | None = None,
     progress: bool = True,
     **options: Any,
 ) -> ConditionalReport:
@@ -91,7 +92,8 @@ def evaluate_conditional(
     fitted_on : dc.data.Dataset, optional
         Molecules that the baselines "#Atoms" and "mean" take their means over (EDM: the first
         half); the dataset by default.
-    vocabulary : {"qm9", "geom"}
+    vocabulary : {"qm9", "geom"}, optional
+        By default the smallest one that has all elements of the dataset.
     progress : bool
         Show percent of all molecules' steps.
     **options
@@ -122,6 +124,9 @@ def evaluate_conditional(
     with_targets = hasattr(guide, "targets")
     data = LabelledMolecules(dataset, unnamed=known or ())
     possible = None if known is None else [*dict.fromkeys((*known, *steered))]
+    if vocabulary is None:
+        elements = np.unique(data.X[:, :, 3]).astype(int)
+        vocabulary = vocabulary_of(elements[elements > 0])
     requests = _requests(tasks, targets, possible, judges, data)
     scorer = Scorer(
         data,

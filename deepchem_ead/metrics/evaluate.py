@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepchem_ead.metrics.inputs import as_batch
-from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
+from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run, vocabulary_of
 from deepchem_ead.metrics.reference import reference_smiles
 from deepchem_ead.metrics.report import MetricsReport
 
@@ -15,7 +15,7 @@ _ROW_FIELDS = ("stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments"
 def evaluate_molecules(
     molecules: Any,
     protocol: str = "edm",
-    vocabulary: str = "qm9",
+    vocabulary: str | None = None,
     reference: Any = None,
     progress: bool = True,
 ) -> MetricsReport:
@@ -24,13 +24,16 @@ def evaluate_molecules(
     Parameters
     ----------
     molecules : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
-        A dataset has X of shape (N, max_atoms, 4). RDKit molecules give elements, coordinates and
-        total charge; their bonds are not used. None counts as an invalid molecule.
+        A dataset has X of shape (N, max_atoms, 4), or 5 with formal charges. RDKit molecules give
+        elements, coordinates and total charge; their bonds are not used. None counts as an invalid
+        molecule.
     protocol : {"edm", "strict"}
         "edm" is the field's: see :mod:`deepchem_ead.metrics.edm`. "strict" knows charges and
         refuses fragments and radicals: see :mod:`deepchem_ead.metrics.strict`.
-    vocabulary : {"qm9", "geom"}
-        H C N O F, or the sixteen elements of GEOM-Drugs; with "edm" also how validity is judged.
+    vocabulary : {"qm9", "geom"}, optional
+        H C N O F, or the sixteen elements of GEOM-Drugs; with "edm" also how validity is judged. By
+        default "qm9" if the molecules have no other elements, "geom" otherwise; reference molecules
+        with elements beyond it, which can equal none, are then left out.
     reference : optional
         Known molecules, for novelty: see
         :func:`deepchem_ead.metrics.reference.reference_smiles`.
@@ -63,8 +66,10 @@ def evaluate_molecules(
     """
     import pandas as pd
 
-    check_names(protocol, vocabulary)
+    check_names(protocol, vocabulary or "qm9")
     batch = as_batch(molecules)
+    inferred = vocabulary is None
+    vocabulary = vocabulary_of(batch.atomic_numbers) if vocabulary is None else vocabulary
     n = len(batch)
     if n == 0:
         raise ValueError("there are no molecules to evaluate; give at least one")
@@ -73,7 +78,8 @@ def evaluate_molecules(
     unique = set(valid)
     known = None
     if reference is not None:
-        known = reference_smiles(reference, protocol, vocabulary, progress)
+        unknown = "skip" if inferred else "raise"
+        known = reference_smiles(reference, protocol, vocabulary, progress, unknown)
     n_atoms = sum(score.n_atoms for score in scores)
     return MetricsReport(
         atom_stability=_share(sum(score.n_stable for score in scores), n_atoms),

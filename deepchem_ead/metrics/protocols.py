@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
+import numpy as np
 from rdkit import rdBase
 from tqdm import tqdm
 
 from deepchem_ead.chem.bond_tables import VOCABULARIES
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.rdkit_io import bond_vocabulary
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics import edm, strict
 
@@ -25,6 +27,11 @@ def check_names(protocol: str, vocabulary: str) -> None:
         raise ValueError(f"unknown protocol {protocol!r}; choose {' or '.join(PROTOCOLS)}")
     if vocabulary not in VOCABULARIES:
         raise ValueError(f"unknown vocabulary {vocabulary!r}; choose {' or '.join(VOCABULARIES)}")
+
+
+def vocabulary_of(numbers: np.ndarray) -> str:
+    """The smallest vocabulary with all these elements; "geom" if there is none."""
+    return bond_vocabulary(numbers) or "geom"
 
 
 def run(

@@ -13,11 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rdkit import Chem, rdBase
 
 from deepchem_ead.cache import private_folder
+from deepchem_ead.chem import ragged
 from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.chem.bonds import molecule_from_orders
+from deepchem_ead.chem.elements import Vocabulary
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.perception import sanitizes
 from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
 from deepchem_ead.metrics.shipped import VERSION, shipped_smiles
@@ -28,7 +33,11 @@ _SMALLEST_ON_DISK = 5000  # molecules; fewer are rebuilt in about a second
 
 
 def reference_smiles(
-    reference: Any, protocol: str = "edm", vocabulary: str = "qm9", progress: bool = True
+    reference: Any,
+    protocol: str = "edm",
+    vocabulary: str = "qm9",
+    progress: bool = True,
+    unknown_elements: str = "raise",
 ) -> frozenset[str]:
     """SMILES of the reference molecules in the form the protocol writes.
 
@@ -36,10 +45,12 @@ def reference_smiles(
     all fragments; invalid ones are left out), as EDM does with its training set. Those of QM9's
     100,000 training molecules come with the package. Others take minutes for such a number, so
     results are kept, in memory and, for large sets, in a compressed text file under DeepChem's data
-    folder (``DEEPCHEM_DATA_DIR`` or the system's temporary folder) named after the content. SMILES:
-    a collection in which at least half of the
-    strings have an ``[H]`` is taken as it is; otherwise each string is parsed, stereo labels are
-    dropped, and it is written canonically with explicit hydrogens.
+    folder (``DEEPCHEM_DATA_DIR`` or the system's temporary folder) named after the content.
+
+    SMILES: a collection in which at least half of the strings have an ``[H]`` is taken to have all
+    its hydrogens; otherwise they are added, and stereo and isotope labels dropped. With EDM's
+    protocol and the vocabulary "geom" all bonds become single and charges are dropped, because that
+    is how it writes molecules there.
 
     Parameters
     ----------
@@ -48,6 +59,8 @@ def reference_smiles(
     vocabulary : {"qm9", "geom"}
     progress : bool
         Show a progress bar if it takes long.
+    unknown_elements : {"raise", "skip"}
+        What to do with molecules that have elements beyond the vocabulary.
 
     Returns
     -------
@@ -70,25 +83,48 @@ def reference_smiles(
         if not isinstance(reference, Chem.Mol):
             reference = reference if isinstance(reference, frozenset) else list(reference)
             if all(isinstance(item, str) for item in reference):
-                return _explicit(reference)
-    return _from_coordinates(as_batch(reference), protocol, vocabulary, progress)
+                return _explicit(reference, protocol == "edm" and vocabulary == "geom")
+    batch = as_batch(reference)
+    if unknown_elements == "skip":
+        batch = _within(batch, vocabulary)
+    return _from_coordinates(batch, protocol, vocabulary, progress)
 
 
-def _explicit(smiles: Collection[str]) -> frozenset[str]:
+def _within(batch: MoleculeBatch, vocabulary: str) -> MoleculeBatch:
+    """The molecules without elements beyond the vocabulary."""
+    foreign = ~Vocabulary.parse(vocabulary).contains(batch.atomic_numbers)
+    if not foreign.any():
+        return batch
+    keep = np.ones(len(batch), bool)
+    keep[ragged.molecule_index(batch.offsets)[foreign]] = False
+    return batch[keep]
+
+
+def _explicit(smiles: Collection[str], single_bonds: bool) -> frozenset[str]:
     # Not string by string: a rebuilt molecule without hydrogen may be short of some, and parsing
     # would add them.
-    if 2 * sum("[H]" in text for text in smiles) >= len(smiles):
+    complete = 2 * sum("[H]" in text for text in smiles) >= len(smiles)
+    if complete and not single_bonds:
         return frozenset(smiles)
     with rdBase.BlockLogs():
-        return frozenset(map(_with_hydrogens, smiles))
+        return frozenset(_as_written(text, complete, single_bonds) for text in smiles)
 
 
-def _with_hydrogens(smiles: str) -> str:
-    molecule = Chem.MolFromSmiles(smiles)
+def _as_written(smiles: str, complete: bool, single_bonds: bool) -> str:
+    parameters = Chem.SmilesParserParams()
+    parameters.removeHs = False
+    molecule = Chem.MolFromSmiles(smiles, parameters)
     if molecule is None:
         return smiles
-    molecule = Chem.AddHs(molecule)
+    if not complete:
+        molecule = Chem.AddHs(molecule)
     Chem.RemoveStereochemistry(molecule)
+    for atom in molecule.GetAtoms():
+        atom.SetIsotope(0)
+    if single_bonds:
+        numbers = np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+        single = molecule_from_orders(numbers, Chem.GetAdjacencyMatrix(molecule))
+        return Chem.MolToSmiles(single) if sanitizes(single) else smiles
     return Chem.MolToSmiles(molecule)
 
 

@@ -19,6 +19,7 @@ from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches, row_weights
+from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding, warn_of_open_shells
 from deepchem_ead.models.evaluation import evaluate_model
@@ -250,6 +251,7 @@ class EADModel(ResumableModel):
 
     def _before_training(self, dataset: Dataset) -> None:
         self._columns = self._condition_columns(dataset)
+        warn_of_ignored_charges(dataset)
         network = self.model
         counted = network.size_counts.any() and network.statistics is None
         if counted and not self.config.closed_shell:

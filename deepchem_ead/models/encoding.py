@@ -80,7 +80,8 @@ class AtomEncoding:
         Parameters
         ----------
         X : ndarray, (B, width, 4)
-            x, y, z in Angstrom and the atomic number (0 for padding).
+            x, y, z in Angstrom and the atomic number (0 for padding). A fifth column, the formal
+            charges, is not used.
         ids : sequence of str, optional
             Names for error messages; rows are numbered otherwise.
         n_nodes : ndarray, (B,), optional
@@ -130,11 +131,12 @@ class AtomEncoding:
     def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X in single precision, atomic numbers (B, width) and numbers of atoms (B,)."""
         X = np.asarray(X, dtype=np.float32)
-        if X.ndim != 3 or X.shape[2] != 4:
+        if X.ndim != 3 or X.shape[2] not in (4, 5):
             raise MoleculeError(
-                f"X must have the shape (molecules, atoms, 4), not {X.shape}; "
-                "featurize with Molecule3DFeaturizer"
+                f"X must have the shape (molecules, atoms, 4), or 5 with formal charges, not "
+                f"{X.shape}; featurize with Molecule3DFeaturizer"
             )
+        X = X[:, :, :4]
         numbers = X[:, :, 3].astype(np.int64)
         counts = (numbers > 0).sum(1)
         self._check(X, numbers, numbers > 0, counts, ids)

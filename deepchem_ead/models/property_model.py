@@ -14,11 +14,13 @@ from deepchem.trans import undo_transforms
 from deepchem.utils.evaluate import _process_metric_input
 from torch import Tensor
 
+from deepchem_ead.chem.formal_charges import warn_of_charges
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.batches import ShuffledBatches
+from deepchem_ead.models.charges import IGNORED, warn_of_ignored_charges
 from deepchem_ead.models.checkpoint import check_shapes, prefixed, without_prefix
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
@@ -138,6 +140,7 @@ class EGNNPropertyModel(ResumableModel):
                 config.precision, self.device,
             )  # fmt: skip
         self._columns = task_columns(dataset, self.tasks)
+        warn_of_ignored_charges(dataset)
         labels, weights, compositions, ids, overlaps = [], [], [], [], []
         for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
             self.encoding.count_atoms(X, names)  # refuses molecules the model cannot read
@@ -177,6 +180,7 @@ class EGNNPropertyModel(ResumableModel):
                     self._batch_ids = batch.ids
                     yield [batch.X], [batch.y], [batch.w]
             return
+        warn_of_ignored_charges(dataset)
         for X, y, w, ids in dataset.iterbatches(self.batch_size, deterministic=True):
             self._batch_ids = ids
             yield [X], [y], [w]
@@ -225,6 +229,8 @@ class EGNNPropertyModel(ResumableModel):
     def _predict_batch(self, molecules: MoleculeBatch) -> tuple[np.ndarray, np.ndarray]:
         out = np.full((2, len(molecules), len(self.tasks)), np.nan)
         readable = self._readable(molecules)
+        names = molecules.ids or [f"molecule {i}" for i in range(len(molecules))]
+        warn_of_charges(molecules.charges, names, IGNORED)
         if len(readable):
             X = molecules[readable].to_padded()
             out[:, readable] = self.predict_uncertainty(NumpyDataset(X))

@@ -1,0 +1,34 @@
+"""Charged molecules, and models that know no charges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepchem_ead.chem.formal_charges import warn_of_charges
+
+if TYPE_CHECKING:
+    from deepchem.data import Dataset
+
+#: What becomes of charges in a model.
+IGNORED = "this model does not know charges and takes these molecules by their elements alone"
+
+
+def warn_of_ignored_charges(dataset: Dataset, stacklevel: int = 3) -> None:
+    """Warn once about the molecules of a dataset whose formal charges (X's fifth column) are lost.
+
+    Parameters
+    ----------
+    dataset : dc.data.Dataset
+        X of shape (N, atoms, 4) holds no charges, of shape (N, atoms, 5) formal charges.
+    """
+    shape = dataset.get_shape()[0]
+    if len(shape) != 3 or shape[2] != 5:
+        return
+    charges: list[np.ndarray] = []
+    names: list[str] = []
+    for X, _, _, ids in dataset.iterbatches(4096, deterministic=True):
+        charges.append(X[:, :, 4].sum(1))
+        names.extend(str(name) or f"molecule {len(names)}" for name in ids)
+    warn_of_charges(np.concatenate(charges), names, IGNORED, stacklevel + 1)
