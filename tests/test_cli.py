@@ -617,8 +617,10 @@ def test_evaluate_reads_molecules_of_other_programs(deepchem_ead, tmp_path):
 
 def test_evaluate_names_elements_outside_the_vocabulary(deepchem_ead, tmp_path):
     path = write_sdf(tmp_path / "bromide.sdf", "CCO", "CBr")
-    assert_one_line(deepchem_ead("evaluate", path), "Br", "compound 1", "use --vocabulary geom")
+    wrong = deepchem_ead("evaluate", path, "--vocabulary", "qm9")
+    assert_one_line(wrong, "Br", "compound 1", "use --vocabulary geom")
     assert deepchem_ead("evaluate", path, "--vocabulary", "geom").code == 0
+    assert deepchem_ead("evaluate", path).code == 0
 
 
 def test_evaluate_can_leave_out_bad_records(deepchem_ead, tmp_path):

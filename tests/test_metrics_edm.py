@@ -127,5 +127,5 @@ def test_charges_are_ignored():
 def test_unknown_elements_name_the_molecule():
     batch = MoleculeBatch.from_arrays([[1, 1], [16, 1]], np.zeros((2, 2, 3)))
     with pytest.raises(MoleculeError, match='molecule 1.*S is not.*vocabulary="geom"'):
-        evaluate_molecules(batch)
+        evaluate_molecules(batch, vocabulary="qm9")
     assert evaluate_molecules(batch, vocabulary="geom").n_molecules == 2

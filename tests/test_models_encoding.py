@@ -76,7 +76,7 @@ def test_all_dummies_are_an_empty_molecule():
     assert [len(n) for n in numbers] == [4, 4]
 
 
-@pytest.mark.parametrize("shape", [(3, 29), (3, 29, 5), (29, 4)])
+@pytest.mark.parametrize("shape", [(3, 29), (3, 29, 6), (29, 4)])
 def test_wrong_shapes_are_explained(shape):
     with pytest.raises(MoleculeError, match="featurize with Molecule3DFeaturizer"):
         AtomEncoding(EADConfig()).encode(np.zeros(shape))
