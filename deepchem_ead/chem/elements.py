@@ -214,3 +214,14 @@ class Vocabulary:
                 "molecules or use a vocabulary that holds the element"
             )
         return self._index[numbers]
+
+
+def formula_of(numbers: np.ndarray) -> str:
+    """Sum formula in Hill order: carbon, hydrogen, then the others by name."""
+    symbols, counts = np.unique([symbol_of(int(z)) for z in numbers], return_counts=True)
+    first = ("C", "H") if "C" in symbols else ()
+    order = sorted(
+        zip(symbols.tolist(), counts.tolist(), strict=True),
+        key=lambda item: (first.index(item[0]) if item[0] in first else 2, item[0]),
+    )
+    return "".join(symbol + (str(count) if count > 1 else "") for symbol, count in order)

@@ -16,8 +16,9 @@ from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.formal_charges import add_formal_charges, formal_charges
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
-from deepchem_ead.chem.rdkit_io import arrays_from_mol, molecule_of, smiles_of
+from deepchem_ead.chem.rdkit_io import arrays_from_mol, smiles_of
 from deepchem_ead.chem.records import Record, columns
+from deepchem_ead.chem.validity import judge
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class MoleculeBatch:
     info: dict[str, Any] = field(default_factory=dict)
     graphs: MolecularGraphs | None = None
     _smiles: list[str | None] | None = None
+    _reasons: list[str | None] | None = None
 
     def __post_init__(self) -> None:
         for name in ("atomic_numbers", "coordinates", "offsets", "charges"):
@@ -287,7 +289,6 @@ class MoleculeBatch:
                 )
             if (batch.ids is None) != (first.ids is None):
                 raise ValueError(f"only one of batches 0 and {i} has ids; give ids to all or none")
-        smiles = [batch._smiles for batch in batches]
         starts = np.cumsum([0] + [len(batch.atomic_numbers) for batch in batches[:-1]])
         offsets = [b.offsets[1:] + s for b, s in zip(batches, starts, strict=True)]
         return cls(
@@ -301,7 +302,7 @@ class MoleculeBatch:
             MolecularGraphs.concatenate(
                 [b.graphs for b in batches], [(len(b), len(b.atomic_numbers)) for b in batches]
             ),
-            None if None in smiles else [text for part in smiles for text in part],
+            *(_joined([getattr(b, name) for b in batches]) for name in ("_smiles", "_reasons")),
         )
 
     # ------------------------------------------------------------------ looking inside
@@ -333,6 +334,7 @@ class MoleculeBatch:
             self.info,
             None if self.graphs is None else self.graphs.select(chosen, atoms),
             _pick(self._smiles, index),
+            _pick(self._reasons, index),
         )
 
     @property
@@ -387,30 +389,49 @@ class MoleculeBatch:
         -------
         list of rdkit.Chem.Mol or None
             None where the molecule is invalid: no atoms, coordinates that are not finite, given
-            bonds with an impossible valence, or coordinates without a closed-shell structure, such
-            as those of a radical.
+            bonds with an impossible valence, coordinates without a closed-shell structure, such as
+            those of a radical, or debris. :attr:`reasons` says which.
         """
-        mols = [self._molecule(i) for i in range(len(self))]
+        mols = [self._judge(i)[0] for i in range(len(self))]
         if self.ids is not None:
             for mol, name in zip(mols, self.ids, strict=True):
                 if mol is not None:
                     mol.SetProp("_Name", name)
         return mols
 
-    def _molecule(self, i: int) -> Chem.Mol | None:
-        return molecule_of(*self.atoms(i), int(self.charges[i]), self.graph(i))
+    def _judge(self, i: int) -> tuple[Chem.Mol | None, str | None]:
+        sampled = bool(self.info.get("sampled", False))
+        return judge(*self.atoms(i), int(self.charges[i]), self.graph(i), sampled)
 
     @property
     def smiles(self) -> list[str | None]:
         """Canonical SMILES of each whole molecule without explicit hydrogens; None where invalid.
 
-        All fragments are kept, separated by dots; bonds, charges and stereo are those of
-        :meth:`to_rdkit`. Computed once and kept.
+        Bonds, charges and stereo are those of :meth:`to_rdkit`. Fragments whose bonds are given, or
+        that are near each other like those of a complex or a salt, are kept, separated by dots; of
+        generated molecules (``info["sampled"]``) several fragments are debris, hence None. Computed
+        once and kept.
         """
-        if self._smiles is None:
-            found = [smiles_of(self._molecule(i)) for i in range(len(self))]
-            object.__setattr__(self, "_smiles", found)
+        self._judge_all()
         return list(self._smiles)
+
+    @property
+    def reasons(self) -> list[str | None]:
+        """Why each molecule is invalid, in a few words; None where it has a SMILES."""
+        self._judge_all()
+        return list(self._reasons)
+
+    def _judge_all(self) -> None:
+        if self._smiles is not None and self._reasons is not None:
+            return
+        judged = [self._judge(i) for i in range(len(self))]
+        smiles = [smiles_of(mol) for mol, _ in judged]
+        reasons = [
+            None if text is not None else reason or "RDKit cannot write its SMILES"
+            for text, (_, reason) in zip(smiles, judged, strict=True)
+        ]
+        object.__setattr__(self, "_smiles", smiles)
+        object.__setattr__(self, "_reasons", reasons)
 
     def formal_charges(self) -> np.ndarray:
         """Formal charge of each atom, int8, shape (A,), adding up to :attr:`charges`.
@@ -568,6 +589,10 @@ def _total_charges(graphs: Sequence[MolecularGraph | None], charges: Any) -> np.
                 f"{charges[i]}; give formal_charges that fit"
             )
     return charges
+
+
+def _joined(parts: list[list | None]) -> list | None:
+    return None if None in parts else [item for part in parts for item in part]
 
 
 def _same(info: dict[str, Any], key: str, value: Any) -> bool:

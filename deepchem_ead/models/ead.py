@@ -401,7 +401,8 @@ class EADModel(ResumableModel):
         -------
         MoleculeBatch
             Its ``info`` holds seed, settings, seconds, the true number of network evaluations of
-            each molecule (``evaluations``) and the largest of them (``n_evaluations``).
+            each molecule (``evaluations``) and the largest of them (``n_evaluations``), and that
+            they are ``sampled``: several fragments then count as debris.
 
         Raises
         ------
@@ -423,7 +424,7 @@ class EADModel(ResumableModel):
             )
         )
         molecules = MoleculeBatch.concatenate([part.molecules for part in parts])
-        info = settings.describe() | request.describe()
+        info = {"sampled": True} | settings.describe() | request.describe()
         info["evaluations"] = [int(k) for part in parts for k in part.n_evaluations]
         info["n_evaluations"] = max(info["evaluations"], default=0)
         info["seconds"] = time.perf_counter() - began

@@ -295,7 +295,7 @@ class _Job:
         rows, back = entry.rows, np.argsort(entry.rows)
         states = cohort.decode().cpu()
         numbers, positions = self.model.encoding.decode(states, cohort.layout, self._sizes_fixed)
-        molecules = MoleculeBatch.from_arrays(numbers, positions)[back]
+        molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})[back]
         n_steps = cohort.n_evaluations.cpu().numpy()[back]
         levels = None
         if self.settings.record_levels:

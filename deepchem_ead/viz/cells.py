@@ -9,10 +9,9 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
-from deepchem_ead.chem.bonds import molecule_from_orders
-from deepchem_ead.chem.elements import symbol_of
-from deepchem_ead.chem.perception import has_valences, neutral_valences, perceive
-from deepchem_ead.chem.rdkit_io import mol_from_graph
+from deepchem_ead.chem.elements import formula_of
+from deepchem_ead.chem.perception import has_valences
+from deepchem_ead.chem.validity import broken_graph
 
 if TYPE_CHECKING:
     from deepchem_ead.chem.molecules import MoleculeBatch
@@ -43,8 +42,11 @@ def describe(batch: MoleculeBatch) -> list[Cell]:
     Hydrogens are not drawn. Invalid molecules are drawn with the bonds that were given or that
     their distances imply, the offending atoms marked.
     """
-    known = zip(batch.to_rdkit(), batch.smiles, strict=True)
-    return [_describe(mol, smiles, batch, i) for i, (mol, smiles) in enumerate(known)]
+    known = zip(batch.to_rdkit(), batch.smiles, batch.reasons, strict=True)
+    return [
+        _invalid(batch, i, reason) if mol is None or smiles is None else _valid(mol, smiles)
+        for i, (mol, smiles, reason) in enumerate(known)
+    ]
 
 
 def captioned(mol: Chem.Mol, title: str, text: str) -> Cell:
@@ -52,22 +54,21 @@ def captioned(mol: Chem.Mol, title: str, text: str) -> Cell:
     return Cell(_without_hydrogens(mol), [], title, text, None)
 
 
-def _describe(mol: Chem.Mol | None, smiles: str | None, batch: MoleculeBatch, i: int) -> Cell:
-    if mol is not None and smiles is not None:
-        pieces = smiles.count(".") + 1
-        status = "valid" if pieces == 1 else f"valid, {pieces} fragments"
-        return Cell(_without_hydrogens(mol), [], smiles, status, True)
+def _valid(mol: Chem.Mol, smiles: str) -> Cell:
+    pieces = smiles.count(".") + 1
+    status = "valid" if pieces == 1 else f"valid, {pieces} fragments"
+    return Cell(_without_hydrogens(mol), [], smiles, status, True)
+
+
+def _invalid(batch: MoleculeBatch, i: int, reason: str | None) -> Cell:
     numbers, positions = batch.atoms(i)
-    formula = formula_of(numbers)
-    if len(numbers) == 0:
-        return Cell(None, [], "", "invalid: no atoms", False)
-    if not np.isfinite(positions).all():
-        return Cell(None, [], formula, "invalid: coordinates not finite", False)
-    unknown = [symbol_of(z) for z in numbers.tolist() if not has_valences(z)]
-    if unknown and not (batch.graphs is not None and batch.graphs.bonds_given[i]):
-        return Cell(None, [], formula, f"invalid: no known valence of {unknown[0]}", False)
-    mol, atoms, why = _broken(batch, i)
-    status = f"invalid: {_valence(mol, min(atoms)) if atoms else why}"
+    formula, status = formula_of(numbers), f"invalid: {reason}"
+    graph = batch.graph(i)
+    given = graph is not None and graph.bonds is not None
+    known = given or all(map(has_valences, numbers.tolist()))
+    if len(numbers) == 0 or not np.isfinite(positions).all() or not known:
+        return Cell(None, [], formula, status, False)
+    mol, atoms, _ = broken_graph(numbers, positions, int(batch.charges[i]), graph)
     for atom in mol.GetAtoms():
         atom.SetNoImplicit(True)
         atom.SetBoolProp("_marked", atom.GetIdx() in atoms)
@@ -80,46 +81,9 @@ def _describe(mol: Chem.Mol | None, smiles: str | None, batch: MoleculeBatch, i:
     return Cell(mol, marked, formula, status, False)
 
 
-def _broken(batch: MoleculeBatch, i: int) -> tuple[Chem.RWMol, set[int], str]:
-    """An invalid molecule with its bonds, the offending atoms, and what is wrong if none is."""
-    numbers, positions = batch.atoms(i)
-    graph = batch.graph(i)
-    if graph is not None and graph.bonds is not None:
-        mol = mol_from_graph(numbers, positions, graph)
-        with rdBase.BlockLogs():
-            problems = Chem.DetectChemistryProblems(mol)
-        atoms = {p.GetAtomIdx() for p in problems if hasattr(p, "GetAtomIdx")}
-        return mol, atoms, "cannot be sanitised"
-    found = perceive(numbers, positions)
-    orders = np.maximum(found.orders, found.bonded)
-    sums = orders.sum(axis=1, dtype=np.int64).tolist()
-    pairs = enumerate(zip(numbers.tolist(), sums, strict=True))
-    atoms = {k for k, (number, total) in pairs if total not in neutral_valences(number)}
-    charge = int(batch.charges[i])
-    why = f"no closed-shell structure of charge {charge:+d}" if charge else "no closed shells"
-    return molecule_from_orders(numbers, orders, positions), atoms, why
-
-
 def _without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
     with rdBase.BlockLogs():  # a lone hydrogen is kept, and RDKit says so
         return Chem.RemoveHs(mol)
-
-
-def _valence(mol: Chem.Mol, index: int) -> str:
-    atom = mol.GetAtomWithIdx(index)
-    valence = sum(bond.GetBondTypeAsDouble() for bond in atom.GetBonds())
-    return f"{atom.GetSymbol()} with valence {valence:g}"
-
-
-def formula_of(numbers: np.ndarray) -> str:
-    """Sum formula in Hill order: carbon, hydrogen, then the others by name."""
-    symbols, counts = np.unique([symbol_of(int(z)) for z in numbers], return_counts=True)
-    first = ("C", "H") if "C" in symbols else ()
-    order = sorted(
-        zip(symbols.tolist(), counts.tolist(), strict=True),
-        key=lambda item: (first.index(item[0]) if item[0] in first else 2, item[0]),
-    )
-    return "".join(symbol + (str(count) if count > 1 else "") for symbol, count in order)
 
 
 def draw(cell: Cell, canvas: rdMolDraw2D.MolDraw2D) -> str | bytes:
