@@ -574,9 +574,7 @@ def evaluate(
         return
     if file is None:
         raise ValueError("give a FILE with molecules, or --conditional with --model and --oracle")
-    molecules = MoleculeBatch.read(
-        file, on_error="skip" if skip_bad else "raise", allow_empty=True
-    )
+    molecules = MoleculeBatch.read(file, on_error="skip" if skip_bad else "raise", allow_empty=True)
     report = evaluate_molecules(
         molecules,
         protocol=protocol.value,

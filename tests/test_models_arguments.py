@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+
 import deepchem as dc
 import numpy as np
 import pytest
 from property_data import labelled, small_model
 
-from deepchem_ead import EADModel, EGNNPropertyModel
+from deepchem_ead import (
+    EADModel,
+    EGNNPropertyModel,
+    MoleculeBatch,
+    load_file_3d,
+    load_qm9_3d,
+)
 from deepchem_ead.metrics import GenerativeMetric
 from deepchem_ead.models import sizes
 from deepchem_ead.sampling import PropertyGuidance
@@ -151,3 +159,51 @@ def test_the_lines_of_that_message_make_a_guide(generator, regressor):
 def test_a_bare_function_is_told_how_it_guides(generator):
     with pytest.raises(ValueError, match=r"by PropertyGuidance\(function, targets, tasks=, mad="):
         generator.generate(1, n_atoms=5, conditions={"gap": 1}, guide=lambda *args: None)
+
+
+TINY_CONDITIONAL = {"n_layers": 1, "n_features": 32, "batch_size": 64, "conditions": ["gap", "mu"]}
+
+
+@pytest.mark.parametrize("transformer", ["normalization", "minmax"])
+def test_conditions_that_a_loader_has_changed_are_refused(tmp_path, transformer):
+    _, (train, valid, _), _ = load_qm9_3d(
+        source="sample", tasks=["gap", "mu"], transformers=[transformer], reload=False,
+        save_dir=str(tmp_path),
+    )  # fmt: skip
+    model = EADModel("qm9-small", **TINY_CONDITIONAL)
+    for part in (train, valid):
+        with pytest.raises(ValueError, match="changed by .*Transformer .* gap, mu asked for later"):
+            model.fit(part, nb_epoch=1)
+    # Where nothing is asked for they do no harm, and a property model undoes them.
+    EADModel("qm9-small", **TINY).fit(valid, nb_epoch=1, checkpoint_interval=0)
+    EGNNPropertyModel(["gap"], **TINY).fit(valid, nb_epoch=1, checkpoint_interval=0)
+
+
+def test_conditions_from_a_file_that_were_changed_are_refused(tmp_path):
+    water = [[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]]
+    gap = {"gap": np.arange(4.0)}
+    MoleculeBatch.from_arrays([[8, 1, 1]] * 4, [water] * 4, properties=gap).to_sdf(
+        tmp_path / "m.sdf"
+    )
+    options = {"tasks": ["gap"], "splitter": None}
+    model = EADModel("qm9-small", **TINY, conditions=["gap"])
+    (changed,) = load_file_3d(tmp_path / "m.sdf", transformers=["log"], **options)[1]
+    with pytest.raises(ValueError, match="changed by LogTransformer"):
+        model.fit(changed, nb_epoch=1)
+    (plain,) = load_file_3d(tmp_path / "m.sdf", **options)[1]
+    model.fit(plain, nb_epoch=1)
+
+
+def test_labels_that_look_normalised_are_warned_about():
+    data = labelled(["gap", "mu"], slice(0, 64))
+    transformer = dc.trans.NormalizationTransformer(transform_y=True, dataset=data)
+    model = EADModel("qm9-small", **TINY_CONDITIONAL)
+    y = np.stack([data.y[:, 0], transformer.transform(data).y[:, 1]], 1)
+    y[::7] = np.nan
+    y[:, 1] = (y[:, 1] - np.nanmean(y[:, 1])) / np.nanstd(y[:, 1])
+    with pytest.warns(UserWarning, match="the labels 'mu' have the mean .* undo that") as caught:
+        model.fit(dc.data.NumpyDataset(data.X, y, np.ones_like(y)), nb_epoch=1)
+    assert len([w for w in caught if "the labels" in str(w.message)]) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        EADModel("qm9-small", **TINY_CONDITIONAL).fit(data, nb_epoch=1)

@@ -37,6 +37,7 @@ from deepchem_ead.models.noising import (
 from deepchem_ead.models.optimizer import take_rate_schedule
 from deepchem_ead.models.property_labels import (
     check_training_labels,
+    check_units,
     select_labels,
     task_columns,
 )
@@ -85,7 +86,8 @@ class EADModel(ResumableModel):
 
     Notes
     -----
-    A conditional model reads the properties from y, in their own units: do not transform y. A
+    A conditional model reads the properties from y, in their own units: do not transform y. What
+    the loaders of this package have transformed is refused, what looks normalised warned about. A
     dataset that names its tasks must have the conditions among them, one that does not must have
     one column for each, in their order. A label that is NaN or has the weight 0 is unknown; the
     molecule is still trained on. Mean, mean absolute deviation and range of each property are kept
@@ -274,6 +276,7 @@ class EADModel(ResumableModel):
         if network.statistics is None:
             return
         known = np.concatenate(properties)
+        check_units(dataset, known, self.config.condition_names)
         measured = network.statistics.measured
         # Later data may be constant (single batches), but not infinite.
         suspect = np.flatnonzero((np.abs(known) > MAX_LABEL).any(0) | (not measured))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from deepchem.data import Dataset
 
 from deepchem_ead.molnet.labels import check_labels
+from deepchem_ead.molnet.transforms import changed_by
 
 #: The composition baseline needs this many labelled molecules for each element it fits.
 MOLECULES_PER_ELEMENT = 10
@@ -121,3 +123,36 @@ def check_training_labels(
     """
     rows = [f"row {i} ({name})" for i, name in enumerate(ids)]
     check_labels(np.where(w > 0, y, np.nan), tasks, rows, allow_missing=True)
+
+
+#: Labels are taken for standardised if mean and standard deviation are 0 and 1 within this.
+STANDARDISED = 1e-2
+
+
+def check_units(dataset: Dataset, values: np.ndarray, names: Sequence[str]) -> None:
+    """Refuse labels (N, P), NaN where unknown, that are known to be in no unit of theirs.
+
+    Values that are asked for later would mean something else. Labels that look standardised are
+    warned about: what a transformer does to a dataset leaves no other trace.
+
+    Raises
+    ------
+    ValueError
+        If the dataset was loaded with transformers of labels.
+    """
+    transformers = changed_by(dataset)
+    if transformers:
+        raise ValueError(
+            f"the labels were changed by {' and '.join(transformers)} when they were loaded, so "
+            f"that values of {', '.join(names)} asked for later would mean something else; load "
+            "them without transformers (the model normalises its conditions by itself)"
+        )
+    for name, column in zip(names, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if len(known) > 2 and abs(known.mean()) < STANDARDISED > abs(known.std() - 1):
+            warnings.warn(
+                f"the labels {name!r} have the mean {known.mean():.3g} and the standard deviation "
+                f"{known.std():.3g}: if a transformer has normalised them, undo that, because "
+                "values asked for later are taken as they are (the model normalises by itself)",
+                stacklevel=2,
+            )

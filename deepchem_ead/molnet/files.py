@@ -21,7 +21,7 @@ from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_fro
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, CompleteSplitter, one_shard
 from deepchem_ead.molnet.table import MoleculeTable
-from deepchem_ead.molnet.transforms import fit_transformer
+from deepchem_ead.molnet.transforms import fit_transformer, mark_labels
 
 
 def load_file_3d(
@@ -134,6 +134,7 @@ def load_file_3d(
         datasets = [transformer.transform(part) if len(part) else part for part in datasets]
     for part in datasets:
         part.memory_cache_size = MEMORY_CACHE_BYTES
+    mark_labels(datasets, fitted)
     return tasks, tuple(datasets), fitted
 
 

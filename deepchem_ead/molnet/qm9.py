@@ -25,6 +25,7 @@ from deepchem_ead.molnet.splits import (
     edm_parts,
 )
 from deepchem_ead.molnet.table import MoleculeTable
+from deepchem_ead.molnet.transforms import mark_labels
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,7 @@ def load_qm9_3d(
     loaded = loader.load_dataset(name, reload)
     for dataset in loaded[1]:
         dataset.memory_cache_size = MEMORY_CACHE_BYTES
+    mark_labels(loaded[1], loaded[2])
     return loaded
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from deepchem.data import Dataset, NumpyDataset
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
@@ -17,6 +19,21 @@ _STATISTICS = {
     NormalizationTransformer: ("y_means", "y_stds"),
     MinMaxTransformer: ("y_min", "y_max"),
 }
+
+
+def mark_labels(datasets: Iterable[Dataset], transformers: Iterable[Transformer]) -> None:
+    """Note with datasets which transformers have changed their labels; see `changed_by`."""
+    names = tuple(type(t).__name__ for t in transformers if getattr(t, "transform_y", False))
+    for dataset in datasets:
+        dataset.labels_changed_by = names
+
+
+def changed_by(dataset: Dataset) -> tuple[str, ...]:
+    """Transformers known to have changed the labels of a dataset.
+
+    The loaders of this package say so. A part or a copy of what they return does not.
+    """
+    return getattr(dataset, "labels_changed_by", ())
 
 
 def fit_transformer(generator: TransformerGenerator, dataset: Dataset) -> Transformer:
