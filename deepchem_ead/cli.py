@@ -21,6 +21,7 @@ from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
     ClosedShell,
+    DefaultGuide,
     Guide,
     LogTensorboard,
     NoiseScale,
@@ -32,6 +33,7 @@ from deepchem_ead.cli_support import (
     StepperName,
     Vocabulary,
     choice,
+    chosen_guide,
     command,
     examples,
     one_line,
@@ -322,7 +324,7 @@ def generate(
             "above 0.",
         ),
     ] = 0.0,
-    guide: Guide = None,
+    guide: DefaultGuide = None,
     autoguidance_scale: Autoguidance = None,
     noise_scale: NoiseScale = None,
     closed_shell: ClosedShell = None,
@@ -375,6 +377,7 @@ def generate(
 
     options = {} if precision is None else {"precision": precision.value}
     network = EADModel.from_pretrained(model, **options)
+    conditions = parse_assignments("--condition", condition)
     sizes = tasks.read_size(n_atoms)
     if n is None:
         n = len(sizes) if isinstance(sizes, list) else 100
@@ -385,9 +388,9 @@ def generate(
             n,
             resume=resume,
             n_atoms=sizes,
-            conditions=parse_assignments("--condition", condition),
+            conditions=conditions,
             guidance_scale=guidance_scale,
-            guide=guide,
+            guide=chosen_guide(guide, model, conditions, guidance_scale),
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
             closed_shell=closed_shell,

@@ -49,6 +49,7 @@ def draw(
     needs no network. An existing file is replaced.
     """
     from deepchem_ead import MoleculeBatch
+    from deepchem_ead.outputs import folder_of
     from deepchem_ead.viz.drawing import picture_format
 
     is_page = out.suffix.lower() in (".html", ".htm")
@@ -58,6 +59,7 @@ def draw(
         picture_format(out)  # fails before the file is read
         if title is not None:
             raise ValueError("--title is for pages (.html)")
+    folder_of(out)
     molecules = MoleculeBatch.read(file, on_error="skip" if skip_bad else "raise")
     count = {} if n is None else {"n": n}
     if is_page:

@@ -13,7 +13,7 @@ from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
     ClosedShell,
-    Guide,
+    DefaultGuide,
     LogTensorboard,
     NoiseScale,
     Precision,
@@ -22,6 +22,7 @@ from deepchem_ead.cli_support import (
     StepperName,
     Stop,
     choice,
+    chosen_guide,
     command,
     one_line,
     parse_assignments,
@@ -183,8 +184,17 @@ def predict(
         typer.Option(
             "--unit",
             metavar="NAME=UNIT",
-            help="Unit of a property, e.g. gap=eV; by default that of the training data. Can be "
+            help="Unit of a property, e.g. gap=eV; by default that of the training data. Only "
+            "properties with a --unit or --property are written, if there are any. Can be "
             "repeated.",
+        ),
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            metavar="NAME",
+            help="Property to predict; all that the model knows by default. Can be repeated.",
         ),
     ] = None,
     precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
@@ -202,7 +212,8 @@ def predict(
     if out is not None:
         property_tasks.check_prediction_file(file, out)
     predictor = property_tasks.load_predictor(model or [DEFAULT_PREDICTOR], **options)
-    table = property_tasks.predict_file(file, predictor, units)
+    wanted = [*(properties or []), *(name for name in units if name not in (properties or []))]
+    table = property_tasks.predict_file(file, predictor, units, wanted or None)
     problems = table[table["problem"] != ""]
     if len(problems):
         listed = "; ".join(
@@ -214,7 +225,7 @@ def predict(
             err=True,
         )
     if out is None:
-        typer.echo(property_tasks.predictions_text(table, predictor.tasks))
+        typer.echo(property_tasks.predictions_text(table, wanted or predictor.tasks))
     else:
         property_tasks.write_predictions(table, file, out)
         typer.echo(f"predictions for {len(table) - len(problems):,} molecules in {out}")
@@ -299,7 +310,7 @@ def design(
             min=0.0, metavar="W", help="Go beyond what the model says about the conditions."
         ),
     ] = 0.0,
-    guide: Guide = None,
+    guide: DefaultGuide = None,
     autoguidance_scale: Autoguidance = None,
     noise_scale: NoiseScale = None,
     closed_shell: ClosedShell = None,
@@ -340,6 +351,7 @@ def design(
         result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
     else:
         network = EADModel.from_pretrained(model, **options)
+        guide = chosen_guide(guide, model, conditions, guidance_scale)
         steering = guiding_model(guide, network) if guide else None
         heard = askable(network, steering)
         unheard = [c for c in conditions if c not in heard]

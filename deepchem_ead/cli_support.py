@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import wraps
@@ -68,8 +68,17 @@ Guide = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Property model whose gradient steers to the conditions it knows, such as qm9-guide; "
-        "conditions that the generating model does not know need one. Takes several times as long.",
+        help="Property model whose gradient steers to the conditions it knows; conditions that the "
+        "generating model does not know need one. Takes several times as long.",
+    ),
+]
+DefaultGuide = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Property model whose gradient steers to the conditions it knows; conditions that the "
+        "generating model does not know need one. Takes several times as long. By default "
+        "qm9-guide for qm9, unless there is a --guidance-scale; none: do without.",
     ),
 ]
 NoiseScale = Annotated[
@@ -123,6 +132,29 @@ def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionI
 def examples(*lines: str) -> str:
     """The end of a command's help: lines that can be copied."""
     return "\n".join(["\b", "Examples:", *(f"  deepchem-ead {line}" for line in lines)])
+
+
+def chosen_guide(
+    guide: str | None, model: str, conditions: Iterable[str], guidance_scale: float
+) -> str | None:
+    """The guide to use: the one asked for, or the one that comes with the model's weights.
+
+    Without one, molecules for wanted properties are hardly nearer to them than by their size.
+    """
+    from deepchem_ead.models.pretrained import guide_of
+
+    if guide is not None or guidance_scale > 0:
+        return None if guide == "none" else guide
+    shipped = guide_of(model)
+    known = [name for name in conditions if shipped and name in shipped[1]]
+    if not known:
+        return None
+    typer.echo(
+        f"steering to {', '.join(known)} with {shipped[0]}, which takes longer; --guide none does "
+        "without",
+        err=True,
+    )
+    return shipped[0]
 
 
 def one_line(message: object) -> str:

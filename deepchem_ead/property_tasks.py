@@ -25,6 +25,7 @@ from deepchem_ead.models.property_config import PropertyConfig
 from deepchem_ead.models.property_ensemble import PropertyEnsemble
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.molnet.qm9 import QM9_UNITS
+from deepchem_ead.outputs import new_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,10 @@ def load_predictor(names: Sequence[str], **options) -> StructurePredictor:
 
 
 def predict_file(
-    path: Path, predictor: StructurePredictor, units: Mapping[str, str] | None = None
+    path: Path,
+    predictor: StructurePredictor,
+    units: Mapping[str, str] | None = None,
+    properties: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Predictions for every record of an SDF or XYZ file.
 
@@ -54,6 +58,8 @@ def predict_file(
     predictor : StructurePredictor
     units : mapping of str to str, optional
         Units to convert to; native ones by default.
+    properties : sequence of str, optional
+        Those of the predictor's to have; all by default.
 
     Returns
     -------
@@ -70,9 +76,10 @@ def predict_file(
     import pandas as pd
 
     written = {task: (QM9_UNITS.get(task, ""), 1.0) for task in predictor.tasks}
-    for task, unit in (units or {}).items():
+    for task in (*(properties or ()), *(units or {})):
         if task not in written:
             raise ValueError(f"the model predicts {', '.join(predictor.tasks)}, not {task!r}")
+    for task, unit in (units or {}).items():
         written[task] = find_unit(task, unit)
     good, numbers, bad = scan_records(path, on_error="skip")
     if not good and not bad:
@@ -89,7 +96,8 @@ def predict_file(
     for row, record, text in zip(rows, good, molecules.smiles, strict=True):
         names[row], smiles[row] = record.name, text or ""
     columns: dict[str, object] = {"record": np.arange(1, n + 1), "id": names, "smiles": smiles}
-    for k, task in enumerate(predictor.tasks):
+    for task in properties or predictor.tasks:
+        k = list(predictor.tasks).index(task)
         unit, factor = written[task]
         for word, values in (("predicted", mean), ("uncertainty", std)):
             column = np.full(n, np.nan)
@@ -144,24 +152,18 @@ def write_predictions(table: pd.DataFrame, source: Path, path: Path) -> None:
 
 def check_design_file(path: Path) -> None:
     """Refuse, before anything is computed, a file that cannot be written."""
-    if path.exists() and path.stat().st_size:
-        raise ValueError(f"{path} exists; remove it or choose another name")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(path.parent)!r}")
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() != ".csv" and not path.is_dir():
         file_format(path)
+    new_file(path)
 
 
 def check_prediction_file(source: Path, path: Path) -> None:
     """Refuse, before anything is computed, a file that cannot be written."""
-    if path.exists() and path.stat().st_size:
-        raise ValueError(f"{path} exists; remove it or choose another name")
-    if path.suffix.lower() == ".csv":
-        return
-    if path.suffix.lower() != ".sdf":
+    if path.suffix.lower() not in (".csv", ".sdf") and not path.is_dir():
         raise ValueError(f"{path}: predictions are written to .csv, or .sdf")
-    if file_format(source) != "sdf":
+    if path.suffix.lower() == ".sdf" and file_format(source) != "sdf":
         raise ValueError(f"{path}: only the records of an SDF file can be copied to one; use .csv")
+    new_file(path)
 
 
 def predictions_text(table: pd.DataFrame, tasks_: Sequence[str], n: int = 20) -> str:
@@ -172,7 +174,10 @@ def predictions_text(table: pd.DataFrame, tasks_: Sequence[str], n: int = 20) ->
         label = row["id"] or row["smiles"] or f"record {row['record']}"
         cells = [_shown(row[f"{t}_predicted"], row[f"{t}_uncertainty"]) for t in tasks_]
         body.append([label, *cells])
-    text = aligned(head, body)
+    lines = aligned(head, body).splitlines()
+    for i, problem in enumerate(table["problem"].head(n), start=len(lines) - len(body)):
+        lines[i] += f"  {problem}" if problem else ""
+    text = "\n".join(lines)
     more = len(table) - n
     return text + (
         f"\n... and {more:,} more; --out FILE.csv writes all of them" if more > 0 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 
 import numpy as np
@@ -134,6 +135,29 @@ def test_conditions_guidance_and_sizes_change_the_molecules(
     assert found[6].counts.tolist() == [7, 7]
     blobs = {batch.coordinates.tobytes() for batch in found.values()}
     assert len(blobs) == len(found)
+
+
+@pytest.mark.parametrize(
+    "words, used",
+    [
+        ([], None),
+        (["-c", "gap=5.4eV"], "qm9-guide"),
+        (["-c", "gap=5.4eV", "--guide", "none"], None),
+        (["-c", "gap=5.4eV", "--guidance-scale", "1"], None),
+    ],
+)
+def test_the_guide_of_the_weights_is_the_default(
+    words,
+    used,
+    deepchem_ead,  # noqa: F811
+    tmp_path,
+):
+    out = tmp_path / "a.sdf"
+    common = ["generate", "-n", 1, "--steps", 2, "--n-atoms", 5, "--autoguidance", 0, "-o", out]
+    result = deepchem_ead(*common, *words)
+    assert result.code == 0
+    assert json.loads(tags(out)[0]["deepchem_ead_job"])["guide"] == used
+    assert ("steering to gap with qm9-guide" in result.err) is (used is not None)
 
 
 def test_a_value_outside_the_training_data_is_a_warning(
@@ -307,9 +331,15 @@ def test_predict_prints_a_table(deepchem_ead, predictor, mixed_file):  # noqa: F
     result = deepchem_ead("predict", mixed_file, "--model", predictor, "--unit", "gap=eV")
     assert result.code == 0
     head, _, *rows = result.out.splitlines()
-    assert head.split() == ["gap/eV", "alpha/Bohr^3"]
+    assert head.split() == ["gap/eV"]
     assert len(rows) == 6 and rows[0].startswith("gdb_") and rows[2].startswith("record 3")
-    assert rows[2].split()[-2:] == rows[4].split()[-2:] == ["-", "-"]
+    assert re.search(r" -  atom \d+: ", rows[2])
+    assert rows[4].endswith(" -  the model does not know S")
+    both = deepchem_ead(
+        "predict", mixed_file, "-m", predictor, "--unit", "gap=eV", "--property", "alpha"
+    )
+    assert both.out.splitlines()[0].split() == ["alpha/Bohr^3", "gap/eV"]
+    assert deepchem_ead("predict", mixed_file, "-m", predictor).out.startswith(" ")
     assert result.err.startswith("warning: no prediction for 2 of 6 records: record 3: atom ")
     assert "record 5: the model does not know S" in result.err and result.err.count("\n") == 1
 
@@ -391,6 +421,8 @@ def test_several_models_are_averaged(
         (["missing.sdf", "-m", "MODEL"], ["missing.sdf: No such file"]),
         (["FILE", "-m", "MODEL", "-o", "a.xyz"], ["a.xyz: predictions are written to .csv"]),
         (["FILE", "-m", "MODEL", "--unit", "gap=D"], ["'D' is none of Hartree"]),
+        (["FILE", "-m", "MODEL", "--property", "mu"], ["predicts gap, alpha, not 'mu'"]),
+        (["FILE", "-m", "MODEL", "-o", "."], [". is a folder; name a file in it"]),
         (["FILE", "-m", "MODEL", "--unit", "mu=D"], ["predicts gap, alpha, not 'mu'"]),
         (["FILE", "-m", "MODEL", "--unit", "eV"], ["--unit eV: must be of the form NAME=VALUE"]),
     ],
@@ -497,7 +529,7 @@ def test_design_generates(deepchem_ead, conditional, predictor, tmp_path):  # no
         (["-c", "gap=1", "--tolerance", "mu=1"], ["the tolerance is for 'mu'"]),
         (["-c", "gap=1", "-c", "alpha=1", "--tolerance", "1"], ["give one by name"]),
         (["-c", "gap=1", "-o", "a.pdb"], ["a.pdb: unknown kind"]),
-        (["-c", "gap=1", "-o", "missing/a.sdf"], ["no folder 'missing'"]),
+        (["-c", "gap=1", "-o", "."], [". is a folder; name a file in it"]),
         (["-c", "gap=1", "--reference", "qm8"], ["no file 'qm8'"]),
     ],
 )

@@ -24,6 +24,20 @@ WEAK = "weak"
 #: Other names of models that come with the package.
 ALIASES = {"qm9-conditional": "qm9"}
 
+#: The property model that steers a model that comes with the package.
+GUIDES = {"qm9": "qm9-guide"}
+
+
+def guide_of(name: str | Path) -> tuple[str, list[str]] | None:
+    """The guide that comes with a shipped model, and the properties it knows; None without one."""
+    if (Path(name) / CONFIG).is_file():
+        return None  # a folder of the user's
+    guide = GUIDES.get(ALIASES.get(str(name), str(name)))
+    if guide is None:
+        return None
+    record = json.loads((find(guide) / CONFIG).read_text())
+    return guide, record["config"]["tasks"].split(",")
+
 
 def save(
     directory: str | Path,
