@@ -1,4 +1,4 @@
-"""Elements, molecules, bonds from distances, and molecule files (numpy and RDKit only)."""
+"""Elements, molecules, given and perceived bonds, and molecule files (numpy and RDKit only)."""
 
 from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders
 from deepchem_ead.chem.elements import (

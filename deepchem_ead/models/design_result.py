@@ -133,8 +133,7 @@ class DesignResult:
     def to_sdf(self, path: str | os.PathLike) -> None:
         """Write an SDF file with all properties as tags, atomically.
 
-        Bonds and charges are those the protocol found. (`MoleculeBatch.to_sdf` would derive them
-        by EDM's rules, which know no charges and miss many aromatic rings.)
+        Bonds and charges are those the molecules came with, or else those the protocol found.
         """
         properties = self.molecules.properties
         with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:

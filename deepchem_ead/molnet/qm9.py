@@ -69,8 +69,8 @@ def load_qm9_3d(
     ----------
     featurizer : dc.feat.Featurizer, optional
         Default ``Molecule3DFeaturizer()``. Other featurizers get RDKit molecules with the DFT
-        geometry and bonds from interatomic distances; molecules whose bonds do not sanitise (2%)
-        or whose featurization fails are left out and reported.
+        geometry and the bonds and charges perceived from it; molecules without a closed-shell
+        structure or whose featurization fails are left out and reported.
     splitter : str, dc.splits.Splitter or None
         ``"edm"``: the split of EDM and its successors, 100,000 / 17,748 / 13,083, exactly. Also
         DeepChem's names (``"random"``, ``"scaffold"``, ``"index"``, ...) and splitter objects;
