@@ -15,7 +15,7 @@ from deepchem_ead.chem.sdf import format_sdf
 from deepchem_ead.chem.xyz import format_xyz
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.molnet import load_file_3d
-from deepchem_ead.molnet.labels import check_labels
+from deepchem_ead.molnet.labels import check_labels, labels_from_csv
 from deepchem_ead.molnet.sample import load_sample
 
 TABLE, _ = load_sample()
@@ -304,3 +304,29 @@ def test_atoms_on_top_of_each_other_are_left_out_or_raise(tmp_path, kind):
     assert_rows(dataset, [3, 7])
     with pytest.raises(MoleculeError, match=message):
         load_file_3d(path, on_error="raise")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"id,gap\na,1,5\nb,2\n", r"l\.csv, line 2: 3 fields .*decimal points"),
+        (b"id,gap\na\nb,2\n", r"l\.csv, line 2: 1 fields"),
+        (b"id,gap,gap\na,1,2\n", r"l\.csv, line 1: the column 'gap' occurs twice"),
+        (b"id;gap\na;1,5\n", r"no column 'id'.*separated by ';'"),
+        (b'id,gap\na,"1\nb,2\n', r"l\.csv, line 3: .*quotes"),
+        ("id,gap\nZürich,1\n".encode("latin-1"), r"l\.csv, line 2: not UTF-8"),
+        (b"id,gap\na,1_000\n", "'1_000' in id a, which is not a number"),
+        (b'id,gap\na,"1,5"\n', "write a decimal point"),
+    ],
+)
+def test_csv_that_would_shift_or_swallow_a_label_is_refused(tmp_path, data, message):
+    (tmp_path / "l.csv").write_bytes(data)
+    with pytest.raises(ValueError, match=message):
+        labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["a"], [1], 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_csv_with_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "l.csv").write_bytes("id, gap\na,1.5D-1\n".encode(encoding))
+    labels = labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["a"], [1], 1)
+    assert labels.tolist() == [[0.15]]

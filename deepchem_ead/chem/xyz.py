@@ -208,7 +208,7 @@ class _Columns:
         species, x, y, z = self._species, self._first, self._first + 1, self._first + 2
         try:
             # "1_0" is a number for Python only.
-            if min(map(len, rows)) >= self._width and not any("_" in line for line in lines):
+            if min(map(len, rows)) >= self._width and "_" not in "".join(lines):
                 return (
                     [SYMBOL_NUMBERS[row[species]] for row in rows],
                     [[float(row[x]), float(row[y]), float(row[z])] for row in rows],
