@@ -93,7 +93,7 @@ def rules(config: EADConfig, rule: str) -> Study:
             for kind in (AdaptiveSchedule, SettledFirstSchedule, RandomCoinSchedule)
         )
         together = build.add(RandomCoinSchedule, rule, together=True)
-        pairs += [(coin, SYNCHRONOUS), (adaptive, SYNCHRONOUS)]
+        pairs += [(run, SYNCHRONOUS) for run in (coin, adaptive, together)]
         pairs += [(other, coin) for other in (adaptive, settled, together)]
     return Study(build.runs, pairs)
 
