@@ -347,3 +347,89 @@ def test_append_to_something_else_is_refused(tmp_path):
     with pytest.raises(MoleculeError, match="cannot append after 'notes'"):
         open_writer(tmp_path / "a.xyz", append=True)
     assert (tmp_path / "a.xyz").read_text() == "notes\n"
+
+
+BLOCK = "{0}\n  own     01012500003D\n\n  2  1  0  0  0  0  0  0  0  0999 V2000\n" + (
+    "    0.0000    0.0000    0.0000 F   0  0\n    0.0000    0.0000    {1} H   0  0\n"
+    "  1  2  1  0\nM  END\n"
+)
+
+
+@pytest.mark.parametrize("between", ["", "\n", "> <a>\n1\n\n", "  $$$$ \n", "$$$$ second\n"])
+def test_every_mol_block_is_a_record(tmp_path, between):
+    one, two = BLOCK.format("one", "0.9170"), BLOCK.format("two", "9.2D-1")
+    (tmp_path / "a.sdf").write_text(one + between + two)
+    batch = MoleculeBatch.read(tmp_path / "a.sdf")
+    assert batch.ids == ["one", "two"]
+    assert batch.positions[1][1, 2] == np.float32(0.92)
+
+
+@pytest.mark.parametrize(
+    ("items", "tags"),
+    [
+        ("> 25 <A>\n007\n\n>  <B> (x)\nnan and\n\nmore\n\n> DT12\n1e5\n\n$$$$\n",
+         {"A": "007", "B": "nan and\n\nmore", "DT12": "1e5"}),
+        ("> <A>\r\n1_0\r\n\r\n$$$$\r\n", {"A": "1_0"}),
+    ],
+)  # fmt: skip
+def test_data_items_are_kept_as_they_are(tmp_path, items, tags):
+    (tmp_path / "a.sdf").write_bytes((BLOCK.format("x", "0.9170") + items).encode())
+    for _ in range(2):
+        batch = MoleculeBatch.read(tmp_path / "a.sdf")
+        assert {k: v[0] for k, v in batch.properties.items()} == tags
+        batch.to_sdf(tmp_path / "a.sdf")
+
+
+def test_a_cut_data_item_is_refused(tmp_path):
+    (tmp_path / "a.sdf").write_text(BLOCK.format("x", "0.9170") + "> <gap>\n-0.2")
+    with pytest.raises(MoleculeError, match="<gap> is the last.*cut short"):
+        MoleculeBatch.read(tmp_path / "a.sdf")
+
+
+@pytest.mark.parametrize(
+    ("comment", "name", "tags"),
+    [
+        ("N#CC=O", "N#CC=O", {}),
+        ("InChI=1S/CH4/h1H4", "InChI=1S/CH4/h1H4", {}),
+        ("step 3, E = -1.5, t=2,", "step 3", {"E": -1.5, "t": 2}),
+        ("a=1 kcal", "a=1 kcal", {"a": 1}),
+        ("id=x b=[[1, 2], [3]] c='p q'", "x", {"b": "[[1, 2], [3]]", "c": "p q"}),
+    ],
+)
+def test_xyz_comments(tmp_path, comment, name, tags):
+    (tmp_path / "a.xyz").write_text(f"1\n{comment}\nD 0 0 1.2*^-6\n")
+    batch = MoleculeBatch.read(tmp_path / "a.xyz")
+    assert batch.ids == [name] and {k: v[0] for k, v in batch.properties.items()} == tags
+
+
+@pytest.mark.parametrize("text", ["charge=-1.", "Charge=-1,", "total_charge=1-", "net_charge=-1.0"])
+def test_charges_in_xyz_comments(tmp_path, text):
+    (tmp_path / "a.xyz").write_text(f"1\n{text}\nF 0 0 0\n")
+    assert MoleculeBatch.read(tmp_path / "a.xyz").charges.tolist() == [-1]
+
+
+@pytest.mark.parametrize("count", ["1", "2", "4", "5"])
+def test_a_wrong_count_never_takes_the_next_molecule(tmp_path, count):
+    water = "{0}\n{1}\nO 0 0 0\nH 0.96 0 0\nH -0.24 0.93 0\n"
+    (tmp_path / "a.xyz").write_text(water.format(count, "bad") + water.format(3, "good"))
+    with pytest.warns(UserWarning, match=r"left out 1 of 2 records: record 1: .*line \d"):
+        assert MoleculeBatch.read(tmp_path / "a.xyz", on_error="skip").ids == ["good"]
+
+
+names = st.sampled_from(["id", "charge", "SMILES", "Properties", "property_id"])
+names = names | st.text(max_size=8)
+texts = st.sampled_from(["", "nan", "12", "T", '"1"', "$$$$", "> <x>", "a\n\nb\r", " x "])
+texts = (texts | st.text(max_size=12)).filter(lambda s: not s.endswith("\0"))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(name=texts, properties=st.dictionaries(names, texts, max_size=4))
+def test_any_text_round_trips(tmp_path, suffix, name, properties):
+    batch = MoleculeBatch.from_arrays(
+        [[8]], [[[0, 0, 0]]], ids=[name or "w"], properties={k: [v] for k, v in properties.items()}
+    )
+    write(batch, tmp_path / f"t.{suffix}")
+    assert_same(MoleculeBatch.read(tmp_path / f"t.{suffix}"), batch)

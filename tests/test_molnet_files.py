@@ -330,3 +330,21 @@ def test_csv_with_a_byte_order_mark(tmp_path, encoding):
     (tmp_path / "l.csv").write_bytes("id, gap\na,1.5D-1\n".encode(encoding))
     labels = labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["a"], [1], 1)
     assert labels.tolist() == [[0.15]]
+
+
+def test_far_coordinates_keep_their_geometry_and_absurd_ones_are_refused(tmp_path):
+    frame = "2\nid=far\nC {0:.4f} 0 0\nO {1:.4f} 0 0\n"
+    (tmp_path / "m.xyz").write_text(frame.format(123456.0, 123457.1234))
+    X = load_file_3d(tmp_path / "m.xyz", splitter=None)[1][0].X
+    assert X[0, 1, 0] - X[0, 0, 0] == pytest.approx(1.1234, abs=1e-5)
+    (tmp_path / "m.xyz").write_text(frame.replace("{1:.4f}", "1e300").format(0))
+    with pytest.raises(ValueError, match=r"record 1: atom 1 at \(1e\+300, 0, 0\)"):
+        load_file_3d(tmp_path / "m.xyz", splitter=None)
+
+
+def test_one_large_molecule_among_many_does_not_take_all_memory(monkeypatch):
+    monkeypatch.setenv("DEEPCHEM_EAD_MAX_PADDED_GB", "0.001")
+    table = TABLE.select(np.arange(2000))
+    with pytest.raises(MoleculeError, match=r"molecule \d+ has \d+.*max_atoms"):
+        table.to_padded(2000)
+    assert table.to_padded().shape[0] == 2000

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+import numpy as np
+
 from deepchem_ead.chem.rdkit_io import mol_from_graph, smiles_of
 from deepchem_ead.chem.records import (
     CHARGE_TAG,
@@ -79,6 +81,8 @@ def scan_records(
         for number, record in enumerate(_READERS[kind](lines), start=1):
             if isinstance(record, Record) and not len(record.numbers) and not allow_empty:
                 record = BadRecord(number, "it has no atoms")
+            elif isinstance(record, Record) and (reason := _out_of_range(record.positions)):
+                record = BadRecord(number, reason)
             if isinstance(record, Record):
                 good.append(record)
                 numbers.append(number)
@@ -96,6 +100,16 @@ def scan_records(
                 stacklevel=4,
             )
     return good, numbers, bad
+
+
+def _out_of_range(positions: np.ndarray) -> str:
+    """Why finite coordinates cannot be kept in single precision; "" if they can."""
+    size = np.abs(positions)
+    atoms = np.flatnonzero((np.isfinite(size) & (size > np.finfo(np.float32).max)).any(axis=1))
+    if not atoms.size:
+        return ""
+    shown = ", ".join(f"{value:g}" for value in positions[atoms[0]])
+    return f"atom {atoms[0]} at ({shown}): no such coordinates exist; give them in Angstrom"
 
 
 def read_records(

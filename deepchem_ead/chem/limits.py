@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
+
+from deepchem_ead.errors import MoleculeError
+
 _DEFAULTS = {
     "DEEPCHEM_EAD_MAX_RECORD_MB": 64.0,
     "DEEPCHEM_EAD_MAX_GZIP_RATIO": 100.0,
@@ -42,3 +46,31 @@ def record_too_large() -> str:
         f"it is larger than {limit('DEEPCHEM_EAD_MAX_RECORD_MB'):g} MB; if that is meant, set the "
         "environment variable DEEPCHEM_EAD_MAX_RECORD_MB to more"
     )
+
+
+def refuse_wasteful_padding(counts: np.ndarray, max_atoms: int) -> None:
+    """Refuse a dense X that would be huge and nearly empty.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        Atoms of each molecule, shape (N,).
+    max_atoms : int
+        Rows for each molecule.
+
+    Raises
+    ------
+    MoleculeError
+        If X needs more memory than allowed and less than a tenth of it are atoms; names the largest
+        molecule and the remedy.
+    """
+    gigabytes = 16 * len(counts) * max_atoms / 2**30
+    if gigabytes <= limit("DEEPCHEM_EAD_MAX_PADDED_GB"):
+        return
+    if int(counts.sum()) < 0.1 * len(counts) * max_atoms:
+        raise MoleculeError(
+            f"X would take {gigabytes:.1f} GB, because each of {len(counts)} molecules gets "
+            f"{max_atoms} rows, while half of them have at most {int(np.median(counts))} atoms "
+            f"(molecule {int(counts.argmax())} has {int(counts.max())}); leave the large ones out, "
+            "lower max_atoms, or set the environment variable DEEPCHEM_EAD_MAX_PADDED_GB to more"
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepchem_ead.chem.elements import MAX_ATOMIC_NUMBER
+from deepchem_ead.chem.limits import refuse_wasteful_padding
 from deepchem_ead.errors import MoleculeError
 
 #: What to do about numbers that are no atomic numbers.
@@ -197,6 +198,7 @@ def to_padded(
             f"molecule {int(counts.argmax())} has {largest} atoms, but max_atoms is {max_atoms}; "
             "raise max_atoms or leave such molecules out"
         )
+    refuse_wasteful_padding(counts, max_atoms)
     molecule = molecule_index(offsets)
     row = np.arange(len(numbers)) - offsets[:-1][molecule]
     X = np.zeros((len(counts), max_atoms, 4), dtype=np.float32)

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.chem.limits import refuse_wasteful_padding
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class MoleculeTable:
                 f"molecule {self.index[i]} ({self.smiles[i]}) has {largest} atoms, more than "
                 f"max_atoms={max_atoms}; raise max_atoms"
             )
+        refuse_wasteful_padding(counts, max_atoms)
         molecule = np.repeat(np.arange(len(self)), counts)
         row = np.arange(len(molecule)) - np.repeat(self.offsets[:-1], counts)
         mean = np.add.reduceat(self.coordinates, self.offsets[:-1], axis=0, dtype=np.float64)
