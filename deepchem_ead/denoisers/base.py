@@ -1,0 +1,116 @@
+"""What all denoisers have in common, and how one is built from its name and options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import nn
+
+from deepchem_ead.diffusion import Outputs, Seen
+from deepchem_ead.registry import Registry
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """What the columns of `Seen.h` say, in their order.
+
+    Attributes
+    ----------
+    widths : dict of str to int
+        Number of columns by what they say: "features", "evidence", "level", ...
+    sigma : int, optional
+        The column that holds sigma, the standard deviation of the noise in units of the
+        variance-preserving state, where there is one.
+    """
+
+    widths: dict[str, int] = field(default_factory=dict)
+    sigma: int | None = None
+
+    @property
+    def total(self) -> int:
+        return sum(self.widths.values())
+
+    def slice(self, name: str) -> slice:
+        """Where in `Seen.h` something stands; an empty slice if it is not told."""
+        start = 0
+        for other, width in self.widths.items():
+            if other == name:
+                return slice(start, start + width)
+            start += width
+        return slice(0, 0)
+
+
+@dataclass(frozen=True)
+class DenoiserOptions:
+    """Options that every denoiser has; one with more of its own inherits from this.
+
+    Attributes
+    ----------
+    n_layers, n_features : int
+        Layers and width.
+    precision : {"auto", "fp32", "bf16"}
+        Arithmetic of the large products; "auto" is exact.
+    """
+
+    n_layers: int = 9
+    n_features: int = 256
+    precision: str = "auto"
+
+
+class DenoiserNetwork(nn.Module):
+    """Base of the package's denoisers: ``network(seen) -> Outputs``.
+
+    Attributes
+    ----------
+    Options : type
+        Dataclass of its options: every field can be set in a preset, in Python
+        (``EADModel(denoiser="egnn", n_layers=4)``) and at the command line.
+    reads : frozenset of str
+        What it takes of a `Seen` beyond ``x``, ``h`` and ``layout``: "reference", "levels". A
+        process that tells something else than that is refused when the model is made.
+    equivariant : bool
+        Displacements turn with the molecule. A network that does not know this is trained on
+        molecules turned at random.
+    """
+
+    Options: ClassVar[type[DenoiserOptions]] = DenoiserOptions
+    reads: ClassVar[frozenset[str]] = frozenset()
+    equivariant: ClassVar[bool] = True
+
+    @classmethod
+    def build(
+        cls, columns: InputColumns, out_features: int, options: DenoiserOptions
+    ) -> DenoiserNetwork:
+        """A network with random weights.
+
+        Parameters
+        ----------
+        columns : InputColumns
+            Of what it will see.
+        out_features : int
+            Invariant columns it must return, at least.
+        options : DenoiserOptions
+            An instance of its ``Options``.
+        """
+        raise NotImplementedError
+
+    def forward(self, seen: Seen) -> Outputs:
+        raise NotImplementedError
+
+    @property
+    def active_backend(self) -> str:
+        """Which implementation computes, and why, in words."""
+        return "torch"
+
+    def _check_shapes(self, seen: Seen, in_features: int) -> None:
+        n, shapes = seen.layout.n_nodes, (tuple(seen.x.shape), tuple(seen.h.shape))
+        if shapes != ((n, 3), (n, in_features)):
+            raise ValueError(
+                f"x {shapes[0]} and h {shapes[1]} do not fit {n} atoms with {in_features} "
+                f"features: expected ({n}, 3) and ({n}, {in_features})"
+            )
+
+
+#: Networks by name. ``DENOISERS.register("name", Class)`` adds one.
+DENOISERS: Registry[type[DenoiserNetwork]] = Registry("denoiser")

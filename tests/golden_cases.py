@@ -1,0 +1,141 @@
+"""What the shipped weights compute, case by case, to be the same before and after a change.
+
+    python tests/golden_cases.py           # writes tests/data/golden_molecules.npz anew
+    python tests/golden_cases.py --sha     # prints a digest a case, to compare two trees to the bit
+
+A case is written anew only when its result is *meant* to change, and the commit says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from deepchem.data import NumpyDataset
+from denoiser_data import DATA
+from safetensors.torch import load_file
+
+from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch
+
+PATH = DATA / "golden_molecules.npz"
+
+
+@cache
+def generator(name: str) -> EADModel:
+    return EADModel.from_pretrained(name)
+
+
+@cache
+def known_molecules() -> np.ndarray:
+    """X (60, 29, 4) of QM9 molecules of all sizes."""
+    with np.load(DATA / "qm9_60.npz") as stored:
+        ends = np.cumsum(stored["counts"])[:-1]
+        numbers, positions = (np.split(stored[k], ends) for k in ("numbers", "positions"))
+    return MoleculeBatch.from_arrays(numbers, positions).to_padded(29)
+
+
+def generated(name: str, n: int = 6, steps: int = 12, **options) -> dict[str, np.ndarray]:
+    options = {"steps": steps, "seed": 3, "progress": False, **options}
+    molecules = generator(name).generate(n, **options)
+    return {
+        "counts": molecules.counts,
+        "numbers": molecules.atomic_numbers,
+        "positions": molecules.coordinates,
+    }
+
+
+def predicted(name: str) -> dict[str, np.ndarray]:
+    model = EGNNPropertyModel.from_pretrained(name)
+    return {"values": model.predict(NumpyDataset(known_molecules()[::6]))}
+
+
+def denoising_loss(name: str) -> dict[str, np.ndarray]:
+    found = generator(name).evaluate(NumpyDataset(known_molecules()), "denoising_loss")
+    return {"loss": np.array(list(found.values()))}
+
+
+def trained(preset: str, **options) -> dict[str, np.ndarray]:
+    """What a few steps from random weights make of the averaged weights: a norm a tensor."""
+    model = EADModel(preset=preset, batch_size=8, **options)
+    X = known_molecules()
+    n_tasks = max(1, options.get("conditions", "").count(",") + 1)
+    y = np.linspace(-1, 1, n_tasks * len(X)).reshape(len(X), n_tasks)
+    model.fit(NumpyDataset(X, y), nb_epoch=1)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        weights = load_file(f"{folder}/model.safetensors")
+    return {"norms": np.array([float(weights[k].double().norm()) for k in sorted(weights)])}
+
+
+CASES: dict[str, Callable[[], dict[str, np.ndarray]]] = {
+    "qm9": lambda: generated("qm9"),
+    "qm9, synchronous, dpm-solver": lambda: generated(
+        "qm9", schedule="synchronous", stepper="dpm++2m", noise_scale=None
+    ),
+    "qm9, adaptive, literal": lambda: generated("qm9", schedule="adaptive", repeat_rule="literal"),
+    "qm9, staircase": lambda: generated("qm9", schedule="staircase"),
+    "qm9, settled first, any shell": lambda: generated(
+        "qm9", schedule="settled-first", closed_shell=False
+    ),
+    "qm9, size free": lambda: generated("qm9", n_atoms="free"),
+    "qm9, sizes given, batches": lambda: generated(
+        "qm9", n_atoms=[5, 17, 17, 23], n=4, batch_size=2
+    ),
+    "qm9, conditions, guidance": lambda: generated(
+        "qm9", conditions={"gap": "5.4 eV", "mu": "2 D"}, guidance_scale=1.0
+    ),
+    "qm9, guide": lambda: generated("qm9", conditions={"gap": "5.4 eV"}, guide="qm9-guide"),
+    "qm9, cold, autoguidance": lambda: generated("qm9", noise_scale=0.9, autoguidance_scale=0.5),
+    "qm9-small": lambda: generated("qm9-small"),
+    "qm9-small, coin": lambda: generated(
+        "qm9-small", repeat_rule="renoise", schedule="random-coin"
+    ),
+    "loss of qm9": lambda: denoising_loss("qm9"),
+    "loss of qm9-small": lambda: denoising_loss("qm9-small"),
+    "training, egnn": lambda: trained("qm9-small", n_layers=2, n_features=32),
+    "training, attention, conditions": lambda: trained(
+        "qm9-conditional", n_layers=2, n_features=48, conditions="a,b"
+    ),
+    "qm9-guide": lambda: predicted("qm9-guide"),
+    "qm9-properties": lambda: predicted("qm9-properties"),
+    "qm9-properties-2": lambda: predicted("qm9-properties-2"),
+}  # fmt: skip
+
+
+def stored() -> dict[str, dict[str, np.ndarray]]:
+    """The results that were written, by case."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(PATH) as file:
+        for key in file.files:
+            case, name = key.split("|")
+            found.setdefault(case, {})[name] = file[key]
+    return found
+
+
+def digest(result: dict[str, np.ndarray]) -> str:
+    key = hashlib.sha256()
+    for name in sorted(result):
+        key.update(np.ascontiguousarray(result[name]).tobytes())
+    return key.hexdigest()[:16]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    results = {}
+    for case, compute in CASES.items():
+        result = compute()
+        print(f"{digest(result)}  {case}", flush=True)
+        results |= {f"{case}|{name}": values for name, values in result.items()}
+    if "--sha" not in sys.argv:
+        np.savez_compressed(PATH, **results)
+        print(f"{Path(PATH).name}: {PATH.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
