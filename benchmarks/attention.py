@@ -28,6 +28,7 @@ from torch import Tensor
 
 from benchmarks.engine_paths import N_IN, N_OUT, real_batch
 from deepchem_ead.denoisers import AttentionDenoiser
+from deepchem_ead.diffusion import Seen
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PATHS = [("torch", "fp32"), ("native", "fp32"), ("torch", "bf16"), ("native", "bf16")]
@@ -54,13 +55,13 @@ class Network:
         """Forward and backward of a denoising-like loss."""
         for parameter in self.parameters:
             parameter.grad = None
-        out = torch.cat(self.denoiser(self.x, self.h, self.layout), 1)
+        out = torch.cat(self.denoiser(Seen(self.x, self.h, self.layout)), 1)
         (out - self.target).square().sum(1).mean().backward()
 
     @torch.no_grad()
     def evaluate(self) -> Tensor:
         """One forward pass without gradients, (A, 3 + N_OUT)."""
-        return torch.cat(self.denoiser(self.x, self.h, self.layout), 1)
+        return torch.cat(self.denoiser(Seen(self.x, self.h, self.layout)), 1)
 
     def gradient(self) -> Tensor:
         """All gradients of one training step as one vector."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deepchem_ead.denoisers import EGNN
 from deepchem_ead.denoisers.egnn_plain import plain_forward, to_padded
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.molnet.sample import STEPS_PER_ANGSTROM
 
@@ -113,7 +114,7 @@ class Path:
     def forward(self) -> tuple[Tensor, Tensor]:
         """Displacements and features of all atoms."""
         if self.name != "plain twin":
-            return self.egnn(self.x, self.h, self.layout)
+            return self.egnn(Seen(self.x, self.h, self.layout))
         dx, h_out = plain_forward(self.egnn, self.x_padded, self.h_padded, self.mask)
         return dx[self.mask.bool()], h_out[self.mask.bool()]
 

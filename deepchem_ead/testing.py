@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser
+from deepchem_ead.diffusion import AtomLayout, Denoiser, Seen
 
 
 def assert_equivariant(
@@ -24,7 +24,7 @@ def assert_equivariant(
     Parameters
     ----------
     denoiser : callable
-        ``denoiser(x, h, layout) -> (dx, h_out)``.
+        ``denoiser(seen) -> Outputs``.
     x, h : Tensor, (A, 3) and (A, F)
         Coordinates and invariant features, e.g. of real molecules at mixed noise levels.
     layout : AtomLayout
@@ -61,7 +61,7 @@ def assert_equivariant(
         return torch.einsum("aij,aj->ai", matrices, vectors)
 
     with torch.no_grad():
-        dx, h_out = denoiser(x, h, layout)
+        dx, h_out = denoiser(Seen(x, h, layout))
         cases = {
             "rotation": (turn(rotation, x), h, turn(rotation, dx), h_out),
             "reflection": (turn(-rotation, x), h, turn(-rotation, dx), h_out),
@@ -69,7 +69,7 @@ def assert_equivariant(
             "permutation": (x[permutation], h[permutation], dx[permutation], h_out[permutation]),
         }
         for name, (x_in, h_in, dx_expected, h_expected) in cases.items():
-            dx_found, h_found = denoiser(x_in, h_in, layout)
+            dx_found, h_found = denoiser(Seen(x_in, h_in, layout))
             for what, found, expected in (
                 ("displacements", dx_found, dx_expected),
                 ("features", h_found, h_expected),

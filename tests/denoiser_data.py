@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.denoisers import EGNN
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 
 DATA = Path(__file__).parent / "data"
@@ -49,7 +50,7 @@ def network(n_layers: int = 2, n_features: int = 32, dtype=torch.float32, **opti
 def results_and_gradients(denoiser, x, h, layout) -> list[Tensor]:
     """dx, h_out, and the gradients of their squares by x, h and all parameters."""
     x, h = x.clone().requires_grad_(), h.clone().requires_grad_()
-    dx, h_out = denoiser(x, h, layout)
+    dx, h_out = denoiser(Seen(x, h, layout))
     (dx.square().sum() + h_out.square().sum()).backward()
     gradients = [x.grad, h.grad, *(p.grad for p in denoiser.parameters())]
     return [dx.detach(), h_out.detach(), *gradients]

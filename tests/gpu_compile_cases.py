@@ -11,6 +11,7 @@ from gpu_cases import slow
 from pretend_gpu import Device, pretend_gpu
 
 from deepchem_ead.denoisers.triton import attention_check, self_check
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.models import EADConfig
 from deepchem_ead.models.resident import ResidentTrainer
 from deepchem_ead.molnet.sample import load_sample
@@ -69,5 +70,5 @@ def test_an_evaluation_of_attention_compiles(monkeypatch):
         trainer = trainer_on(HOPPER, ATTENTION, "fp32", monkeypatch)
         denoiser, layout = trainer.network.denoiser, trainer.molecules.layout
         x, h = (torch.zeros(layout.n_nodes, n, device="cuda") for n in (3, denoiser.in_features))
-        denoiser(x, h, layout)
+        denoiser(Seen(x, h, layout))
     assert_compiled({"forward_kernel"}, HOPPER, "mma")

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from functools import wraps
+
 import torch
 
-from deepchem_ead.diffusion import AtomLayout, DiffusionProcess, NoiseSchedule, QuotientFrame
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    DiffusionProcess,
+    NoiseSchedule,
+    Outputs,
+    QuotientFrame,
+    Seen,
+)
 from deepchem_ead.sampling import sample
 
 
@@ -18,6 +27,23 @@ def levels_of(h: torch.Tensor, timesteps: int) -> torch.Tensor:
     return (h[:, -1].double() * timesteps).round().long()
 
 
+def seeing(function):
+    """A denoiser from ``function(x, h, layout[, reference]) -> (dx, h_out)``.
+
+    It can still be called with these, by another such function.
+    """
+
+    @wraps(function)
+    def denoiser(seen, *rest):
+        if not isinstance(seen, Seen):
+            return function(seen, *rest)
+        reference = () if seen.reference is None else (seen.reference,)
+        return Outputs(*function(seen.x, seen.h, seen.layout, *reference))
+
+    return denoiser
+
+
+@seeing
 def pair_denoiser(x, h, layout):
     """E(3)- and permutation-equivariant, coupling all nodes of a molecule and their levels.
 
@@ -77,6 +103,7 @@ def bond_denoiser(process: DiffusionProcess, bond_variance: float, feature_varia
     """Exact for two-atom molecules with ``x_1 - x_2 ~ N(0, s I)`` and ``h ~ N(0, v)``."""
     tau_table, alpha_table = process.schedule.tau, process.schedule.alpha
 
+    @seeing
     def denoiser(x, h, layout):
         level = levels_of(h, process.schedule.timesteps)
         tau, alpha = tau_table[level], alpha_table[level]

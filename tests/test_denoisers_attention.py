@@ -17,6 +17,7 @@ from deepchem_ead.denoisers.pair_attention import (
     pair_attention,
     radial_features,
 )
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.testing import assert_equivariant
 
@@ -111,7 +112,7 @@ def test_output_is_bitwise_independent_of_the_batch(backend, precision, n_featur
     def evaluate(molecules):
         x, h, layout = real_batch(molecules, mixed=True)
         with torch.no_grad():
-            out = torch.cat(denoiser(x, h, layout), 1)
+            out = torch.cat(denoiser(Seen(x, h, layout)), 1)
         return dict(zip(molecules, out.split(layout.counts.tolist()), strict=True))
 
     everything = list(range(30))
@@ -127,7 +128,7 @@ def test_single_and_coincident_atoms(backend):
     x = torch.zeros(5, 3, requires_grad=True)  # the three atoms of the second molecule coincide
     h = torch.randn(5, N_IN, generator=torch.Generator().manual_seed(0))
     denoiser = attention(backend=backend)
-    dx, h_out = denoiser(x, h, layout)
+    dx, h_out = denoiser(Seen(x, h, layout))
     (dx.sum() + h_out.sum()).backward()
     assert torch.equal(dx[[0, 4]], torch.zeros(2, 3))
     for value in (dx, h_out, x.grad, *(p.grad for p in denoiser.parameters())):
@@ -141,14 +142,14 @@ def test_sigma_scales_the_inner_moves_only(backend):
     h[:, -1] = 0
     still = attention(backend=backend)
     with torch.no_grad():
-        dx, _ = still(x, h, layout)
+        dx, _ = still(Seen(x, h, layout))
         moving = attention(backend=backend, sigma_column=None)
-        moved, _ = moving(x, h, layout)
+        moved, _ = moving(Seen(x, h, layout))
         h[:, -2] = 1  # another column, read as sigma: as without one, but for the features
         assert (dx - moved).abs().max() > 1e-3
         one = attention(backend=backend, sigma_column=N_IN - 2)
-        expected, _ = moving(x, h, layout)
-        assert torch.allclose(one(x, h, layout)[0], expected, atol=1e-6)
+        expected, _ = moving(Seen(x, h, layout))
+        assert torch.allclose(one(Seen(x, h, layout))[0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -158,7 +159,7 @@ def test_moves_do_not_build_up_to_infinity(backend):
     denoiser = attention(n_layers=6, backend=backend)
     for block in denoiser.blocks:
         block.move.weight.data *= 1e6
-    dx, h_out = denoiser(x, h, layout)
+    dx, h_out = denoiser(Seen(x, h, layout))
     # Centred moves of all blocks together; without a bound they overflow.
     assert dx.norm(dim=1).max() <= 6 * LARGEST_MOVE * 1.001
     assert dx.norm(dim=1).max() > 3 * LARGEST_MOVE
@@ -170,7 +171,7 @@ def test_moves_do_not_build_up_to_infinity(backend):
 def test_new_network_predicts_almost_no_noise(backend):
     x, h, layout = real_batch(range(5))
     torch.manual_seed(0)
-    dx, _ = AttentionDenoiser(N_IN, N_OUT, 2, 64, 4, backend=backend)(x, h, layout)
+    dx, _ = AttentionDenoiser(N_IN, N_OUT, 2, 64, 4, backend=backend)(Seen(x, h, layout))
     assert 0 < dx.abs().max() < 0.1
 
 
@@ -178,9 +179,9 @@ def test_new_network_predicts_almost_no_noise(backend):
 def test_bf16_stays_close_to_fp32(backend):
     x, h, layout = real_batch(range(20), mixed=True)
     with torch.no_grad():
-        exact = torch.cat(attention(backend=backend)(x, h, layout), 1)
+        exact = torch.cat(attention(backend=backend)(Seen(x, h, layout)), 1)
         bf16 = attention(backend=backend, precision="bf16")
-        rounded = torch.cat(bf16(x, h, layout), 1)
+        rounded = torch.cat(bf16(Seen(x, h, layout)), 1)
     assert rounded.dtype == torch.float32
     if "fp32" in bf16.active_backend.split()[1]:  # this processor has no instructions for it
         assert torch.equal(rounded, exact)
@@ -198,7 +199,7 @@ def test_learns_the_noise_of_a_few_molecules(backend, precision):
     optimizer = torch.optim.Adam(denoiser.parameters(), lr=5e-3)
     losses = []
     for _ in range(25):
-        dx, h_out = denoiser(clean + 0.2 * noise, h, layout)
+        dx, h_out = denoiser(Seen(clean + 0.2 * noise, h, layout))
         loss = (dx - noise).square().mean() + (h_out - h[:, :N_OUT]).square().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -217,11 +218,11 @@ def test_arguments_are_checked():
     x, h, layout = real_batch([0])
     for arguments in ((x, h[:, 1:], layout), (x[1:], h, layout), (x[:, :2], h, layout)):
         with pytest.raises(ValueError, match="do not fit"):
-            attention()(*arguments)
+            attention()(Seen(*arguments))
     with pytest.raises(RuntimeError, match='backend="native"'):
-        attention(n_features=20, backend="native")(x, h, layout)
+        attention(n_features=20, backend="native")(Seen(x, h, layout))
     with pytest.raises(RuntimeError, match='backend="native"'):
-        attention(backend="native", dtype=torch.float64)(x.double(), h.double(), layout)
+        attention(backend="native", dtype=torch.float64)(Seen(x.double(), h.double(), layout))
 
 
 def test_active_backend_says_what_runs_and_why(monkeypatch):

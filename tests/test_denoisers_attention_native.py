@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deepchem_ead.denoisers import AttentionDenoiser
 from deepchem_ead.denoisers.native import attention_kernel, attention_network, build
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 
 if attention_kernel.attention_or_reason("fp32")[0] is None:
@@ -56,7 +57,7 @@ def native(variant: tuple[str, str]):
 
 
 def plain(denoiser: AttentionDenoiser, *arguments) -> tuple[Tensor, Tensor]:
-    return denoiser(*arguments)
+    return denoiser(Seen(*arguments))
 
 
 def outputs_and_gradients(run, denoiser, x, h, layout, reference=None) -> dict[str, Tensor]:
@@ -290,7 +291,7 @@ def test_sizes_that_pytorch_computes(n_features, n_heads, reason):
     denoiser = AttentionDenoiser(N_IN, 6, 1, n_features, n_heads)
     assert denoiser.active_backend.startswith("torch") and reason in denoiser.active_backend
     x, h, layout = batch([3, 4])
-    assert denoiser(x, h, layout)[1].isfinite().all()
+    assert denoiser(Seen(x, h, layout))[1].isfinite().all()
 
 
 def test_switched_off_by_environment():

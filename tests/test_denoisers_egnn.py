@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from denoiser_data import DATA, N_IN, network, real_batch
+from sampling_toys import seeing
 
 from deepchem_ead.denoisers import EGNN, edge_torch, edm_dimensions, load_edm_state_dict
 from deepchem_ead.denoisers.egnn_plain import plain_forward, to_padded
 from deepchem_ead.denoisers.native import autograd as native_autograd
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.testing import assert_equivariant
@@ -31,7 +33,7 @@ def test_equals_edm(dtype, tolerance):
     load_edm_state_dict(egnn, weights)
     layout = AtomLayout.from_counts(arrays["counts"])
     real = torch.arange(arrays["x"].shape[1]) < arrays["counts"].unsqueeze(1)
-    dx, h_out = egnn(arrays["x"][real].to(dtype), arrays["h"][real].to(dtype), layout)
+    dx, h_out = egnn(Seen(arrays["x"][real].to(dtype), arrays["h"][real].to(dtype), layout))
     scale = arrays["dx"].abs().max()
     assert (dx - arrays["dx"][real]).abs().max() <= tolerance * scale
     assert (h_out - arrays["h_out"][real]).abs().max() <= tolerance
@@ -73,7 +75,7 @@ def test_equals_plain_twin_with_gradients(dtype, memory, monkeypatch):
         dx, h_out = plain_forward(egnn, x_padded, to_padded(h, layout)[0], mask)
         return dx[mask.bool()], h_out[mask.bool()]
 
-    found = gradients(egnn, lambda x, h: egnn(x, h, layout), x, h)
+    found = gradients(egnn, lambda x, h: egnn(Seen(x, h, layout)), x, h)
     expected = gradients(egnn, twin, x, h)
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
     for a, b in zip(found[:2], expected[:2], strict=True):
@@ -81,7 +83,7 @@ def test_equals_plain_twin_with_gradients(dtype, memory, monkeypatch):
     for (name, a), (_, b) in zip(found[2], expected[2], strict=True):
         assert (a - b).norm() <= tolerance * b.norm(), name
     with torch.no_grad():
-        dx, _ = egnn(x, h, layout)
+        dx, _ = egnn(Seen(x, h, layout))
     assert (dx - expected[0]).abs().max() <= tolerance * max(1.0, float(dx.abs().max()))
 
 
@@ -96,16 +98,16 @@ def test_equivariant_on_real_molecules_with_mixed_levels(dtype, backend):
 def test_assert_equivariant_notices_each_broken_symmetry():
     x, h, layout = real_batch(range(4), torch.float64)
     broken = {
-        "rotation": lambda x, h, _: (x - x[0] + torch.ones(3, dtype=x.dtype), h),
+        "rotation": lambda x, h, layout: (x - x[0] + torch.ones(3, dtype=x.dtype), h),
         "reflection": lambda x, h, layout: (torch.linalg.cross(x - x[[0]], x[[1]] - x[[2]]), h),
-        "translation": lambda x, h, _: (x, h),
-        "permutation": lambda x, h, _: (0 * x, h * torch.arange(len(h)).unsqueeze(1)),
+        "translation": lambda x, h, layout: (x, h),
+        "permutation": lambda x, h, layout: (0 * x, h * torch.arange(len(h)).unsqueeze(1)),
     }
     one = AtomLayout.from_counts([int(layout.counts[0])])
     x, h = x[: one.n_nodes], h[: one.n_nodes]
     for symmetry, denoiser in broken.items():
         with pytest.raises(AssertionError, match=symmetry):
-            assert_equivariant(denoiser, x, h, one)
+            assert_equivariant(seeing(denoiser), x, h, one)
 
 
 # 20 features are no multiple of a vector register: rounding at the ends of arrays shows there.
@@ -116,7 +118,7 @@ def test_output_is_bitwise_independent_of_the_batch(backend, n_features):
     def evaluate(molecules):
         x, h, layout = real_batch(molecules, mixed=True)
         with torch.no_grad():
-            out = torch.cat(egnn(x, h, layout), 1)
+            out = torch.cat(egnn(Seen(x, h, layout)), 1)
         return dict(zip(molecules, out.split(layout.counts.tolist()), strict=True))
 
     everything = list(range(60))
@@ -142,7 +144,7 @@ def test_single_and_coincident_atoms(backend):
     x = torch.zeros(5, 3, requires_grad=True)  # the three atoms of the second molecule coincide
     h = torch.randn(5, N_IN, generator=torch.Generator().manual_seed(0))
     egnn = network(backend=backend)
-    dx, h_out = egnn(x, h, layout)
+    dx, h_out = egnn(Seen(x, h, layout))
     (dx.sum() + h_out.sum()).backward()
     assert torch.equal(dx[[0, 4]], torch.zeros(2, 3))
     for value in (dx, h_out, x.grad, *(p.grad for p in egnn.parameters())):
@@ -177,7 +179,7 @@ def test_memory_of_a_training_step_does_not_grow_with_the_pairs(backend, monkeyp
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        outputs = egnn(x, h, layout)
+        outputs = egnn(Seen(x, h, layout))
     assert 0 < sum(kept.values()) < 2 * 2**30 / (64 * 4)
     (outputs[0].sum() + outputs[1].sum()).backward()
 
@@ -189,9 +191,9 @@ def test_arguments_are_checked():
         EGNN(7, 7, 1, 16, precision="fp16")
     x, h, layout = real_batch([0])
     with pytest.raises(ValueError, match="do not fit"):
-        network()(x, h[:, 1:], layout)
+        network()(Seen(x, h[:, 1:], layout))
     with pytest.raises(RuntimeError, match='backend="native"'):
-        network(n_features=20, backend="native")(x, h, layout)
+        network(n_features=20, backend="native")(Seen(x, h, layout))
 
 
 def test_active_backend_says_what_runs_and_why():

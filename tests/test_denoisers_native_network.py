@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from deepchem_ead.denoisers import EGNN, native
 from deepchem_ead.denoisers.native import build
 from deepchem_ead.denoisers.native import network as whole_network
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 
 # Largest L2 error of dx and of h_out, relative to their size. One bf16 rounding is up to 2e-3.
@@ -95,10 +96,10 @@ def test_used_without_gradients_only(monkeypatch):
 
     monkeypatch.setattr(native, "evaluate", spy)
     egnn, (x, h, layout) = network(backend="native"), real_batch(range(4))
-    tracked = torch.cat(egnn(x, h, layout), 1)
+    tracked = torch.cat(egnn(Seen(x, h, layout)), 1)
     assert not calls and tracked.requires_grad
     with torch.no_grad():
-        untracked = torch.cat(egnn(x, h, layout), 1)
+        untracked = torch.cat(egnn(Seen(x, h, layout)), 1)
     assert calls == ["fp32"]
     assert (tracked - untracked).abs().max() <= 1e-5
 
@@ -114,7 +115,7 @@ def test_training_step_equals_double_precision(precision, bound):
     for backend, dtype in (("native", torch.float32), ("torch", torch.float64)):
         egnn = network(n_features=64, dtype=dtype, backend=backend, precision=precision)
         leaf = x.detach().to(dtype).clone().requires_grad_()
-        dx, h_out = egnn(leaf, h.to(dtype), layout)
+        dx, h_out = egnn(Seen(leaf, h.to(dtype), layout))
         (dx.square().sum() + h_out.square().sum()).backward()
         gradient = torch.cat([leaf.grad.flatten(), *(p.grad.flatten() for p in egnn.parameters())])
         found[backend] = (dx.detach(), h_out.detach(), gradient)
@@ -132,7 +133,7 @@ def test_weights_are_never_out_of_date():
 
     def outputs(model: EGNN) -> torch.Tensor:
         with torch.no_grad():
-            return torch.cat(model(x, h, layout), 1)
+            return torch.cat(model(Seen(x, h, layout)), 1)
 
     def fresh(model: EGNN) -> torch.Tensor:
         copy = EGNN(N_IN, N_OUT, egnn.n_layers, egnn.n_features, backend="native")
@@ -147,7 +148,7 @@ def test_weights_are_never_out_of_date():
         assert not any(torch.equal(now, before) for before in seen)
         seen.append(now)
 
-    egnn(x, h, layout)[1].square().sum().backward()
+    egnn(Seen(x, h, layout))[1].square().sum().backward()
     optimizer.step()
     check_changed(egnn)
     outputs(average.module)

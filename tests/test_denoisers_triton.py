@@ -15,6 +15,7 @@ from deepchem_ead.denoisers import EGNN, edge_torch
 from deepchem_ead.denoisers import triton as fused
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.denoisers.triton.tiles import Tiles
+from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 
 # Read when the kernels are imported, which nothing does before the tests below.
@@ -159,7 +160,7 @@ def test_backend_is_named_and_refuses_what_it_cannot_do(monkeypatch):
         EGNN(N_IN, N_IN, 1, 20, backend="triton").active_backend  # noqa: B018
     x, h, layout = real_batch([0], torch.float64)
     with pytest.raises(RuntimeError, match='"triton" computes float32'):
-        network(dtype=torch.float64, backend="triton")(x, h, layout)
+        network(dtype=torch.float64, backend="triton")(Seen(x, h, layout))
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     assert fused.why_not(64, CPU) == "Triton needs a GPU"
     monkeypatch.setenv("DEEPCHEM_EAD_TRITON", "0")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sampling_toys import make_process
+from sampling_toys import make_process, seeing
 
 from deepchem_ead.diffusion import (
     AtomLayout,
@@ -150,6 +150,7 @@ def test_the_network_is_told_what_own_features_say(tau):
     process = make_process(1000, features=TypeTarget(TABLE))
     seen = []
 
+    @seeing
     def denoiser(x, h, inner):
         seen.append(h)
         return x, torch.zeros(len(x), N_TYPES, dtype=x.dtype)
@@ -176,6 +177,7 @@ def test_the_process_uses_the_target():
     out = torch.randn(5, 8, generator=generator, dtype=torch.float64)
     levels = torch.tensor([10, 90, 40, 40, 70])
 
+    @seeing
     def says(x, h, inner):
         return torch.zeros_like(x), out
 

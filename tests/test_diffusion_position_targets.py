@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sampling_toys import make_process, pair_denoiser, random_rotation
+from sampling_toys import make_process, pair_denoiser, random_rotation, seeing
 
 from deepchem_ead.diffusion import (
     AtomLayout,
@@ -20,6 +20,7 @@ from deepchem_ead.diffusion import (
 SCALE = 1.5
 
 
+@seeing
 def silent(x, h, layout):
     """A denoiser with nothing to say."""
     return torch.zeros_like(x), h[:, :1]

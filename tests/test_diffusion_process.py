@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from sampling_toys import bond_denoiser, make_process, pair_denoiser
+from sampling_toys import bond_denoiser, make_process, pair_denoiser, seeing
 
 from deepchem_ead.diffusion import AtomLayout, EDMFrame, sample_levels
 
@@ -49,6 +49,7 @@ def test_loss_ignores_what_cannot_be_known():
     layout, levels, clean, eps = two_molecules()
     tau = process.schedule.tau[levels]
 
+    @seeing
     def shifted_output(x, h, inner):
         dx, h_out = pair_denoiser(x, h, inner)
         return dx + inner.expand(torch.tensor([[1.0, 2, 3], [-5, 0, 1]])) / tau[:, None], h_out
@@ -67,6 +68,7 @@ def test_quotient_loss_ignores_rotations_and_nothing_else():
     tau = process.schedule.tau[levels][:, None]
     y = (clean + tau * eps)[:, :3]
 
+    @seeing
     def turned_output(x, h, inner):
         dx, h_out = pair_denoiser(x, h, inner)
         turn = inner.expand(torch.tensor([[1.0, 2, 3], [-5, 0, 1]]).double())
@@ -124,6 +126,7 @@ def test_gradients_come_from_weighted_nodes_only():
     output = torch.zeros(4, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.tensor([1.0, 0, 1, 1], dtype=torch.float64)
 
+    @seeing
     def denoiser(x, h, inner):
         return torch.zeros_like(x), output
 
@@ -139,6 +142,7 @@ def test_clean_data_come_back_from_the_true_noise():
     levels = torch.tensor([0, 30, 100, 7, 50, 50])
     w = process.add_noise(clean, levels, eps)
 
+    @seeing
     def knows(x, h, inner):
         return eps[:, :3], torch.cat([eps[:, 3:], h[:, -1:]], 1)
 
@@ -155,6 +159,7 @@ def test_denoiser_sees_edms_input_at_equal_levels():
     layout = AtomLayout.from_counts([3])
     seen = {}
 
+    @seeing
     def denoiser(x, h, inner):
         seen.update(x=x, h=h)
         return x, h
@@ -180,6 +185,7 @@ def test_each_node_is_told_its_molecules_context():
     levels = torch.arange(6) * 10
     seen = []
 
+    @seeing
     def denoiser(x, h, inner):
         seen.append(h)
         return x, h
@@ -201,6 +207,7 @@ def test_context_reaches_estimate_and_loss():
     levels = torch.full((5,), 50)
     tau = process.schedule.tau[50]
 
+    @seeing
     def says_context(x, h, inner):
         return torch.zeros_like(x), h[:, -1:]
 

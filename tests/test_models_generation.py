@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sampling_toys import seeing
 
 from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout, PositionNoise, PositionResidual, sample_levels
@@ -85,6 +86,7 @@ def evaluated_layouts(model, monkeypatch):
     """All layouts the denoiser is called with from now on."""
     layouts, forward = [], model.model.sampling_denoiser.forward
 
+    @seeing
     def noted(x, h, layout):
         layouts.append(layout)
         return forward(x, h, layout)
@@ -165,7 +167,7 @@ def test_random_padding_draws_nodes_as_in_training(qm9_sample, tmp_path):
 
     flags = []
     hook = model.model.sampling_denoiser.register_forward_pre_hook(
-        lambda module, inputs: flags.append(inputs[1][:, -1].unique().tolist())
+        lambda module, inputs: flags.append(inputs[0].h[:, -1].unique().tolist())
     )
     model.generate(3, steps=2, seed=0, progress=False)
     model.generate(3, n_atoms=6, steps=2, seed=0, progress=False)

@@ -14,10 +14,11 @@ from sampling_toys import (
     pair_denoiser,
     pairs,
     random_rotation,
+    seeing,
 )
 
 from deepchem_ead import CheckpointError, EADModel
-from deepchem_ead.diffusion import AtomLayout, EarlierState, TypeTarget, sample_levels
+from deepchem_ead.diffusion import AtomLayout, EarlierState, Seen, TypeTarget, sample_levels
 from deepchem_ead.diffusion.process import COUNT_SCALE
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
@@ -39,6 +40,7 @@ def distances(x, layout):
     return (x[receiver] - x[sender]).norm(dim=1)
 
 
+@seeing
 def listening(x, h, layout, reference=None):
     """`pair_denoiser` of 2 features and a level that heeds all it is told of an estimate."""
     reference = x if reference is None else reference
@@ -68,6 +70,7 @@ def test_the_denoiser_sees_features_a_flag_and_a_reference_like_its_input():
     previous[4:7] = torch.nan  # the second molecule has no estimate
     seen = {}
 
+    @seeing
     def record(x, h, layout, reference=None):
         seen.update(x=x, h=h, reference=reference)
         return pair_denoiser(x, h, layout)
@@ -104,6 +107,7 @@ def test_training_tells_the_estimate_from_the_noisier_state():
     told = torch.tensor([True, False, True])
     calls = []
 
+    @seeing
     def record(x, h, layout, reference=None):
         calls.append(torch.is_grad_enabled())
         return listening(x, h, layout, reference)
@@ -136,6 +140,7 @@ def test_every_node_is_told_sums_over_its_molecule():
     previous[4:7] = torch.nan
     seen = {}
 
+    @seeing
     def record(x, h, layout, reference=None):
         seen["h"] = h
         return x, h
@@ -156,6 +161,7 @@ def test_every_node_is_told_sums_over_its_molecule():
 def test_guidance_passes_the_estimate_on():
     w, levels, previous = state()
 
+    @seeing
     def one(x, h, layout, reference=None):  # with one column of context before the estimate
         return listening(x, torch.cat([h[:, :3], h[:, 3:4] + h[:, 4:]], 1), layout, reference)
 
@@ -178,6 +184,7 @@ def test_each_step_is_told_the_estimate_of_the_one_before(schedule):
     process = make_process(30, self_conditioning=True)
     references, features, estimates = [], [], []
 
+    @seeing
     def record(x, h, layout, reference=None):
         reference = x if reference is None else reference
         scale = layout.expand(layout.min(process.schedule.alpha_at(levels_now[0])))
@@ -229,10 +236,10 @@ def test_the_reference_takes_the_place_of_the_inputs_distances(backend):
     x, other = torch.randn(2, 13, 3, generator=generator)
     h = torch.rand(13, N_IN, generator=generator)
     with torch.no_grad():
-        plain = denoiser(x, h, LAYOUT)
-        assert all(map(torch.equal, plain, denoiser(x, h, LAYOUT, x)))
-        told = denoiser(x, h, LAYOUT, other)
-        turned = denoiser(x, h, LAYOUT, other @ random_rotation(1, reflect=True).float() + 3)
+        plain = denoiser(Seen(x, h, LAYOUT))
+        assert all(map(torch.equal, plain, denoiser(Seen(x, h, LAYOUT, x))))
+        told = denoiser(Seen(x, h, LAYOUT, other))
+        turned = denoiser(Seen(x, h, LAYOUT, other @ random_rotation(1, reflect=True).float() + 3))
     assert not torch.allclose(told[0], plain[0], atol=1e-3)
     for one, same in zip(told, turned, strict=True):
         torch.testing.assert_close(one, same, rtol=1e-4, atol=1e-5)

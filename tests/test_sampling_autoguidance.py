@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sampling_toys import assert_sampling_is_equivariant, make_process, pair_denoiser
+from sampling_toys import assert_sampling_is_equivariant, make_process, pair_denoiser, seeing
 
 from deepchem_ead import EADModel
 from deepchem_ead.diffusion import AtomLayout, sample_levels
@@ -23,6 +23,7 @@ FAST = dict(schedule="synchronous", steps=12, seed=3, progress=False)
 def told_denoiser(strength: float):
     """`pair_denoiser` that depends on the context after two features and the level, if any."""
 
+    @seeing
     def denoiser(x, h, layout):
         told = 1 + strength * h[:, 3:].sum(1, keepdim=True)
         dx, h_out = pair_denoiser(x, torch.cat([h[:, :2] * told, h[:, 2:3]], 1), layout)
@@ -122,7 +123,7 @@ def test_generation_away_from_a_weak_model(model, weak):
     assert same(whole, model.generate(4, batch_size=1, **options))
     seen = []
     hook = weak.model.sampling_denoiser.register_forward_pre_hook(
-        lambda module, inputs: seen.append(inputs[1])
+        lambda module, inputs: seen.append(inputs[0].h)
     )
     model.generate(4, **options)
     hook.remove()

@@ -61,9 +61,9 @@ class Job:
         self.entered.append(indices)
         return cohort_of(indices, self.schedule, **self.options)
 
-    def denoiser(self, x, h, layout):
-        self.calls.append(layout)
-        return pair_denoiser(x, h, layout)
+    def denoiser(self, seen):
+        self.calls.append(seen.layout)
+        return pair_denoiser(seen)
 
     def run(self, **options):
         return list(run_cohorts(PROCESS, self.denoiser, self.enter, **options))

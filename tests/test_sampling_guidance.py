@@ -11,6 +11,7 @@ from sampling_toys import (
     pair_denoiser,
     pairs,
     random_rotation,
+    seeing,
 )
 
 from deepchem_ead.diffusion import AtomLayout, TypeTarget, sample_levels
@@ -34,6 +35,7 @@ def noisy(seed=0, dtype=torch.float64):
     return w, levels, told, null
 
 
+@seeing
 def told_denoiser(x, h, layout):
     """`pair_denoiser` that depends on one column of context (and has t / T last)."""
     dx, h_out = pair_denoiser(x, torch.cat([h[:, :2] * (1 + h[:, 3:]), h[:, 2:3]], 1), layout)
@@ -79,6 +81,7 @@ def test_guided_types_stay_types(scale):
     process = make_process(100, features=TypeTarget(table))
     w, levels, told, null = noisy()
 
+    @seeing
     def says(x, h, layout):
         dx, _ = pair_denoiser(x, h[:, :3], layout)
         return dx, 3 * torch.cat([h[:, -1:], -h[:, -1:]], 1)
@@ -100,6 +103,7 @@ def test_guidance_commutes_with_the_projection():
     w, levels, told, null = noisy()
     raw = {}
 
+    @seeing
     def remember(x, h, layout):
         dx, h_out = told_denoiser(x, h, layout)
         raw[float(h[0, 3])] = dx
@@ -137,6 +141,7 @@ def test_calls_of_the_network_are_counted():
     w, _, told, null = noisy()
     calls = []
 
+    @seeing
     def count(x, h, layout):
         calls.append(1)
         return told_denoiser(x, h, layout)

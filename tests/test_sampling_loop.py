@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sampling_toys import RecordedNoise, make_process, pair_denoiser
+from sampling_toys import RecordedNoise, make_process, pair_denoiser, seeing
 
 from deepchem_ead.diffusion import AtomLayout, EDMFrame
 from deepchem_ead.sampling import (
@@ -180,6 +180,7 @@ def test_any_number_of_steps(stepper, schedule, steps):
 def test_network_sees_true_levels_once_per_evaluation():
     calls = []
 
+    @seeing
     def denoiser(x, h, layout):
         calls.append((h[:, -1].double() * 40).round().int())
         return pair_denoiser(x, h, layout)

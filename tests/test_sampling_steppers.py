@@ -6,7 +6,14 @@ import math
 
 import pytest
 import torch
-from sampling_toys import RecordedNoise, bond_denoiser, levels_of, make_process, pair_denoiser
+from sampling_toys import (
+    RecordedNoise,
+    bond_denoiser,
+    levels_of,
+    make_process,
+    pair_denoiser,
+    seeing,
+)
 
 from deepchem_ead.diffusion import AtomLayout, NoiseSchedule
 from deepchem_ead.sampling import (
@@ -23,6 +30,7 @@ from deepchem_ead.sampling import (
 def feature_denoiser(process, variance):
     """Exact for independent Gaussian features; positions are left alone."""
 
+    @seeing
     def denoiser(x, h, layout):
         level = levels_of(h, process.schedule.timesteps)
         tau, alpha = process.schedule.tau[level, None], process.schedule.alpha[level, None]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 import torch
 from torch import Tensor, nn
 
 from deepchem_ead.denoisers.attention_backend import AttentionBackend, attention_network
+from deepchem_ead.denoisers.base import (
+    DENOISERS,
+    DenoiserNetwork,
+    DenoiserOptions,
+    InputColumns,
+)
 from deepchem_ead.denoisers.egnn import by_rows
 from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 
 #: Width of the pair features.
 N_PAIR_FEATURES = 32
@@ -25,7 +33,21 @@ LARGEST_MOVE = 20.0
 N_PRODUCTS = 16
 
 
-class AttentionDenoiser(AttentionBackend, nn.Module):
+@dataclass(frozen=True)
+class AttentionOptions(DenoiserOptions):
+    """Options of `AttentionDenoiser`.
+
+    Attributes
+    ----------
+    n_heads : int
+        Attention heads; divides ``n_features``.
+    """
+
+    n_heads: int = 8
+
+
+@DENOISERS.register("attention")
+class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
     r"""E(3)-equivariant denoiser with distance-biased attention.
 
     Each of the ``n_layers`` blocks computes, with n_i the normalised features of atom i, modulated
@@ -104,40 +126,31 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
         self.norm_out = AdaptiveNorm(n_features)
         self.embedding_out = nn.Linear(n_features, out_features)
 
-    def forward(
-        self, x: Tensor, h: Tensor, layout: AtomLayout, reference: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    Options = AttentionOptions
+    reads = frozenset({"reference"})
+
+    @classmethod
+    def build(
+        cls, columns: InputColumns, out_features: int, options: AttentionOptions
+    ) -> AttentionDenoiser:
+        # One output more than is used, as the weights that there are have it.
+        return cls(columns.total, out_features + 1, sigma_column=columns.sigma, **asdict(options))
+
+    def forward(self, seen: Seen) -> Outputs:
         """Predicted noise of positions and features.
 
-        Parameters
-        ----------
-        x : Tensor, (A, 3)
-            Network coordinates.
-        h : Tensor, (A, in_features)
-            Invariant features, including the noise level and any context.
-        layout : AtomLayout
-            Which atoms form a molecule.
-        reference : Tensor, (A, 3), optional
-            Positions x0 whose distances all blocks see, in place of those of the input: what is
-            known of the clean molecule. No gradients go through it.
+        The distances of ``seen.reference`` stand in place of those of the input in all blocks.
 
-        Returns
-        -------
-        dx : Tensor, (A, 3)
-            Rotates and reflects with x, ignores shifts.
-        h_out : Tensor, (A, out_features)
-            Invariant.
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit the layout or the network.
         """
-        n_nodes = layout.n_nodes
-        if x.shape != (n_nodes, 3) or h.shape != (n_nodes, self.in_features):
-            raise ValueError(
-                f"x {tuple(x.shape)} and h {tuple(h.shape)} do not fit {n_nodes} atoms with "
-                f"{self.in_features} features: expected ({n_nodes}, 3) and "
-                f"({n_nodes}, {self.in_features})"
-            )
+        self._check_shapes(seen, self.in_features)
+        x, h, layout, reference = seen.x, seen.h, seen.layout, seen.reference
         kernel = self._kernel(x)
         if kernel is not None:
-            return attention_network.evaluate(self, x, h, layout, kernel, reference)
+            return Outputs(*attention_network.evaluate(self, x, h, layout, kernel, reference))
         step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
         rounded = self.precision == "bf16" and self._choose(x.device)[1] == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded):
@@ -152,7 +165,7 @@ class AttentionDenoiser(AttentionBackend, nn.Module):
                 dx = dx + move
                 x = x - step * move
             h_out = by_rows(self._read_out, features, condition)
-        return dx, h_out.to(h.dtype)
+        return Outputs(dx, h_out.to(h.dtype))
 
     def _read_out(self, features: Tensor, condition: Tensor) -> Tensor:
         return self.embedding_out(self.norm_out(features, condition))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
 import torch
@@ -10,8 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from deepchem_ead.denoisers.backend import EdgeBackend, native
+from deepchem_ead.denoisers.base import (
+    DENOISERS,
+    DenoiserNetwork,
+    DenoiserOptions,
+    InputColumns,
+)
 from deepchem_ead.denoisers.edge_weights import EdgeWeights
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion import Outputs, Seen
 
 # linear(rows, weight, bias=None), whoever computes it.
 LinearMap = Callable[..., Tensor]
@@ -22,7 +29,8 @@ LinearMap = Callable[..., Tensor]
 ROWS_PER_BLOCK: int | None = 192
 
 
-class EGNN(EdgeBackend, nn.Module):
+@DENOISERS.register("egnn")
+class EGNN(EdgeBackend, DenoiserNetwork):
     r"""E(3)-equivariant denoiser: EDM's network, parameter for parameter.
 
     Each of the ``n_layers`` blocks updates features, then coordinates::
@@ -64,11 +72,11 @@ class EGNN(EdgeBackend, nn.Module):
     --------
     >>> import torch
     >>> from deepchem_ead.denoisers import EGNN
-    >>> from deepchem_ead.diffusion.layout import AtomLayout
+    >>> from deepchem_ead.diffusion import AtomLayout, Seen
     >>> layout = AtomLayout.from_counts([3, 5])
     >>> network = EGNN(in_features=6, out_features=5, n_layers=2, n_features=32)
-    >>> dx, h = network(torch.randn(8, 3), torch.randn(8, 6), layout)
-    >>> dx.shape, h.shape
+    >>> out = network(Seen(torch.randn(8, 3), torch.randn(8, 6), layout))
+    >>> out.dx.shape, out.h.shape
     (torch.Size([8, 3]), torch.Size([8, 5]))
     """
 
@@ -94,40 +102,24 @@ class EGNN(EdgeBackend, nn.Module):
         self.blocks = nn.ModuleList(EGNNBlock(n_features) for _ in range(n_layers))
         self.embedding_out = nn.Linear(n_features, out_features)
 
-    def forward(self, x: Tensor, h: Tensor, layout: AtomLayout) -> tuple[Tensor, Tensor]:
-        """Displacement and features predicted for each atom.
+    @classmethod
+    def build(cls, columns: InputColumns, out_features: int, options: DenoiserOptions) -> EGNN:
+        # EDM's network has one output more than it uses, and its weights say so.
+        return cls(columns.total, out_features + 1, **asdict(options))
 
-        Parameters
-        ----------
-        x : Tensor, (A, 3)
-            Network coordinates.
-        h : Tensor, (A, in_features)
-            Invariant features, including the noise level and any condition.
-        layout : AtomLayout
-            Which atoms form a molecule.
-
-        Returns
-        -------
-        dx : Tensor, (A, 3)
-            Final minus input coordinates, not centred. Rotates and reflects with x, ignores shifts.
-        h_out : Tensor, (A, out_features)
-            Invariant.
+    def forward(self, seen: Seen) -> Outputs:
+        """Final minus input coordinates (not centred) and features predicted for each atom.
 
         Raises
         ------
         ValueError
             If the shapes do not fit the layout or the network.
         """
-        n_nodes = layout.n_nodes
-        if x.shape != (n_nodes, 3) or h.shape != (n_nodes, self.in_features):
-            raise ValueError(
-                f"x {tuple(x.shape)} and h {tuple(h.shape)} do not fit {n_nodes} atoms with "
-                f"{self.in_features} features: expected ({n_nodes}, 3) and "
-                f"({n_nodes}, {self.in_features})"
-            )
+        self._check_shapes(seen, self.in_features)
+        x, h, layout = seen.x, seen.h, seen.layout
         precision = self._native_precision(x)
         if precision is not None and not torch.is_grad_enabled():
-            return native.evaluate(self, x, h, layout, precision)
+            return Outputs(*native.evaluate(self, x, h, layout, precision))
         messages, coordinate_updates = self._edge_functions(x)
         # What feeds the pairs may be rounded like them; what is added to the features may not.
         node_map = linear if precision is None else native.linear
@@ -144,7 +136,7 @@ class EGNN(EdgeBackend, nn.Module):
             x = x + coordinate_updates(
                 u, v, x, x0, layout, update.edge_weights(), self.coords_range, self.norm_constant
             )
-        return x - x0, by_rows(self.embedding_out, h)
+        return Outputs(x - x0, by_rows(self.embedding_out, h))
 
 
 class EGNNBlock(nn.Module):

@@ -30,8 +30,10 @@ from deepchem_ead.diffusion.position_targets import (
     PositionResidual,
     position_target,
 )
-from deepchem_ead.diffusion.process import Denoiser, DiffusionProcess, EarlierState
+from deepchem_ead.diffusion.process import DiffusionProcess, EarlierState
+from deepchem_ead.diffusion.rotations import turn_at_random
 from deepchem_ead.diffusion.schedule import NoiseSchedule
+from deepchem_ead.diffusion.seen import Denoiser, Outputs, Seen
 
 __all__ = [
     "FEATURE_TARGETS",
@@ -48,9 +50,11 @@ __all__ = [
     "NoiseSchedule",
     "SIGMA_COLUMN",
     "NoiseTarget",
+    "Outputs",
     "PositionNoise",
     "PositionResidual",
     "QuotientFrame",
+    "Seen",
     "SizeGroup",
     "TypeTarget",
     "atoms_only",
@@ -64,4 +68,5 @@ __all__ = [
     "project_noise",
     "project_rotation",
     "sample_levels",
+    "turn_at_random",
 ]

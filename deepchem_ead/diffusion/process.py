@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,12 +15,7 @@ from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
 from deepchem_ead.diffusion.position_targets import PositionNoise, PositionTarget
 from deepchem_ead.diffusion.schedule import NoiseSchedule
-
-#: ``denoiser(x (A, 3), h (A, F + L + K), layout) -> (dx (A, 3), h_out (A, F or more))``: h holds F
-#: features, L columns about the level and K of context. With self-conditioning h has F + 1 columns
-#: more, and a fourth argument is the reference (A, 3), positions like x. Sums over molecules, if
-#: they are told, are the last columns.
-Denoiser = Callable[..., tuple[Tensor, Tensor]]
+from deepchem_ead.diffusion.seen import Denoiser, Seen
 
 #: Numbers of atoms are told in quarters, as EDM's scale of types has them in sums of features.
 COUNT_SCALE = 0.25
@@ -145,7 +139,7 @@ class DiffusionProcess:
         level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
         tau = self.schedule.tau_at(levels)
         evidence = self.features.evidence(w[:, 3:], tau.to(w.dtype).unsqueeze(1))
-        inputs, reference = [w[:, 3:] * alpha.unsqueeze(1), evidence, level], ()
+        inputs, reference = [w[:, 3:] * alpha.unsqueeze(1), evidence, level], None
         if context is not None:
             inputs.append(layout.expand(context))
         if self.self_conditioning and previous is None:
@@ -156,12 +150,13 @@ class DiffusionProcess:
             estimated = torch.where(known, previous[:, 3:], 0.0)
             inputs += [estimated, known.to(w.dtype)]
             positions = torch.where(known, previous[:, :3], w[:, :3])
-            reference = (self.frame.network_input(positions, alpha, layout),)
+            reference = self.frame.network_input(positions, alpha, layout)
         if self.composition:
             inputs.append(layout.expand(layout.sum(evidence)) * COUNT_SCALE)
             if self.self_conditioning:
                 inputs.append(layout.expand(layout.sum(estimated)))
-        dx, h_out = denoiser(x, torch.cat(inputs, 1), layout, *reference)
+        share = levels.to(torch.float64) / self.schedule.timesteps
+        dx, h_out = denoiser(Seen(x, torch.cat(inputs, 1), layout, reference, share))
         eps_x = self.positions.noise(dx, w[:, :3], tau, layout)
         return self.frame.project(eps_x, tau, layout), h_out
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.denoisers import DENOISERS
+from deepchem_ead.denoisers import DENOISERS, DenoiserOptions
 from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES, POSITION_TARGETS
 from deepchem_ead.models.clipping import CLIPPING_RULES
 from deepchem_ead.models.rate import DECAYS
@@ -66,11 +66,15 @@ class EADConfig(Settings):
         The loss leaves out errors in the positions that a rotation of the molecule explains
         (quotient-space diffusion). Only with ``frame="quotient"``.
     denoiser : str
-        "egnn", the network of EDM and EAD, or "attention" (`deepchem_ead.denoisers`).
+        "egnn", the network of EDM and EAD, "attention", or what an extension registers
+        (`deepchem_ead.denoisers.DENOISERS`).
     n_layers, n_features : int
         Layers and width of the denoiser.
     n_heads : int
-        Attention heads, of the attention denoiser only.
+        Attention heads, of denoisers that have some.
+    denoiser_options : dict
+        Other options of the denoiser, fields of its ``Options``. They can also be given by their
+        names, as if they were fields of the configuration.
     level_features : str
         How the network is told an atom's level: "linear" (EDM) or "fourier", see
         `deepchem_ead.diffusion.LEVEL_FEATURES`.
@@ -131,7 +135,7 @@ class EADConfig(Settings):
         "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
         "dummy_padding", "p_fixed_size", "conditions", "feature_target",
         "position_target", "position_scale", "self_conditioning", "composition",
-        "denoiser", "n_layers", "n_features", "n_heads", "level_features",
+        "denoiser", "n_layers", "n_features", "n_heads", "denoiser_options", "level_features",
         "timesteps", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
     FORMER: ClassVar[dict] = {"sampling_steps": 0}
@@ -157,6 +161,7 @@ class EADConfig(Settings):
     n_layers: int = 9
     n_features: int = 256
     n_heads: int = 8
+    denoiser_options: dict = field(default_factory=dict)
     level_features: str = "linear"
     timesteps: int = 1000
     schedule_precision: float = 1e-5
@@ -212,17 +217,18 @@ class EADConfig(Settings):
                 "sampling_schedule": tuple(name for name in SCHEDULES if name != "replay"),
                 "repeat_rule": tuple(REPEAT_RULES),
                 "sizes": ("free", "drawn"),
-                "denoiser": tuple(DENOISERS),
                 "level_features": tuple(LEVEL_FEATURES),
                 "clipping_rule": CLIPPING_RULES,
                 "precision": ("fp32", "bf16", "auto"),
                 "learning_rate_decay": DECAYS,
             },
         )  # fmt: skip
-        if self.self_conditioning and self.denoiser != "attention":
+        self.network_options  # noqa: B018  (refuses what the denoiser does not know)
+        if self.self_conditioning and "reference" not in DENOISERS[self.denoiser].reads:
+            reading = [name for name, network in DENOISERS.items() if "reference" in network.reads]
             raise ValueError(
-                f"self_conditioning needs denoiser='attention', not {self.denoiser!r}: no other "
-                "reads an earlier estimate"
+                f"self_conditioning needs a denoiser that reads an earlier estimate, such as "
+                f"denoiser={reading[0]!r}; {self.denoiser!r} does not"
             )
         for name, use in (
             ("composition", "evidence it sums"),
@@ -237,6 +243,34 @@ class EADConfig(Settings):
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):
             raise ValueError(f"conditions={self.conditions!r}: name each property once")
+
+    @classmethod
+    def from_dict(cls, values: dict) -> EADConfig:
+        """A configuration from a plain dictionary; unknown keys are an error.
+
+        Options of the denoiser may stand among the others.
+        """
+        own = {field.name for field in fields(cls)}
+        network = DENOISERS[values.get("denoiser", cls.denoiser)]
+        theirs = {field.name for field in fields(network.Options)} - own
+        options = {**values.get("denoiser_options", {})}
+        options |= {name: value for name, value in values.items() if name in theirs}
+        kept = {name: value for name, value in values.items() if name not in theirs}
+        return super().from_dict({**kept, "denoiser_options": options})
+
+    @property
+    def network_options(self) -> DenoiserOptions:
+        """The options of the denoiser, those among the configuration's own fields included."""
+        network = DENOISERS[self.denoiser]
+        known = [field.name for field in fields(network.Options)]
+        for name in self.denoiser_options:
+            if name not in known:
+                raise ValueError(
+                    f"the denoiser {self.denoiser!r} has no option {name!r}; it has "
+                    f"{', '.join(known)}"
+                )
+        own = {field.name for field in fields(self)} & set(known)
+        return network.Options(**{n: getattr(self, n) for n in own} | self.denoiser_options)
 
     @property
     def condition_names(self) -> tuple[str, ...]:

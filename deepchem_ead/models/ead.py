@@ -29,6 +29,7 @@ from deepchem_ead.models.network import EADNetwork
 from deepchem_ead.models.noising import (
     evaluation_nodes,
     evaluation_noise,
+    training_clean,
     training_conditions,
     training_earlier,
     training_nodes,
@@ -225,8 +226,11 @@ class EADModel(ResumableModel):
         order = encoded.order
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(rank))
+        clean = encoded.clean
+        if training:
+            clean = training_clean(encoded, self.config, key, self.model.denoiser.equivariant)
         prepared = {
-            "clean": encoded.clean,
+            "clean": clean,
             "levels": levels,
             "eps": eps,
             "layout": encoded.layout,

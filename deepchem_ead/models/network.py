@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from deepchem_ead.denoisers import build_denoiser
+from deepchem_ead.denoisers import DENOISERS, InputColumns
 from deepchem_ead.diffusion import (
     FRAMES,
     N_LEVEL_FEATURES,
@@ -46,7 +46,6 @@ class EADNetwork(nn.Module):
 
     def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
         super().__init__()
-        n_features = encoding.n_features
         self.process = DiffusionProcess(
             NoiseSchedule.polynomial_2(config.timesteps, config.schedule_precision),
             FRAMES[config.frame](),
@@ -65,19 +64,13 @@ class EADNetwork(nn.Module):
         #: Columns of `context`.
         self.n_context = sum(context_columns(config).values())
         columns = input_columns(config, encoding)
-        sigma_column = None
+        sigma = None
         if config.level_features in SIGMA_COLUMN:
             before = columns["features"] + columns["evidence"]
-            sigma_column = before + SIGMA_COLUMN[config.level_features]
-        self.denoiser = build_denoiser(
-            config.denoiser,
-            sum(columns.values()),
-            n_features + 1,  # EDM's networks have one output more than they use
-            n_layers=config.n_layers,
-            n_features=config.n_features,
-            n_heads=config.n_heads,
-            sigma_column=sigma_column,
-            precision=config.precision,
+            sigma = before + SIGMA_COLUMN[config.level_features]
+        network = DENOISERS[config.denoiser]
+        self.denoiser = network.build(
+            InputColumns(columns, sigma), encoding.n_features, config.network_options
         )
         self.average = RunningAverage(self.denoiser, config.ema_decay)
         self.embedding = self.embedding_average = self.statistics = None

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, EarlierState, sample_levels
+from deepchem_ead.diffusion import AtomLayout, EarlierState, sample_levels, turn_at_random
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import EncodedMolecules
 
@@ -69,6 +69,20 @@ def training_noise(
     generator = keyed_generator(config.seed, step)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
     return levels, torch.randn(encoded.clean.shape, generator=generator)
+
+
+def training_clean(
+    encoded: EncodedMolecules, config: EADConfig, step: int, equivariant: bool
+) -> Tensor:
+    """Clean data (A, 3 + F), turned at random for a network that is not equivariant.
+
+    It depends on seed and step only.
+    """
+    if equivariant:
+        return encoded.clean
+    generator = keyed_generator(config.seed, step, 4)
+    positions = turn_at_random(encoded.clean[:, :3], encoded.layout, generator)
+    return torch.cat([positions, encoded.clean[:, 3:]], 1)
 
 
 def training_earlier(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import EarlierState, sample_levels
+from deepchem_ead.diffusion import EarlierState, sample_levels, turn_at_random
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.network import EADNetwork
 from deepchem_ead.models.noising import earlier_levels, subset_bounds
@@ -129,6 +129,9 @@ class ResidentStep:
             conditions = molecules.conditions(chosen)
             hidden = ~seen_conditions(*conditions.shape, config.p_uncond, self._generator)
             conditions = conditions.masked_fill(hidden, torch.nan)
+        if not self.network.denoiser.equivariant:
+            positions = turn_at_random(clean[:, :3], molecules.layout, self._generator)
+            clean = torch.cat([positions, clean[:, 3:]], 1)
         losses = self.network(
             {
                 "clean": clean,

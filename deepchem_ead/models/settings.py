@@ -13,11 +13,11 @@ import yaml
 
 from deepchem_ead.choices import preset_names
 
-_KINDS = {"bool": bool, "int": int, "float": float, "str": str}
+_KINDS = {"bool": bool, "int": int, "float": float, "str": str, "dict": dict}
 
 
 class Settings:
-    """Base of a frozen dataclass whose fields are bools, integers, floats and strings.
+    """Base of a frozen dataclass whose fields are bools, integers, floats, strings and dicts.
 
     Attributes
     ----------
