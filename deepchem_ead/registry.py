@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TypeVar, overload
 
@@ -41,7 +43,7 @@ class Registry(Mapping[str, T]):
 
     def __init__(self, what: str, parts: Mapping[str, T] | None = None) -> None:
         self.what = what
-        self._parts: dict[str, T] = dict(parts or {})
+        self._parts: dict[str, T | Lazy] = dict(parts or {})
 
     @overload
     def register(self, name: str, part: T) -> T: ...
@@ -57,10 +59,15 @@ class Registry(Mapping[str, T]):
         """
         if part is None:
             return lambda found: self.register(name, found)
-        if self._parts.get(name, part) is not part:
+        known = self._parts.get(name, part)
+        if known is not part and not isinstance(known, Lazy):
             raise ValueError(f"there is a {self.what} {name!r} already: {self._parts[name]!r}")
         self._parts[name] = part
         return part
+
+    def register_lazily(self, name: str, module: str) -> None:
+        """Add a part whose module registers it when it is imported, at its first use."""
+        self._parts[name] = Lazy(module)
 
     def __getitem__(self, name: str) -> T:
         """The part of this name.
@@ -73,9 +80,13 @@ class Registry(Mapping[str, T]):
         if name not in self._parts:
             load_extensions()
         try:
-            return self._parts[name]
+            part = self._parts[name]
         except KeyError:
             raise UnknownName(self.what, name, self._parts) from None
+        if isinstance(part, Lazy):
+            import_module(part.module)
+            part = self._parts[name]
+        return part
 
     def __contains__(self, name: object) -> bool:
         if name not in self._parts:
@@ -93,6 +104,13 @@ class Registry(Mapping[str, T]):
     def name_of(self, part: T) -> str | None:
         """The name under which a part is registered, or None."""
         return next((name for name, other in self._parts.items() if other is part), None)
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """Stands for a part whose module takes long to import."""
+
+    module: str
 
 
 class UnknownName(ValueError, KeyError):

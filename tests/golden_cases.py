@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from deepchem.data import NumpyDataset
-from denoiser_data import DATA
 from safetensors.torch import load_file
 
 from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch
 
+DATA = Path(__file__).parent / "data"
 PATH = DATA / "golden_molecules.npz"
 
 

@@ -11,6 +11,10 @@ from deepchem_ead.denoisers.base import (
 )
 from deepchem_ead.denoisers.edm_weights import edm_dimensions, load_edm_state_dict
 from deepchem_ead.denoisers.egnn import EGNN
+from deepchem_ead.denoisers.transformer import Transformer
+
+# Importing e3nn takes seconds.
+DENOISERS.register_lazily("e3nn", "deepchem_ead.denoisers.e3nn_network")
 
 __all__ = [
     "DENOISERS",
@@ -19,6 +23,7 @@ __all__ = [
     "DenoiserNetwork",
     "DenoiserOptions",
     "InputColumns",
+    "Transformer",
     "edm_dimensions",
     "load_edm_state_dict",
 ]

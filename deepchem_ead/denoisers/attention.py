@@ -15,14 +15,12 @@ from deepchem_ead.denoisers.base import (
     InputColumns,
 )
 from deepchem_ead.denoisers.egnn import by_rows
+from deepchem_ead.denoisers.layers import AdaptiveNorm, condition_network
 from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 
 #: Width of the pair features.
 N_PAIR_FEATURES = 32
-
-#: Width of what the noise level and the context are turned into.
-N_CONDITION = 64
 
 #: What the length of a move, in units of the noise, approaches. Moves are products of features and
 #: positions, which both grow with the moves before: unbounded, a few layers turn a large one into
@@ -116,12 +114,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         self.out_features = out_features
         self.sigma_column = sigma_column
         self.embedding = nn.Linear(in_features, n_features)
-        self.condition = nn.Sequential(
-            nn.Linear(in_features, 2 * N_CONDITION),
-            nn.SiLU(),
-            nn.Linear(2 * N_CONDITION, N_CONDITION),
-            nn.SiLU(),
-        )
+        self.condition = condition_network(in_features)
         self.blocks = nn.ModuleList(AttentionBlock(n_features, n_heads) for _ in range(n_layers))
         self.norm_out = AdaptiveNorm(n_features)
         self.embedding_out = nn.Linear(n_features, out_features)
@@ -169,21 +162,6 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
 
     def _read_out(self, features: Tensor, condition: Tensor) -> Tensor:
         return self.embedding_out(self.norm_out(features, condition))
-
-
-class AdaptiveNorm(nn.Module):
-    """Layer norm whose scale and shift depend on a condition, ``(1 + s(c)) norm(h) + b(c)``."""
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(n_features, elementwise_affine=False)
-        self.modulation = nn.Linear(N_CONDITION, 2 * n_features)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
-
-    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.modulation(condition).chunk(2, 1)
-        return torch.addcmul(shift, self.norm(h), 1 + scale)
 
 
 class AttentionBlock(nn.Module):

@@ -1,0 +1,180 @@
+"""What every denoiser promises, as a class of tests to inherit from."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepchem_ead.denoisers import DENOISERS, DenoiserNetwork, InputColumns
+from deepchem_ead.diffusion import AtomLayout, Seen
+from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.testing.equivariance import assert_equivariant, equivariance_error
+
+_N_IN, _N_OUT = 7, 5
+
+
+def noised_molecules(
+    rows: list[int], dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor, AtomLayout]:
+    """Positions (A, 3), columns (A, 7) and layout of QM9 molecules, each atom at its own level.
+
+    A row of the shipped sample gives the same numbers in any company. The last column is the level.
+    """
+    table, _ = load_sample()
+    xs, hs = [], []
+    for row in rows:
+        _, positions = table.numbers_and_positions(row)
+        random = np.random.default_rng(row)
+        level = random.random((len(positions), 1))
+        xs.append(positions + level * random.normal(size=positions.shape))
+        hs.append(np.hstack([random.normal(size=(len(positions), _N_IN - 1)), level]))
+    layout = AtomLayout.from_counts([len(x) for x in xs])
+    x, h = (torch.tensor(np.concatenate(parts), dtype=dtype) for parts in (xs, hs))
+    return layout.center(x), h, layout
+
+
+class DenoiserTests:
+    """Inherit, set the name, and pytest holds the denoiser to the contract.
+
+    Attributes
+    ----------
+    denoiser : str
+        Name in `deepchem_ead.denoisers.DENOISERS`.
+    options : dict
+        Its options in these tests; small ones, so that they take seconds.
+    learning_rate : float
+        At which it learns from sixteen molecules in fifty steps.
+
+    Examples
+    --------
+    >>> class TestMine(DenoiserTests):
+    ...     denoiser = "egnn"
+    ...     options = {"n_layers": 2, "n_features": 16}
+    """
+
+    denoiser: ClassVar[str]
+    options: ClassVar[dict[str, Any]] = {"n_layers": 2, "n_features": 32}
+    learning_rate: ClassVar[float] = 2e-3
+
+    # ------------------------------------------------------------------ how they are made
+
+    def make(self, dtype: torch.dtype = torch.float64) -> DenoiserNetwork:
+        """A network with random weights whose outputs are not next to nothing."""
+        cls = DENOISERS[self.denoiser]
+        torch.manual_seed(0)
+        columns = InputColumns({"features": _N_IN - 1, "level": 1}, sigma=_N_IN - 1)
+        network = cls.build(columns, _N_OUT, cls.Options(**self.options)).to(dtype)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        return network
+
+    # ------------------------------------------------------------------ one evaluation
+
+    def test_outputs_have_their_shapes(self):
+        x, h, layout = noised_molecules([0, 700])
+        out = self.make()(Seen(x, h, layout))
+        assert out.dx.shape == x.shape and out.dx.dtype == x.dtype
+        assert out.h.shape[0] == len(x) and out.h.shape[1] >= _N_OUT
+
+    def test_symmetries(self):
+        network, molecules = self.make(), noised_molecules(list(range(0, 1800, 200)))
+        if network.equivariant:
+            assert_equivariant(network, *molecules)
+        else:  # what it cannot know is measured, what it promises all the same is checked
+            assert_equivariant(network, *molecules, symmetries=("translation", "permutation"))
+            errors = equivariance_error(network, *molecules)
+            assert errors["rotation"]["displacements"] > 1e-6, "then equivariant = True"
+
+    def test_a_molecule_does_not_depend_on_its_company(self):
+        network = self.make()
+        x, h, layout = noised_molecules([3, 500, 900, 901])
+        with torch.no_grad():
+            together = network(Seen(x, h, layout))
+            for i, row in enumerate([3, 500, 900, 901]):
+                alone = network(Seen(*noised_molecules([row])))
+                nodes = slice(int(layout.starts[i]), int(layout.starts[i] + layout.counts[i]))
+                torch.testing.assert_close(alone.dx, together.dx[nodes], rtol=0, atol=1e-10)
+                torch.testing.assert_close(alone.h, together.h[nodes], rtol=0, atol=1e-10)
+
+    def test_single_and_coincident_atoms_are_finite(self):
+        layout = AtomLayout.from_counts([1, 3, 1])
+        x = torch.zeros(5, 3, dtype=torch.float64, requires_grad=True)
+        h = torch.randn(5, _N_IN, generator=torch.Generator().manual_seed(0)).double()
+        network = self.make()
+        out = network(Seen(x, h, layout))
+        (out.dx.square().sum() + out.h.square().sum()).backward()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        assert all(value.isfinite().all() for value in (*out, x.grad, *gradients))
+
+    def test_gradients_reach_every_parameter(self):
+        x, h, layout = noised_molecules([10, 600])
+        network = self.make()
+        out = network(Seen(x, h, layout, reference=x + 0.1))
+        (out.dx.square().sum() + out.h[:, :_N_OUT].square().sum()).backward()
+        without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+        assert not without
+
+    def test_the_reference_is_read_if_it_says_so(self):
+        x, h, layout = noised_molecules([10, 600])
+        network = self.make()
+        with torch.no_grad():
+            plain = network(Seen(x, h, layout))
+            told = network(Seen(x, h, layout, reference=1.5 * x))
+        assert torch.equal(plain.dx, told.dx) == ("reference" not in network.reads)
+
+    def test_shapes_that_do_not_fit_are_refused(self):
+        x, h, layout = noised_molecules([10])
+        for wrong in (Seen(x[:-1], h, layout), Seen(x, h[:, 1:], layout)):
+            try:
+                self.make()(wrong)
+            except ValueError:
+                continue
+            raise AssertionError("wrong shapes are computed without an error")
+
+    def test_weights_survive_a_file(self, tmp_path):
+        x, h, layout = noised_molecules([10, 600])
+        network, other = self.make(), self.make()
+        for parameter in other.parameters():
+            parameter.data.zero_()
+        torch.save(network.state_dict(), tmp_path / "weights.pt")
+        other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+        assert torch.equal(network(Seen(x, h, layout)).dx, other(Seen(x, h, layout)).dx)
+
+    # ------------------------------------------------------------------ in a model
+
+    def test_it_learns(self):
+        model, dataset = self._model(ema_decay=0.9), _dataset(16)
+        before, after = (
+            model.evaluate(dataset, "denoising_loss")["denoising_loss"]
+            for epochs in (0, 25)
+            if model.fit(dataset, nb_epoch=epochs) is not None
+        )
+        assert after < 0.8 * before, (before, after)
+
+    def test_it_generates_with_every_schedule(self):
+        model = self._model()
+        model.fit(_dataset(8), nb_epoch=1)
+        for schedule in ("synchronous", "adaptive", "staircase", "random-coin"):
+            molecules = model.generate(2, schedule, n_atoms=5, steps=4, seed=0, progress=False)
+            assert len(molecules) == 2 and np.isfinite(molecules.coordinates).all(), schedule
+
+    def _model(self, **options):
+        from deepchem_ead.models import EADModel
+
+        reads = "reference" in DENOISERS[self.denoiser].reads
+        return EADModel(
+            preset="qm9-small", denoiser=self.denoiser, variable_size=False, batch_size=8,
+            self_conditioning=reads, learning_rate=self.learning_rate, warmup_steps=0,
+            **{**self.options, **options},
+        )  # fmt: skip
+
+
+def _dataset(n: int):
+    from deepchem.data import NumpyDataset
+
+    table, _ = load_sample()
+    return NumpyDataset(table.to_padded(29)[:n])
