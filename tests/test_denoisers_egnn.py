@@ -150,7 +150,7 @@ def test_single_and_coincident_atoms(backend):
     for value in (dx, h_out, x.grad, *(p.grad for p in egnn.parameters())):
         assert value.isfinite().all()
     only = AtomLayout.from_counts([1, 1])
-    dx, h_out = egnn(x[:2].detach(), h[:2], only)
+    dx, h_out = egnn(Seen(x[:2].detach(), h[:2], only))
     dx.sum().backward()
     assert h_out.isfinite().all()
 

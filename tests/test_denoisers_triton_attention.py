@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
 from deepchem_ead.denoisers.triton import attention as fused
 from deepchem_ead.denoisers.triton import attention_ranges
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, Seen
 
 # Read when the kernels are imported, which nothing does before the tests below.
 os.environ["TRITON_INTERPRET"] = "1"
@@ -145,7 +145,7 @@ def test_backend_is_named_and_refuses_what_it_cannot_do(monkeypatch):
         attention(n_heads=64, backend="triton").active_backend  # noqa: B018
     x, h, layout = real_batch([0], torch.float64)
     with pytest.raises(RuntimeError, match="computes float32, not torch.float64"):
-        attention(dtype=torch.float64, backend="triton")(x, h, layout)
+        attention(dtype=torch.float64, backend="triton")(Seen(x, h, layout))
     assert "24 pair features" in fused.why_not(64, 4, 24, CPU)
     assert "more than 128 atoms" in fused.why_not(64, 4, 32, CPU, 256)
     assert "written for NVIDIA GPUs" in attention().to("meta").active_backend

@@ -370,7 +370,7 @@ def test_a_model_that_is_told_more_starts_as_its_source(data, model, tmp_path):
 
 
 def test_other_denoisers_refuse():
-    with pytest.raises(ValueError, match="needs denoiser='attention', not 'egnn'"):
+    with pytest.raises(ValueError, match="denoiser='attention'; 'egnn' does not"):
         EADConfig(self_conditioning=True)
     with pytest.raises(ValueError, match="composition needs feature_target='types'"):
         EADConfig(composition=True)
