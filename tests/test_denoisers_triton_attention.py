@@ -153,7 +153,7 @@ def test_backend_is_named_and_refuses_what_it_cannot_do(monkeypatch):
         attention(backend="native").to("meta").active_backend  # noqa: B018
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(RuntimeError, match="Triton needs a GPU"):
-        attention(backend="triton")(x.float(), h.float(), layout)
+        attention(backend="triton")(Seen(x.float(), h.float(), layout))
     monkeypatch.setenv("DEEPCHEM_EAD_TRITON", "0")
     assert "DEEPCHEM_EAD_TRITON" in fused.why_not(64, 4, 32, CPU)
 
