@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 
 import numpy as np
@@ -115,7 +116,7 @@ def _read_frame(source: _Source, start: int, count: int, body: list[str]) -> Rec
     if comment is OVERLONG:
         raise MoleculeError(record_too_large())
     name, tags = read_comment(comment)
-    columns = _Columns(tags.pop(PROPERTIES_KEY, _COLUMNS))
+    columns = _find_columns(tags.pop(PROPERTIES_KEY, _COLUMNS))
     numbers: list[int] = []
     positions: list[list[float]] = []
     size, largest = 0, record_limit()
@@ -236,6 +237,9 @@ class _Columns:
             f"needs an element and x y z among {self._width} columns, has {n}; is the atom count "
             f"right, and {PROPERTIES_KEY}?"
         )
+
+
+_find_columns = lru_cache(maxsize=8)(_Columns)
 
 
 def _read_element(text: str) -> int:

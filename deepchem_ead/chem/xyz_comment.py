@@ -27,6 +27,8 @@ _NEXT_KEY = re.compile(r"\s++[A-Za-z_]\w*+\s*+=")
 _EXTENDED = re.compile(rf"(?:^|\s){PROPERTIES_KEY}=")
 _SAFE = re.compile(r"[^\s=\"'\\{}\[\](),;]+")
 _FLAG = re.compile(r"[A-Za-z_]\w*")
+_QUOTES = ('"', "'")
+_OPENED = re.compile(r"=\s*+[\[({]")
 _CLOSING = {"]": "[", "}": "{", ")": "("}
 _SMILES = re.compile(r"[BCNOPSFIHKbcnopslraeit0-9@+\-\[\]()=#$:/\\%.*]+")
 _ESCAPE = re.compile(r"\\(u[0-9a-f]{4}|[nr\"'\\])")
@@ -60,14 +62,12 @@ def read_comment(comment: str) -> tuple[str, dict[str, str]]:
     tags: dict[str, str] = {}
     words: list[str] = []
     first_pair = last_word = len(comment)
-    brackets: dict[int, int] | None = None
+    brackets = _matching_brackets(comment) if _OPENED.search(comment) else {}
     at = 0
     while at < len(comment):
         key = _KEY.match(comment, at)
         if key and (extended or _is_key(key[1], comment, at)):
             first_pair = min(first_pair, at)
-            if brackets is None:
-                brackets = _matching_brackets(comment)
             value, end = _read_value(comment, key.end(), brackets)
             tag = _unquote(key[1])
             add_tag(tags, tag, value if tag in _TAKEN else plain(value))
@@ -128,12 +128,11 @@ def _matching_brackets(comment: str) -> dict[int, int]:
 
 def _read_value(comment: str, start: int, brackets: dict[int, int]) -> tuple[str, int]:
     """Value that begins at a position, blanks aside, and where it ends."""
-    if _NEXT_KEY.match(comment, start):
+    if comment[start : start + 1].isspace() and _NEXT_KEY.match(comment, start):
         return "", start
     while start < len(comment) and comment[start].isspace():
         start += 1
-    string = _STRING.match(comment, start)
-    if string:
+    if comment[start : start + 1] in _QUOTES and (string := _STRING.match(comment, start)):
         return _unquote(string[0]), string.end()
     if start in brackets:
         end = brackets[start] + 1
