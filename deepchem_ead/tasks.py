@@ -303,8 +303,6 @@ class GeneratedFile(NamedTuple):
         Molecules of this run.
     n_valid : int
         Those of them that are valid.
-    n_pieces : int
-        Those of the valid ones that are several molecules.
     problems : dict of str to int
         What is wrong with the others, the most frequent first.
     seconds : float
@@ -314,7 +312,6 @@ class GeneratedFile(NamedTuple):
     n: int
     new: int
     n_valid: int
-    n_pieces: int
     problems: dict[str, int]
     seconds: float
 
@@ -327,8 +324,6 @@ class GeneratedFile(NamedTuple):
             return text
         share = 100 * self.n_valid / self.new
         text += f"\n{self.n_valid:,} of {self.new:,} generated are valid ({share:.1f} %)"
-        if self.n_pieces:
-            text += f", {self.n_pieces:,} of them in several pieces"
         text += f"; {self.seconds:.0f} s"
         if self.problems:
             shown = [f"{count} {what}" for what, count in list(self.problems.items())[:5]]
@@ -396,7 +391,7 @@ def generate_file(
             model, n - first, settings, n_atoms, first=first, request=request, early=True
         )
         began = time.perf_counter()
-        n_valid, n_pieces, problems = 0, 0, Counter()
+        n_valid, problems = 0, Counter()
         # The progress bar ends before an error is told.
         with closing(parts), open_writer(path, append=resume) as writer:
             for part in parts:
@@ -412,13 +407,12 @@ def generate_file(
                     named = named[1:]
                 writer.write(named)
                 first += size
-                smiles = part.molecules.smiles
-                n_valid += sum(text is not None for text in smiles)
-                n_pieces += sum("." in text for text in smiles if text is not None)
-                problems += invalid_reasons(part.molecules)
+                reasons = part.molecules.reasons
+                n_valid += reasons.count(None)
+                # Without the formulas of fragments, which are others each time.
+                problems.update(text.partition(" (")[0] for text in reasons if text is not None)
     new = n_valid + problems.total()
-    reasons = dict(problems.most_common())
-    return GeneratedFile(n, new, n_valid, n_pieces, reasons, time.perf_counter() - began)
+    return GeneratedFile(n, new, n_valid, dict(problems.most_common()), time.perf_counter() - began)
 
 
 def short_name(model: str) -> str:
@@ -433,16 +427,6 @@ def what_is_safe(path: Path) -> str:
     kind = file_format(path)
     count = complete_records(path, kind)[0] if path.exists() else 0
     return f"{count:,} molecules in {path}" + ("" if kind == "smi" else "; --resume adds the rest")
-
-
-def invalid_reasons(molecules: MoleculeBatch) -> Counter[str]:
-    """What is wrong with the molecules that are not valid, and how often."""
-    from deepchem_ead.viz.cells import describe
-
-    invalid = [i for i, smiles in enumerate(molecules.smiles) if smiles is None]
-    if not invalid:
-        return Counter()
-    return Counter(cell.status.removeprefix("invalid: ") for cell in describe(molecules[invalid]))
 
 
 def requested_tags(conditions: Mapping[str, object]) -> dict[str, float | str]:

@@ -104,7 +104,9 @@ def small_world(tmp_path, monkeypatch):
         def remember(n, **options):
             Request(stand_in, n, options.get("conditions"))
             batch = deepchem_ead.MoleculeBatch.from_padded(X[: min(n, 40)])
-            return replace(batch, info={"seconds": 1.0})
+            levels = [np.outer(np.linspace(1000, 0, 6), np.ones(k)) for k in batch.counts]
+            info = {"seconds": 1.0, "n_evaluations": 6, "levels": levels}
+            return replace(batch, info=info)
 
         stand_in.model.statistics.measure(y_all, table.n_atoms)
         stand_in.generate = remember
