@@ -326,9 +326,9 @@ class GeneratedFile(NamedTuple):
         text += f"\n{self.n_valid:,} of {self.new:,} generated are valid ({share:.1f} %)"
         text += f"; {self.seconds:.0f} s"
         if self.problems:
-            shown = [f"{count} {what}" for what, count in list(self.problems.items())[:5]]
+            shown = [f"{what} ({count})" for what, count in list(self.problems.items())[:5]]
             more = sum(list(self.problems.values())[5:])
-            text += f"\ninvalid: {', '.join(shown)}" + (f", {more} others" if more else "")
+            text += f"\ninvalid: {', '.join(shown)}" + (f", others ({more})" if more else "")
         return text
 
 
@@ -457,7 +457,7 @@ def describe_installation() -> str:
         "kernel": native.status(),
         "GPU": triton.status(),
         "presets": ", ".join(preset_names()),
-        "trained models": ", ".join(pretrained.names("EADModel")) or "none",
+        "trained models": ", ".join(map(_with_aliases, pretrained.names("EADModel"))) or "none",
         "predictor presets": ", ".join(EGNNPropertyModel.preset_names()),
         "trained predictors": ", ".join(pretrained.names("EGNNPropertyModel")) or "none",
         "QM9": f"qm9pack {qm9}, 130,831 molecules"
@@ -465,6 +465,11 @@ def describe_installation() -> str:
         else "a sample of 2,000 molecules; `pip install qm9pack==1.0.3` for all 130,831",
     }
     return "\n".join(f"{name:<18}  {value}" for name, value in rows.items())
+
+
+def _with_aliases(name: str) -> str:
+    others = [alias for alias, meant in pretrained.ALIASES.items() if meant == name]
+    return f"{name} (also called {', '.join(others)})" if others else name
 
 
 def _version(package: str) -> str:

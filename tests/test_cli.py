@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from deepchem_ead import EADModel, MoleculeBatch, choices, cli, demo, tasks
 from deepchem_ead.chem.files import MoleculeWriter
 from deepchem_ead.locks import hold
-from deepchem_ead.models import generation
+from deepchem_ead.models import generation, pretrained
 from deepchem_ead.models.curve import read_curve
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 
@@ -674,7 +674,9 @@ def test_demo_takes_its_options(deepchem_ead, tmp_path, monkeypatch):
 
 
 def test_the_demo_model_and_the_commands_it_names_exist(deepchem_ead):
-    assert demo.DEMO_MODEL in deepchem_ead("info").out
+    info = deepchem_ead("info").out
+    assert demo.DEMO_MODEL in info
+    assert all(name in info for name in pretrained.ALIASES)
     source = Path(demo.__file__).read_text()
     for command in re.findall(r"deepchem-ead (train|generate) ", source):
         assert deepchem_ead(command, "--help").code == 0
