@@ -13,6 +13,13 @@ STEPPERS = ("ancestral", "ddim", "dpm++2m")
 DEFAULT_PREDICTOR = "qm9-properties"
 
 
+#: Suffixes of files of SMILES, each also with ".gz"; molecules in 3D are made from them.
+SMILES_FILES = (".smi", ".smiles", ".csv", ".tsv")
+#: What messages and help texts call the files that molecules are read from.
+GEOMETRY_FILES = "SDF, MOL or (extended) XYZ file"
+TRAINING_FILES = f"{GEOMETRY_FILES}, or SMILES in a .smi, .csv or .tsv file"
+
+
 def preset_names(folder: str) -> list[str]:
     """Presets that come with the package: YAML files in ``models/FOLDER``."""
     files = (resources.files("deepchem_ead") / "models" / folder).iterdir()

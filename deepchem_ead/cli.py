@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from deepchem_ead import __version__
-from deepchem_ead.choices import preset_names
+from deepchem_ead.choices import GEOMETRY_FILES, TRAINING_FILES, preset_names
 from deepchem_ead.cli_draw import draw
 from deepchem_ead.cli_properties import design, predict, train_predictor
 from deepchem_ead.cli_support import (
@@ -30,6 +30,7 @@ from deepchem_ead.cli_support import (
     RepeatRuleName,
     Restart,
     ScheduleName,
+    SmilesColumn,
     StepperName,
     Vocabulary,
     choice,
@@ -93,8 +94,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help="qm9 (100,000 training molecules), qm9-sample (1,539), or your own SDF or "
-            "(extended) XYZ file with all hydrogens.",
+            help=f"qm9 (100,000 training molecules), qm9-sample (1,539), or your own "
+            f"{TRAINING_FILES}. SMILES get conformers; coordinates need all hydrogens.",
         ),
     ],
     out: Annotated[
@@ -115,10 +116,11 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME,NAME",
-            help="Properties that can be asked for afterwards: of QM9, or the tags (keys) of your "
-            "file. Missing ones may be missing.",
+            help="Properties that can be asked for afterwards: of QM9, or the tags, keys or "
+            "columns of your file. Missing ones may be missing.",
         ),
     ] = None,
+    smiles_column: SmilesColumn = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -176,7 +178,10 @@ def train(
     if preset is None and start is None:
         preset = "qm9-small"
     names = tasks.read_config(preset, overrides, start).condition_names
-    dataset = tasks.training_data(data, names)
+    if start is not None and preset is None and "conditions" not in overrides:
+        names = tasks.conditions_in(data, names, start, smiles_column)
+        overrides["conditions"] = ",".join(names)
+    dataset = tasks.training_data(data, names, smiles_column)
     model = tasks.new_model(preset, overrides, dataset, model_dir=out, start=start)
     with hold(out, "training in it"):
         _train_in(out, model, dataset, epochs, minutes, checkpoint_interval, tensorboard, restart)
@@ -440,7 +445,7 @@ app.command(epilog=examples("draw molecules.sdf", "draw molecules.sdf --n 12 --o
 def evaluate(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="SDF or XYZ file, from this or any program."),
+        typer.Argument(metavar="FILE", help=f"{GEOMETRY_FILES}, from this or any program."),
     ] = None,
     protocol: Annotated[
         Protocol,
@@ -461,7 +466,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Known molecules, for the novelty: qm9, qm9-sample, or an SDF or XYZ file.",
+            help=f"Known molecules, for the novelty: qm9, qm9-sample, or an {TRAINING_FILES}.",
         ),
     ] = None,
     skip_bad: Annotated[

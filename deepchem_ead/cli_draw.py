@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from deepchem_ead.choices import GEOMETRY_FILES
 from deepchem_ead.cli_support import command
 
 
 @command
 def draw(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="SDF or XYZ file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{GEOMETRY_FILES}.")],
     out: Annotated[
         Path,
         typer.Option(

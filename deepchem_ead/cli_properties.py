@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import yaml
 
-from deepchem_ead.choices import DEFAULT_PREDICTOR, preset_names
+from deepchem_ead.choices import DEFAULT_PREDICTOR, GEOMETRY_FILES, TRAINING_FILES, preset_names
 from deepchem_ead.cli_support import (
     Autoguidance,
     CheckpointInterval,
@@ -19,6 +19,7 @@ from deepchem_ead.cli_support import (
     Precision,
     Protocol,
     Restart,
+    SmilesColumn,
     StepperName,
     Stop,
     choice,
@@ -48,14 +49,15 @@ def train_predictor(
         str,
         typer.Argument(
             metavar="DATA",
-            help="qm9 (100,000 training molecules), qm9-sample (1,539), or your own SDF or "
-            "(extended) XYZ file with properties as tags (keys).",
+            help=f"qm9 (100,000 training molecules), qm9-sample (1,539), or your own "
+            f"{TRAINING_FILES}, with properties as tags, keys or columns.",
         ),
     ],
     properties: Annotated[
         str,
         typer.Option("--tasks", metavar="NAME,NAME", help="Properties to learn."),
     ],
+    smiles_column: SmilesColumn = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -104,7 +106,7 @@ def train_predictor(
     if precision is not None:
         overrides["precision"] = precision.value
     names = [name.strip() for name in properties.split(",")]
-    dataset, held_out = property_tasks.labelled_data(data, names)
+    dataset, held_out = property_tasks.labelled_data(data, names, smiles_column)
     model = property_tasks.new_predictor(preset, names, overrides, dataset, out)
     with hold(out, "training in it"):
         _train_in(
@@ -158,7 +160,7 @@ def _train_in(
 def predict(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="SDF or XYZ file with 3D coordinates and hydrogens."),
+        typer.Argument(metavar="FILE", help=f"{GEOMETRY_FILES} with all hydrogens."),
     ],
     model: Annotated[
         list[str] | None,
@@ -301,7 +303,8 @@ def design(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Known molecules, which are left out: qm9, qm9-sample, or an SDF or XYZ file.",
+            help="Known molecules, which are left out: qm9, qm9-sample, or an "
+            f"{TRAINING_FILES}.",
         ),
     ] = None,
     guidance_scale: Annotated[

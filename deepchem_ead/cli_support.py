@@ -54,6 +54,12 @@ Restart = Annotated[
     bool,
     typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
 ]
+SmilesColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Column of a table with the SMILES; 'smiles' in any case by default."
+    ),
+]
 Autoguidance = Annotated[
     float | None,
     typer.Option(
@@ -104,6 +110,7 @@ ClosedShell = Annotated[
 OPTIONS = {
     "on_error='skip'": "--skip-bad",
     'vocabulary="geom"': "--vocabulary geom",
+    "smiles_column=": "--smiles-column",
     "n_atoms=": "--n-atoms ",
     "protocol='edm'": "--protocol edm",
     "raise max_sa": "raise --max-sa",

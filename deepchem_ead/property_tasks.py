@@ -50,7 +50,7 @@ def predict_file(
     units: Mapping[str, str] | None = None,
     properties: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Predictions for every record of an SDF or XYZ file.
+    """Predictions for every record of a file of structures.
 
     Parameters
     ----------
@@ -200,17 +200,19 @@ def _shown(value: float, std: float) -> str:
 # ---------------------------------------------------------------------------- train-predictor
 
 
-def labelled_data(name: str, properties: Sequence[str]) -> tuple[Dataset, Dataset | None]:
+def labelled_data(
+    name: str, properties: Sequence[str], smiles_column: str | None = None
+) -> tuple[Dataset, Dataset | None]:
     """Molecules to train a predictor on, and others to test it on.
 
     QM9's training and validation part; a tenth of a file's molecules, drawn at random, is held out
     (None if there are fewer than ten).
     """
-    if name in ("qm9", "qm9-sample"):
+    if name in tasks.BUILT_IN:
         source = "qm9pack" if name == "qm9" else "sample"
         _, (train, valid, _), _ = tasks.load_qm9_3d(source=source, tasks=list(properties))
         return train, valid
-    dataset = tasks.training_data(name, properties)
+    dataset = tasks.training_data(name, properties, smiles_column)
     n_out = int(HELD_OUT * len(dataset))
     if not n_out:
         return dataset, None

@@ -7,6 +7,7 @@ import logging
 import platform
 import shutil
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -21,6 +22,7 @@ from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.records import JOB_TAG
+from deepchem_ead.choices import TRAINING_FILES
 from deepchem_ead.denoisers import native, triton
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.job import describe_job, refuse_other_job
@@ -42,6 +44,7 @@ from deepchem_ead.models.resumable import ResumableModel
 from deepchem_ead.models.sizes import SIZE_WORDS
 from deepchem_ead.models.warm_start import TrainedWeights
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d
+from deepchem_ead.molnet.files import NAMES_AS_IDS, known_properties
 from deepchem_ead.molnet.qm9pack import qm9pack_version
 from deepchem_ead.outputs import folder_of, new_file
 
@@ -50,8 +53,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BUILT_IN = ("qm9", "qm9-sample")
 
-def training_data(name: str, properties: Sequence[str] = ()) -> Dataset:
+
+def training_data(
+    name: str, properties: Sequence[str] = (), smiles_column: str | None = None
+) -> Dataset:
     """Training molecules of a built-in dataset ("qm9", "qm9-sample") or all of a file's.
 
     Parameters
@@ -60,6 +67,8 @@ def training_data(name: str, properties: Sequence[str] = ()) -> Dataset:
     properties : sequence of str
         Columns of y: QM9's properties, or tags (keys) of the file, where some may be missing.
         None: whatever the dataset has by default.
+    smiles_column : str, optional
+        Column with the SMILES in a table.
 
     Raises
     ------
@@ -69,15 +78,20 @@ def training_data(name: str, properties: Sequence[str] = ()) -> Dataset:
         If the data has no such property.
     """
     wanted = {"tasks": list(properties)} if properties else {}
-    if name in ("qm9", "qm9-sample"):
+    if name in BUILT_IN:
         source = "qm9pack" if name == "qm9" else "sample"
         _, (train, _, _), _ = load_qm9_3d(source=source, **wanted)
         return train
     if not Path(name).exists():
         raise FileNotFoundError(
-            f"there is no file {name!r}; data is 'qm9', 'qm9-sample' or an SDF or XYZ file"
+            f"there is no file {name!r}; data is 'qm9', 'qm9-sample' or an {TRAINING_FILES}"
         )
-    _, (dataset,), _ = load_file_3d(name, splitter=None, allow_missing=True, **wanted)
+    with warnings.catch_warnings():
+        # Of ids that are no SMILES, which matters to those who split the dataset.
+        warnings.filterwarnings("ignore", message=f".*{NAMES_AS_IDS}")
+        _, (dataset,), _ = load_file_3d(
+            name, splitter=None, allow_missing=True, smiles_column=smiles_column, **wanted
+        )
     return dataset
 
 
@@ -98,6 +112,33 @@ def known_molecules(name: str) -> Dataset | MoleculeBatch | list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [line.split()[0] for line in lines if line.strip()]
     return MoleculeBatch.read(path, on_error="skip")
+
+
+def conditions_in(
+    name: str, wanted: Sequence[str], source: str, smiles_column: str | None = None
+) -> list[str]:
+    """The conditions of a trained model if a file has all of them; none, and a line, otherwise.
+
+    Parameters
+    ----------
+    name : str
+        Dataset or file.
+    wanted : sequence of str
+        Conditions of the model that training starts from.
+    source : str
+        That model.
+    """
+    if name in BUILT_IN or not wanted or not Path(name).exists():
+        return list(wanted)
+    missing = set(wanted) - known_properties(name, smiles_column)
+    if not missing:
+        return list(wanted)
+    logger.warning(
+        "%s says nothing of %s, which %s knows: the model gets no conditions (--conditions names "
+        "those to learn)",
+        name, ", ".join(sorted(missing)), source,
+    )  # fmt: skip
+    return []
 
 
 def read_config(preset: str | None, overrides: dict, start: str | None = None) -> EADConfig:
@@ -124,7 +165,7 @@ def new_model(
     dataset : dc.data.Dataset
     model_dir : Path, optional
     start : str, optional
-        Trained model to start from; it cannot learn new elements.
+        Trained model to start from.
 
     Raises
     ------
@@ -132,13 +173,6 @@ def new_model(
         If ``overrides`` or ``start`` has elements or a size that cannot hold the dataset.
     """
     config = read_config(preset, overrides, start)
-    if start is not None:
-        missing = _missing_elements(config, dataset)
-        if missing:
-            raise ValueError(
-                f"{start} knows the elements {config.elements} and not {missing}, which the data "
-                "holds; train without --from, or leave these molecules out"
-            )
     overrides = fitting(config, overrides, dataset)
     return EADModel(preset, initial_weights=start, model_dir=model_dir, **overrides)
 

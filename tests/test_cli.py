@@ -356,8 +356,10 @@ def test_train_refuses_in_one_line(words, parts, deepchem_ead, molecules_file, t
 @pytest.mark.parametrize(
     "name, text, parts",
     [
-        ("table.csv", "a,b\n", ["table.csv", ".sdf"]),
-        ("list.smi", "CCO\n", ["holds no coordinates"]),
+        ("table.csv", "a,b\n1,2\n", ["table.csv has no column 'smiles'", "--smiles-column"]),
+        ("ragged.tsv", "smiles\tb\nC\n", ["ragged.tsv, line 2: 1 fields under a header of 2"]),
+        ("list.smi", "CC(\n", ["none of 1 records", "not a SMILES"]),
+        ("notes.txt", "CCO\n", ["notes.txt: unknown kind", ".sdf", ".smi", ".csv and .tsv"]),
         ("empty.sdf", "", ["empty.sdf"]),
         ("bad.xyz", "3\nwater\nO 0 0 0\n", ["bad.xyz", "3 atoms announced"]),
         ("nan.xyz", "1\n\nO 0 0 nan\n", ["NaN"]),
@@ -367,6 +369,20 @@ def test_train_refuses_files_without_molecules(name, text, parts, deepchem_ead, 
     (tmp_path / name).write_text(text)
     result = deepchem_ead("train", tmp_path / name, "--out", tmp_path / "run", *SET_TINY)
     assert_one_line(result, *parts)
+
+
+def test_smiles_train_from_weights_that_know_neither_their_elements_nor_columns(
+    deepchem_ead, tmp_path, caplog
+):
+    table = tmp_path / "m.csv"
+    table.write_text("SMILES,logP\nCCS,1\nCCCl,2\nbad(,3\n" + "CCO,0\n")
+    words = ["train", table, "--from", "qm9-small", "--epochs", 1]
+    result = deepchem_ead(*words, "--out", tmp_path / "a")
+    assert result.code == 0 and "warning: " in result.err and "'bad(' is not" in result.err
+    assert "3 molecules" in result.out and "made conformers of 3 of 4" in caplog.text
+    assert EADModel.from_pretrained(tmp_path / "a" / "model").config.elements == "H,C,N,O,F,S,Cl"
+    result = deepchem_ead(*words, "--out", tmp_path / "b", "--conditions", "logP")
+    assert EADModel.from_pretrained(tmp_path / "b" / "model").config.conditions == "logP"
 
 
 def test_a_folder_is_not_data_and_a_file_is_not_a_run(deepchem_ead, molecules_file, tmp_path):

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from deepchem_ead import CheckpointError, EADModel
+from deepchem_ead import CheckpointError, EADModel, MoleculeBatch
 from deepchem_ead.models.condition_values import parse_value, requested_values
 from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.models.config import EADConfig
+from deepchem_ead.models.network import output_labels
 from deepchem_ead.molnet import load_qm9_3d
 
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 16, "batch_size": 16}
@@ -387,7 +388,7 @@ def test_flag_and_properties_may_be_added_and_properties_appended(unconditional,
     "change, message",
     [
         (dict(n_layers=2), "n_layers is 2 here and 1 there"),
-        (dict(elements="H,C,N,O,F,S"), "elements is 'H,C,N,O,F,S' here and 'H,C,N,O,F' there"),
+        (dict(elements="H,C,N,O,S"), "elements is 'H,C,N,O,S' here and 'H,C,N,O,F' there"),
         (dict(variable_size=False), "variable_size is False here and True there"),
         (dict(timesteps=500), "timesteps is 500 here"),
     ],
@@ -398,14 +399,75 @@ def test_other_differences_are_listed(unconditional, change, message):
         EADModel(initial_weights=folder / "model", conditions=["gap"], **change)
 
 
-def test_context_must_be_added_at_its_end(unconditional, qm9, tmp_path):
+def test_conditions_may_be_dropped_added_and_reordered(unconditional, qm9, tmp_path):
     _, folder = unconditional
-    wide = EADModel(initial_weights=folder / "model", conditions=["gap"])
-    fit(wide, qm9.select(range(32)))
-    wide.save_pretrained(tmp_path)
-    for change in (dict(conditions=["mu", "gap"]), dict(conditions=""), dict(p_fixed_size=0.5)):
-        with pytest.raises(CheckpointError, match="context is '.*' here and 'gap' there"):
-            EADModel(initial_weights=tmp_path, **change)
+    source = EADModel(initial_weights=folder / "model", conditions=["gap", "mu"], p_fixed_size=0.5)
+    fit(source, qm9.select(range(32)))
+    source.save_pretrained(tmp_path)
+    data = qm9.select(range(32, 52))
+    none = EADModel(initial_weights=tmp_path, conditions="")
+    unknown = rows_of(data, 20, np.full((20, 2), np.nan))
+    np.testing.assert_allclose(none.predict(data), source.predict(unknown), rtol=1e-5)
+
+    other = EADModel(initial_weights=tmp_path, conditions=["mu", "alpha", "gap"])
+    fit(other, qm9.select(range(32)), variables=[other.model.embedding.null])  # only statistics
+    other = other_with_statistics(other, tmp_path)
+    gap, mu = np.random.default_rng(0).normal(size=(2, 20)) * 0.1 + [[0.25], [2.5]]
+    told = np.column_stack([mu, np.full(20, np.nan), gap])
+    np.testing.assert_allclose(
+        other.predict(rows_of(data, 20, told)),
+        source.predict(rows_of(data, 20, np.column_stack([gap, mu]))),
+        rtol=1e-5,
+    )
+    with pytest.raises(CheckpointError, match="p_fixed_size is 0.0 here and 0.5 there"):
+        EADModel(initial_weights=tmp_path, p_fixed_size=0.0)
+
+
+def other_with_statistics(model, source):
+    """The same conditions from the source anew, with the statistics that this model has taken."""
+    fresh = EADModel(initial_weights=source, conditions=list(model.config.condition_names))
+    fresh.model.statistics.load_state_dict(model.model.statistics.state_dict())
+    return fresh
+
+
+@pytest.mark.parametrize("elements", ["H,C,N,O,F,S,Cl,Br", "Br,F,S,O,N,C,H,Cl"])
+@pytest.mark.parametrize("target", ["noise", "types"])
+def test_new_elements_grow_the_vocabulary_and_leave_the_rest(
+    unconditional, qm9, target, elements, tmp_path
+):
+    narrow, folder = unconditional
+    source = folder / "model"
+    if target == "types":
+        narrow = EADModel(**{**narrow.config.to_dict(), "feature_target": "types"})
+        narrow.fit(qm9.select(range(32)), nb_epoch=1)
+        source = tmp_path / "types"
+        narrow.save_pretrained(source)
+    wide = EADModel(initial_weights=source, elements=elements, max_atoms=40)
+    data = qm9.select(range(20))
+    batch = narrow._prepare_batch(next(iter(narrow.default_generator(data, mode="predict"))))[0]
+    known = ["H", "C", "N", "O", "F", "dummy", "charge"]
+    labels = [label for _, label in output_labels(wide.encoding)]
+    places = [labels.index(label) for label in known]
+    w = batch["clean"] + 0.3 * torch.randn(batch["clean"].shape)
+    grown = torch.zeros(len(w), 3 + wide.encoding.n_features)
+    grown[:, :3] = w[:, :3]
+    grown[:, [3 + place for place in places]] = w[:, 3:]
+    with torch.no_grad():
+        rows = wide.model.denoiser.embedding_out.weight
+        old = narrow.model.average.module.embedding_out.weight
+        assert torch.equal(rows[places], old[: len(known)])
+        assert torch.equal(rows[labels.index("S")], old[known.index("O")])
+        out, expected = (
+            model.model.process._outputs(
+                model.model.average.module, x, batch["levels"], batch["layout"], None, None
+            )
+            for model, x in ((wide, grown), (narrow, w))
+        )
+    if target == "noise":  # no evidence, which is shared by all types
+        torch.testing.assert_close(out[0], expected[0])
+        torch.testing.assert_close(out[1][:, places], expected[1][:, : len(known)])
+    sulfane = MoleculeBatch.from_arrays([[16, 1, 1]], [[[0, 0, 0], [1, 0.9, 0], [-1, 0.9, 0]]])
+    assert np.isfinite(wide.fit(sulfane.to_dataset(), nb_epoch=1))
 
 
 def test_a_model_of_other_conditions_is_not_restored(qm9, tmp_path):

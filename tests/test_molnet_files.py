@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 
 import deepchem as dc
 import numpy as np
@@ -14,9 +15,12 @@ from deepchem_ead.chem.files import file_format
 from deepchem_ead.chem.sdf import format_sdf
 from deepchem_ead.chem.xyz import format_xyz
 from deepchem_ead.errors import MoleculeError
+from deepchem_ead.feat import Molecule3DFeaturizer
 from deepchem_ead.molnet import load_file_3d
+from deepchem_ead.molnet.files import known_properties
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv
 from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.molnet.tables import read_table
 
 TABLE, _ = load_sample()
 BAD_RECORD = {
@@ -223,8 +227,8 @@ def test_raise_mode_and_files_without_molecules(tmp_path):
         load_file_3d(tmp_path / "empty.sdf")
     with pytest.raises(FileNotFoundError):
         load_file_3d(tmp_path / "nowhere.sdf")
-    (tmp_path / "m.smi").write_text("C\n")
-    with pytest.raises(ValueError, match="no coordinates"):
+    (tmp_path / "m.smi").write_text("no_smiles\n")
+    with pytest.raises(ValueError, match="none of 1 records .* not a SMILES"):
         load_file_3d(tmp_path / "m.smi")
 
 
@@ -245,8 +249,6 @@ def test_molecules_with_impossible_bonds_keep_their_name_as_id(tmp_path):
 
 
 def test_gzipped_file(tmp_path):
-    import gzip
-
     path = write(tmp_path / "m.sdf", [1, 2])
     with gzip.open(tmp_path / "m.sdf.gz", "wt") as stream:
         stream.write(path.read_text())
@@ -348,3 +350,62 @@ def test_one_large_molecule_among_many_does_not_take_all_memory(monkeypatch):
     with pytest.raises(MoleculeError, match=r"molecule \d+ has \d+.*max_atoms"):
         table.to_padded(2000)
     assert table.to_padded().shape[0] == 2000
+
+
+def test_tables_may_be_gzipped_tabbed_marked_and_quoted(tmp_path):
+    with gzip.open(tmp_path / "t.tsv.gz", "wb") as stream:
+        stream.write('\ufeffname\t gap \n\n"a,\tb"\t1\r\nc\t\n'.encode())
+    table = read_table(tmp_path / "t.tsv.gz")
+    assert table.columns == ["name", "gap"]
+    assert table.rows == [{"name": "a,\tb", "gap": "1"}, {"name": "c", "gap": ""}]
+
+
+SMILES_TABLE = """Name,SMILES,gap,note
+ethanol,CCO,0.3,"liquid, clear"
+broken,C1CC,9,
+thiol,CCS,0.2,
+strained,C1#CC1,9,
+butane, CCCC ,,gas
+"""
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.csv.gz", "m.smi", "m.smiles.gz"])
+def test_smiles_get_conformers_and_labels_stay_aligned(tmp_path, name, caplog):
+    text, labelled = SMILES_TABLE, ".smi" not in name
+    if name == "m.tsv":
+        text = text.replace('"liquid, clear"', "liquid").replace(",", "\t")
+    if not labelled:
+        rows = list(csv.DictReader(text.splitlines()))
+        text = "\n".join(f"{row['SMILES'].strip()}\t{row['Name']}" for row in rows)
+    opener = gzip.open if name.endswith(".gz") else open
+    with opener(tmp_path / name, "wt") as stream:
+        stream.write(text)
+    options = {"tasks": ["gap"], "allow_missing": True} if labelled else {}
+    with pytest.warns(UserWarning, match="left out 2 of 5 .*record 2: 'C1CC' is not a SMILES"):
+        _, (dataset,), _ = load_file_3d(tmp_path / name, splitter=None, **options)
+    assert "made conformers of 3 of 5 molecules" in caplog.text
+    assert "1 is not a SMILES" in caplog.text and "1 cannot be embedded" in caplog.text
+    assert dataset.ids.tolist() == ["CCO", "CCS", "CCCC"]
+    if labelled:
+        assert dataset.y[:, 0].tolist() == [0.3, 0.2, 0] and dataset.w[:, 0].tolist() == [1, 1, 0]
+    alone = Molecule3DFeaturizer(14, "H,C,O,S").featurize(["CCS"])
+    np.testing.assert_allclose(dataset.X[1], alone[0], atol=1e-6)
+    with pytest.raises(MoleculeError, match="record 2: 'C1CC' is not a SMILES"):
+        load_file_3d(tmp_path / name, on_error="raise")
+
+
+def test_the_column_of_smiles_is_named_or_found(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("structure,smiles_old,gap\nCC,C,1\nCO,O,2\n")
+    with pytest.raises(
+        ValueError, match="m.csv has no column 'smiles'.*structure, smiles_old, gap"
+    ):
+        load_file_3d(path)
+    with pytest.raises(ValueError, match="no column 'Structure'"):
+        load_file_3d(path, smiles_column="Structure")
+    _, (dataset,), _ = load_file_3d(path, tasks="gap", smiles_column="structure", splitter=None)
+    assert dataset.ids.tolist() == ["CC", "CO"] and dataset.y[:, 0].tolist() == [1, 2]
+    assert known_properties(path, "structure") == {"smiles_old", "gap"}
+    path.write_text("SMILES,smiles\nCC,C\n")
+    with pytest.raises(ValueError, match="the columns \\['SMILES', 'smiles'\\]"):
+        load_file_3d(path)

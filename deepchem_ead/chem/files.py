@@ -25,6 +25,7 @@ from deepchem_ead.chem.sdf_blocks import RECORD_END
 from deepchem_ead.chem.text import open_lines
 from deepchem_ead.chem.values import Text, is_text
 from deepchem_ead.chem.xyz import format_xyz, read_xyz
+from deepchem_ead.choices import SMILES_FILES
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
@@ -53,8 +54,10 @@ def file_format(path: str | os.PathLike) -> str:
     try:
         return _FORMATS[Path(name).suffix]
     except KeyError:
+        tables = " and ".join(suffix for suffix in SMILES_FILES if suffix not in _FORMATS)
         raise ValueError(
-            f"{path}: unknown kind of molecule file; use one of {', '.join(_FORMATS)}"
+            f"{path}: unknown kind of molecule file; use one of {', '.join(_FORMATS)} (training "
+            f"and load_file_3d also read {tables})"
         ) from None
 
 
@@ -71,8 +74,8 @@ def scan_records(
     kind = file_format(path)
     if kind not in _READERS:
         raise ValueError(
-            f"{path}: a SMILES file holds no coordinates; make 3D molecules from it with "
-            "dc.data.CSVLoader and Molecule3DFeaturizer"
+            f"{path}: a SMILES file holds no coordinates; training and load_file_3d make "
+            "conformers of SMILES, everything else needs an SDF or XYZ file"
         )
     good: list[Record] = []
     numbers: list[int] = []

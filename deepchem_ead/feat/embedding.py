@@ -27,7 +27,24 @@ def has_3d_conformer(mol: Chem.Mol) -> bool:
     return small or mol.GetConformer().Is3D()
 
 
-def embed(mol: Chem.Mol, seed: int, name: str, time_limit: float | None = TIME_LIMIT) -> Chem.Mol:
+def read_smiles(text: object) -> Chem.Mol:
+    """Sanitised molecule of a SMILES, blanks around it aside.
+
+    Raises
+    ------
+    MoleculeError
+        If it is none; the message does not repeat it.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise MoleculeError("is neither a SMILES string nor an RDKit molecule")
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(text.strip())
+    if mol is None:
+        raise MoleculeError("is not a SMILES that RDKit can read")
+    return mol
+
+
+def embed(mol: Chem.Mol, seed: int, time_limit: float | None = TIME_LIMIT) -> Chem.Mol:
     """A copy of the molecule with one ETKDGv3 conformer.
 
     Fragments are embedded one by one and placed so that their atoms touch and do not overlap (the
@@ -39,15 +56,14 @@ def embed(mol: Chem.Mol, seed: int, name: str, time_limit: float | None = TIME_L
         Sanitised molecule with explicit hydrogens.
     seed : int
         Random seed, 0 or more.
-    name : str
-        How the message names the molecule.
     time_limit : float, optional
         Seconds for the whole molecule. None: RDKit searches until all its attempts have failed.
 
     Raises
     ------
     MoleculeError
-        If RDKit finds no conformer in that time, also not from random starting coordinates.
+        If RDKit finds no conformer in that time, also not from random starting coordinates; the
+        message does not name the molecule.
     KeyboardInterrupt
         If the search was interrupted.
     """
@@ -55,8 +71,8 @@ def embed(mol: Chem.Mol, seed: int, name: str, time_limit: float | None = TIME_L
     atoms: list[tuple[int, ...]] = []
     fragments = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False, fragsMolAtomMapping=atoms)
     if len(fragments) < 2:
-        return _embed_fragment(mol, seed, name, end, time_limit)
-    embedded = [_embed_fragment(part, seed, name, end, time_limit) for part in fragments]
+        return _embed_fragment(mol, seed, end, time_limit)
+    embedded = [_embed_fragment(part, seed, end, time_limit) for part in fragments]
     positions = _placed(
         [part.GetConformer().GetPositions() for part in embedded],
         [_van_der_waals_radii(part) for part in embedded],
@@ -73,7 +89,7 @@ def embed(mol: Chem.Mol, seed: int, name: str, time_limit: float | None = TIME_L
 
 
 def _embed_fragment(
-    mol: Chem.Mol, seed: int, name: str, end: float | None, time_limit: float | None
+    mol: Chem.Mol, seed: int, end: float | None, time_limit: float | None
 ) -> Chem.Mol:
     """A copy of a connected molecule with a conformer, found before the time ``end``."""
     mol = Chem.Mol(mol)
@@ -95,7 +111,7 @@ def _embed_fragment(
             try:
                 found = rdDistGeom.EmbedMolecule(mol, parameters)
             except (ValueError, RuntimeError) as error:
-                raise MoleculeError(f"{name} cannot be embedded in 3D: {error}") from None
+                raise MoleculeError(f"cannot be embedded in 3D: {error}") from None
         failed = sum(parameters.GetFailureCounts())
         timed_out = end is not None and time.monotonic() - start >= parameters.timeout
         # RDKit takes Ctrl-C for itself and only ends its search early. Without any attempt it says
@@ -108,10 +124,10 @@ def _embed_fragment(
         counted.append(failed)
     if end is not None and (time.monotonic() >= end or timed_out):
         raise MoleculeError(
-            f"{name} cannot be embedded in 3D within {time_limit:g} s; a larger time_limit "
+            f"cannot be embedded in 3D within {time_limit:g} s; a larger time_limit "
             "searches longer"
         )
-    raise MoleculeError(f"{name} cannot be embedded in 3D: RDKit finds no conformer")
+    raise MoleculeError("cannot be embedded in 3D: RDKit finds no conformer")
 
 
 def _van_der_waals_radii(mol: Chem.Mol) -> np.ndarray:

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from deepchem.feat import MolecularFeaturizer
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.feat.embedding import TIME_LIMIT, embed, has_3d_conformer
+from deepchem_ead.feat.embedding import TIME_LIMIT, embed, has_3d_conformer, read_smiles
 
 _CONFORMER_MODES = ("auto", "embed", "given")
 _LISTED = 10
@@ -255,9 +255,9 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
             mol = Chem.AddHs(mol)
         # Before the embedding, which is slow for what would be refused anyway.
         self.check_atoms(np.array([a.GetAtomicNum() for a in mol.GetAtoms()], dtype=int), name)
-        if embeds:
-            mol = embed(mol, self.seed, name, self.time_limit)
         try:
+            if embeds:
+                mol = embed(mol, self.seed, self.time_limit)
             numbers, positions, charge, *_ = arrays_from_mol(mol)
         except MoleculeError as error:
             raise MoleculeError(f"{name} {error}") from None
@@ -304,13 +304,10 @@ def _read(datapoint: Any) -> Chem.Mol:
         mol = Chem.Mol(datapoint)
         mol.UpdatePropertyCache(strict=False)
         return mol
-    if not isinstance(datapoint, str) or not datapoint.strip():
-        raise MoleculeError(f"{datapoint!r} is neither a SMILES string nor an RDKit molecule")
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(datapoint.strip())
-    if mol is None:
-        raise MoleculeError(f"{datapoint!r} is not a SMILES that RDKit can read")
-    return mol
+    try:
+        return read_smiles(datapoint)
+    except MoleculeError as error:
+        raise MoleculeError(f"{datapoint!r} {error}") from None
 
 
 def _label(datapoint: Any) -> str:

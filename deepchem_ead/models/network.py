@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from deepchem_ead.chem.elements import symbol_of
 from deepchem_ead.denoisers import DENOISERS, InputColumns
 from deepchem_ead.diffusion import (
     FRAMES,
@@ -25,6 +26,9 @@ from deepchem_ead.models.clipping import GradientClipper
 from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
+
+#: A column's part of an input or output, and what of it.
+Label = tuple[str, str | int]
 
 #: Name of the context's column that says "no dummy atoms here".
 FIXED_SIZE = "fixed size"
@@ -219,3 +223,33 @@ def input_columns(config: EADConfig, encoding: AtomEncoding) -> dict[str, int]:
         if config.self_conditioning:
             columns["estimated composition"] = encoding.n_features
     return columns
+
+
+def input_labels(config: EADConfig, encoding: AtomEncoding) -> list[Label]:
+    """One label for each column of a denoiser's input: its part of `input_columns`, and what of it.
+
+    Columns of an element have its symbol, whatever the order of the vocabulary.
+    """
+    features, types = _feature_labels(encoding), _feature_labels(encoding)[: encoding.n_types]
+    by_element = {
+        "features": features,
+        "evidence": types,
+        "previous estimate": [*features, "known"],
+        "composition": types,
+        "estimated composition": features,
+    }
+    return [
+        (part, label)
+        for part, n in input_columns(config, encoding).items()
+        for label in by_element.get(part, range(n))[:n]
+    ]
+
+
+def output_labels(encoding: AtomEncoding) -> list[Label]:
+    """One label for each of a denoiser's invariant outputs."""
+    return [("output", label) for label in [*_feature_labels(encoding), "unused"]]
+
+
+def _feature_labels(encoding: AtomEncoding) -> list[str]:
+    types = [symbol_of(int(z)) for z in encoding.elements] + ["dummy"] * encoding.has_dummies
+    return types + ["charge"] * (encoding.n_features - encoding.n_types)

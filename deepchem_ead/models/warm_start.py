@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rdkit import Chem
 from torch import Tensor
 
+from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.models import pretrained
 from deepchem_ead.models.checkpoint import check_shapes, without_prefix
@@ -15,14 +17,27 @@ from deepchem_ead.models.compact import read_checkpoint
 from deepchem_ead.models.conditions import ConditionEmbedding
 from deepchem_ead.models.config import EADConfig
 from deepchem_ead.models.encoding import AtomEncoding
-from deepchem_ead.models.network import EADNetwork, context_columns, input_columns
+from deepchem_ead.models.network import (
+    FIXED_SIZE,
+    EADNetwork,
+    Label,
+    context_columns,
+    input_labels,
+    output_labels,
+)
 
 #: Fields in which a model may differ from the one it starts from: none of them rescales what the
-#: network reads, they only add columns, of context or, behind them, of a previous estimate.
+#: network reads, they only add columns, of elements, context or a previous estimate.
 MAY_DIFFER = (
-    "max_atoms", "dummy_padding", "p_fixed_size", "conditions", "self_conditioning", "composition",
-    "gradient_clipping",
+    "elements", "max_atoms", "dummy_padding", "p_fixed_size", "conditions", "self_conditioning",
+    "composition", "gradient_clipping",
 )  # fmt: skip
+
+#: The last map of a denoiser, whose rows say something about types.
+OUTPUT_MAP = "embedding_out."
+#: By how much a new element's logit is below that of its relative: it takes 2 % of the relative's
+#: atoms to begin with.
+RARER = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +101,9 @@ class TrainedWeights:
 
         What the first maps of a denoiser read and those of the source do not is multiplied with
         zero to begin with, so that the network computes what the source computes (as long as it is
-        given no previous estimate).
+        given no previous estimate). Conditions that only the source has count as not known, for
+        good. Elements that the source does not know begin as their closest relative that it does
+        know (sulfur as oxygen, bromine as fluorine).
 
         Raises
         ------
@@ -98,10 +115,12 @@ class TrainedWeights:
             for name, pair in config.structural_differences(self.config).items()
             if name not in MAY_DIFFER
         }
-        context, theirs = (tuple(context_columns(c)) for c in (config, self.config))
-        if context[: len(theirs)] != theirs:
-            differences["context"] = (", ".join(context) or "nothing", ", ".join(theirs))
-        columns, source_columns = (input_columns(c, AtomEncoding(c)) for c in (config, self.config))
+        unknown = set(parse_elements(self.config.elements)) - set(parse_elements(config.elements))
+        if unknown:
+            differences["elements"] = (config.elements, self.config.elements)
+        flag, their_flag = (FIXED_SIZE in context_columns(c) for c in (config, self.config))
+        if their_flag and not flag:
+            differences["p_fixed_size"] = (config.p_fixed_size, self.config.p_fixed_size)
         for name in ("self_conditioning", "composition"):
             if getattr(self.config, name) and not getattr(config, name):
                 differences[name] = (False, True)
@@ -111,27 +130,29 @@ class TrainedWeights:
                 for name, (mine, other) in differences.items()
             )
             raise CheckpointError(
-                f"a model cannot start from {self.source}: {listed}. It may only be told more: "
-                "conditions after those of the source, or a flag for fixed sizes if the source "
-                "has no conditions"
+                f"a model cannot start from {self.source}: {listed}. It may have more elements, "
+                "other conditions, another max_atoms or a flag for fixed sizes, but no other shape"
             )
+        nulls = dict(zip(self.config.condition_names, self.embedding.get("null", ()), strict=True))
         denoiser = widened(
-            self.denoiser, network.denoiser.state_dict(), self.source, source_columns, columns
+            self.denoiser, network.denoiser.state_dict(), self.source, self.config, config, nulls
         )
         for module in (network.denoiser, network.average.module):
             module.load_state_dict(denoiser)
-        if not self.embedding:
+        shared = [name for name in config.condition_names if name in nulls]
+        if not shared:
             return
-        n = len(self.config.condition_names)
+        n = len(nulls)
         with torch.device("meta"):
             check_shapes(self.embedding, ConditionEmbedding(n).state_dict(), self.source)
-        for module in (network.embedding, network.embedding_average.module):
-            state = module.state_dict()
-            state["null"][:n] = self.embedding["null"]
-            state.update({k: v for k, v in self.embedding.items() if k != "null"})
-            module.load_state_dict(state)
-        for name in ("mean", "mad"):
-            getattr(network.statistics, name)[:n] = self.statistics[name]
+        for name in shared:
+            here, there = (c.condition_names.index(name) for c in (config, self.config))
+            for module in (network.embedding, network.embedding_average.module):
+                with torch.no_grad():
+                    module.null[here] = nulls[name]
+                module.values[here].load_state_dict(_below(f"values.{there}.", self.embedding))
+            for statistic in ("mean", "mad"):
+                getattr(network.statistics, statistic)[here] = self.statistics[statistic][there]
 
     def load_counts_into(self, network: EADNetwork) -> None:
         """Give a network of the same configuration what was counted in the training data."""
@@ -145,37 +166,89 @@ def widened(
     found: dict[str, Tensor],
     expected: dict[str, Tensor],
     source: str,
-    source_columns: dict[str, int],
-    columns: dict[str, int],
+    source_config: EADConfig,
+    config: EADConfig,
+    nulls: dict[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Weights with zeros in those columns of a network's input that the source does not have.
+    """Weights with columns and rows for what the source is not told.
 
     Parameters
     ----------
     found, expected : dict of str to Tensor
         The source's weights, and weights of the shapes to come.
     source : str
-    source_columns, columns : dict of str to int
-        Their inputs' columns, see `input_columns`.
+    source_config, config : EADConfig
+        Of the source, and of what is to come.
+    nulls : dict of str to Tensor
+        What the source is told where it does not know a condition.
 
     Raises
     ------
     CheckpointError
         Listing what differs in any other way.
     """
-    widths = tuple(sum(c.values()) for c in (source_columns, columns))
+    encodings = AtomEncoding(source_config), AtomEncoding(config)
+    known, wanted = (
+        input_labels(c, e) for c, e in zip((source_config, config), encodings, strict=True)
+    )
+    relatives = _relatives(*encodings)
+    columns = _places(known, wanted, relatives)
+    rows = _places(*(output_labels(encoding) for encoding in encodings), relatives)
+    dropped = {
+        known.index((f"context: {name}", 0)): null
+        for name, null in nulls.items()
+        if name not in config.condition_names
+    }
     out = {}
     for name, tensor in found.items():
         target = expected.get(name)
-        if target is not None and (tensor.shape[-1], target.shape[-1]) == widths:
-            parts = dict(
-                zip(source_columns, tensor.split(list(source_columns.values()), -1), strict=True)
-            )
-            zeros = {k: tensor.new_zeros((*tensor.shape[:-1], n)) for k, n in columns.items()}
-            tensor = torch.cat([parts.get(k, zeros[k]) for k in columns], -1)
+        if target is not None:
+            weight = found.get(f"{name.removesuffix('bias')}weight")
+            if name.endswith("bias") and _reads(weight, known):
+                for first, null in dropped.items():
+                    tensor = tensor + weight[:, first : first + len(null)] @ null
+            elif _reads(tensor, known) and _reads(target, wanted):
+                tensor = _gathered(tensor, columns, -1)
+            if name.startswith(OUTPUT_MAP):
+                tensor = _gathered(tensor, rows, 0)
+                if name == f"{OUTPUT_MAP}bias":
+                    new = [label in relatives for _, label in output_labels(encodings[1])]
+                    tensor[torch.tensor(new)] -= RARER
         out[name] = tensor
     check_shapes(out, expected, source)
     return out
+
+
+def _reads(weight: Tensor | None, labels: list[Label]) -> bool:
+    """Whether a weight is of a map that reads the denoiser's input."""
+    return weight is not None and weight.dim() == 2 and weight.shape[-1] == len(labels)
+
+
+def _relatives(source: AtomEncoding, target: AtomEncoding) -> dict[str, str]:
+    """New elements and the known one that each of them resembles most."""
+    table = Chem.GetPeriodicTable()
+    known = [int(z) for z in source.elements]
+    relatives = {}
+    for z in map(int, target.elements):
+        if z not in known:
+            electrons = table.GetNOuterElecs(z)
+            closest = min(known, key=lambda k: (abs(table.GetNOuterElecs(k) - electrons), k))
+            relatives[symbol_of(z)] = symbol_of(closest)
+    return relatives
+
+
+def _places(known: list[Label], wanted: list[Label], relatives: dict[str, str]) -> list[int | None]:
+    """Where each wanted column or row is among the known ones; None if nowhere."""
+    place = {label: i for i, label in enumerate(known)}
+    return [place.get((part, relatives.get(label, label))) for part, label in wanted]
+
+
+def _gathered(tensor: Tensor, places: list[int | None], dim: int) -> Tensor:
+    """Entries at these places along a dimension, zeros for None."""
+    absent = torch.tensor([place is None for place in places])
+    index = torch.tensor([place or 0 for place in places])
+    result = tensor.index_select(dim, index.to(tensor.device))
+    return result.index_fill_(dim, absent.nonzero().flatten().to(tensor.device), 0)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

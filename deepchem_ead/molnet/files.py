@@ -1,4 +1,4 @@
-"""``load_file_3d``: a user's own SDF or XYZ file as DeepChem datasets."""
+"""``load_file_3d``: a user's own file of structures or SMILES as DeepChem datasets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.records import BadRecord, Record, describe
 from deepchem_ead.errors import MoleculeError
+from deepchem_ead.feat.embedding import TIME_LIMIT
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
 from deepchem_ead.molnet.names import find_splitter, find_transformers
+from deepchem_ead.molnet.smiles_files import embed_smiles_file, holds_smiles, read_smiles_rows
 from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, CompleteSplitter, one_shard
 from deepchem_ead.molnet.table import MoleculeTable
 from deepchem_ead.molnet.transforms import fit_transformer, mark_labels
 
 # Angstrom; float32 resolves 3e-5 there.
 _FAR = 256.0
+#: Part of a warning.
+NAMES_AS_IDS = "have no valid bonds and get their name as id instead of a SMILES"
 
 
 def load_file_3d(
@@ -39,8 +43,14 @@ def load_file_3d(
     on_error: str = "skip",
     allow_missing: bool = False,
     seed: int | None = 0,
+    smiles_column: str | None = None,
+    conformer_seed: int = 0,
+    time_limit: float | None = TIME_LIMIT,
 ) -> tuple[list[str], tuple[dc.data.Dataset, ...], list[dc.trans.Transformer]]:
-    """Load molecules with 3D coordinates, and optionally labels, from an SDF or XYZ file.
+    """Load molecules, and optionally labels, from a file of structures or SMILES.
+
+    SMILES have no coordinates: each gets a seeded conformer (RDKit's ETKDGv3), and what gets none
+    counts as a record that cannot be read. Columns of a table are what tags are in an SDF file.
 
     X is float32 (N, max_atoms, 4): x, y, z in Angstrom, centred, and atomic number; padding rows
     are 0. A fifth column holds formal charges if any molecule has a total charge, and a warning
@@ -52,7 +62,8 @@ def load_file_3d(
     Parameters
     ----------
     path : path
-        SDF, MOL, XYZ or extended XYZ file, gzipped or not. Hydrogens must be explicit.
+        SDF, MOL, XYZ or extended XYZ file with all hydrogens, or SMILES in a ``.smi``, ``.smiles``,
+        ``.csv`` or ``.tsv`` file; gzipped or not.
     tasks : sequence of str, optional
         Labels to take from SDF tags, extended-XYZ keys, or the columns of `labels`. None: no
         labels; y is then a column of zeros with weight 1.
@@ -78,6 +89,12 @@ def load_file_3d(
         Give missing labels the weight 0 instead of refusing them.
     seed : int, optional
         Seed of the splitter.
+    smiles_column : str, optional
+        Column of a table with the SMILES; by default the one called "smiles", in any case.
+    conformer_seed : int
+        Seed of the conformers of SMILES, the same for each.
+    time_limit : float, optional
+        Seconds that the search for one conformer may take; None: no limit.
 
     Returns
     -------
@@ -108,7 +125,11 @@ def load_file_3d(
     if labels is not None and not tasks:
         raise ValueError("labels is given without tasks: name the columns to take")
 
-    records, numbers, n_records = _read(path, on_error)
+    if holds_smiles(path):
+        found = embed_smiles_file(path, smiles_column, conformer_seed, time_limit)
+    else:
+        found = scan_records(path, on_error)
+    records, numbers, n_records = _usable(path, on_error, *found)
     names = [
         f"record {n} ({r.name})" if r.name else f"record {n}"
         for n, r in zip(numbers, records, strict=True)
@@ -141,17 +162,30 @@ def load_file_3d(
     return tasks, tuple(datasets), fitted
 
 
-def _read(path: str | os.PathLike, on_error: str) -> tuple[list[Record], list[int], int]:
-    """Readable records, their numbers from 1, and the number of all records."""
-    good, numbers, bad = scan_records(path, on_error)
+def known_properties(path: str | os.PathLike, smiles_column: str | None = None) -> set[str]:
+    """Names of what a user's file says about its molecules: tags, keys or columns."""
+    if holds_smiles(path):
+        tags = [row.tags for row in read_smiles_rows(path, smiles_column)]
+    else:
+        tags = [record.tags for record in scan_records(path, "skip")[0]]
+    return set().union(*tags)
+
+
+def _usable(
+    path: str | os.PathLike,
+    on_error: str,
+    good: list[Record],
+    numbers: list[int],
+    bad: list[BadRecord],
+) -> tuple[list[Record], list[int], int]:
+    """Usable records, their numbers from 1, and the number of all records."""
     overlaps = overlapping_records(good)
-    if overlaps and on_error == "raise":
-        first = min(overlaps)
-        raise MoleculeError(
-            f"{path}, record {numbers[first]}: {overlaps[first]} (on_error='skip' leaves bad "
-            "records out)"
-        )
     bad = sorted([*bad, *(BadRecord(numbers[i], reason) for i, reason in overlaps.items())])
+    if bad and on_error == "raise":
+        raise MoleculeError(
+            f"{path}, record {bad[0].number}: {bad[0].reason} (on_error='skip' leaves bad records "
+            "out)"
+        )
     good, numbers = (
         [value for i, value in enumerate(values) if i not in overlaps] for values in (good, numbers)
     )
@@ -210,9 +244,9 @@ def _table(
     if without_bonds:
         more = f" and {len(without_bonds) - 10} more" if len(without_bonds) > 10 else ""
         warnings.warn(
-            f"{len(without_bonds)} of {len(records)} molecules have no valid bonds and get their "
-            f"name as id instead of a SMILES: {', '.join(without_bonds[:10])}{more}. DeepChem's "
-            "splitters that read SMILES lose such rows; splitter= of load_file_3d loses none",
+            f"{len(without_bonds)} of {len(records)} molecules {NAMES_AS_IDS}: "
+            f"{', '.join(without_bonds[:10])}{more}. DeepChem's splitters that read SMILES "
+            "lose such rows; splitter= of load_file_3d loses none",
             stacklevel=3,
         )
     return MoleculeTable(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from deepchem_ead.chem.values import number
+from deepchem_ead.molnet.tables import read_table
 
 #: Above this magnitude float32 resolves no better than 8 units.
 MAX_LABEL = 1e8
@@ -78,7 +76,7 @@ def labels_from_csv(
         or a value is not a number.
     """
     wanted = [*tasks] if id_column is None else [id_column, *tasks]
-    table = _read_table(path, wanted)
+    table = read_table(path, wanted).rows
     if id_column is None:
         if len(table) != n_records:
             raise ValueError(
@@ -102,60 +100,6 @@ def labels_from_csv(
         found = [by_id.get(name, {}) for name in names]
         rows = [f"id {name}" for name in names]
     return _numbers([[entry.get(task) or "" for task in tasks] for entry in found], tasks, rows)
-
-
-def _read_table(path: str | os.PathLike, wanted: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file; everything that could shift or swallow a value is refused."""
-    reader = csv.reader(io.StringIO(_csv_text(path), newline=""), strict=True)
-    try:
-        columns = [name.strip() for name in next(reader, [])]
-        missing = [column for column in wanted if column not in columns]
-        if missing:
-            separator = next((s for s in ";\t" if any(s in name for name in columns)), None)
-            remedy = (
-                f" The fields are separated by {separator!r}: save the file with commas, and with "
-                "decimal points"
-                if separator
-                else ""
-            )
-            raise ValueError(
-                f"{path} has no column {missing[0]!r}; it has: {', '.join(columns)}.{remedy}"
-            )
-        twice = [column for column in wanted if columns.count(column) > 1]
-        if twice:
-            raise ValueError(
-                f"{path}, line 1: the column {twice[0]!r} occurs twice; rename or remove one"
-            )
-        table = []
-        for row in reader:
-            if row and len(row) != len(columns):
-                raise ValueError(
-                    f"{path}, line {reader.line_num}: {len(row)} fields under a header of "
-                    f"{len(columns)}: {','.join(row)[:60]!r}; quote text that holds a comma, and "
-                    "write decimal points, not commas"
-                )
-            if row:
-                table.append(dict(zip(columns, row, strict=True)))
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}, line {reader.line_num}: {error}; correct the quotes, or save the file as CSV "
-            "again"
-        ) from None
-    return table
-
-
-def _csv_text(path: str | os.PathLike) -> str:
-    with open(path, "rb") as stream:
-        data = stream.read()
-    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return data.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path}, line {line}: not UTF-8 (Latin-1, perhaps); save the file as CSV UTF-8, or "
-            "convert it, for example with iconv -f latin1 -t utf8"
-        ) from None
 
 
 def check_labels(
