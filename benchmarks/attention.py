@@ -1,7 +1,8 @@
 """The attention denoiser against the time of its node-level matrix products alone.
 
     python -m benchmarks.attention [--quick] [--layers 6 --features 192 --heads 12]
-                                   [--threads 1] [--cpu-time] [--repeats 10]
+                                   [--threads 1] [--cpu-time] [--repeats 10] [--seconds 50]
+                                   [--instructions avx2]
 
 A training step is forward and backward of a denoising-like loss (batch 64), an evaluation is one
 forward without gradients (batch 100), both of real QM9 molecules. All paths share one set of
@@ -26,8 +27,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmarks.engine_paths import N_IN, N_OUT, real_batch
+from benchmarks.engine_paths import N_IN, N_OUT, fast_formats, real_batch, use_instructions
 from deepchem_ead.denoisers import AttentionDenoiser
+from deepchem_ead.denoisers.native.build import INSTRUCTION_SETS
 from deepchem_ead.diffusion import Seen
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -105,7 +107,7 @@ def compare(title: str, size: argparse.Namespace, batch, n: int) -> None:
     training = title == "training"
     n_atoms = batch[2].n_nodes
     networks = {}
-    for backend, precision in PATHS:
+    for backend, precision in [path for path in PATHS if path[1] in fast_formats()]:
         try:
             network = Network(backend, precision, size, batch)
             network.denoiser.active_backend  # noqa: B018
@@ -113,7 +115,7 @@ def compare(title: str, size: argparse.Namespace, batch, n: int) -> None:
             print(f"{backend} {precision}: left out, {error}")
             continue
         networks[network.name] = network
-    products = {p: Products(p, size, n_atoms) for p in DTYPES}
+    products = {p: Products(p, size, n_atoms) for p in fast_formats()}
     expected = networks["torch fp32"].evaluate()
     expected_gradient = networks["torch fp32"].gradient() if training else None
     candidates: list[Network | Products] = [*products.values(), *networks.values()]
@@ -121,7 +123,10 @@ def compare(title: str, size: argparse.Namespace, batch, n: int) -> None:
     clock = time.process_time if size.cpu_time else time.perf_counter
     for candidate in candidates:  # warms up
         _run(candidate, training)()
-    for _ in range(size.repeats):
+    end = time.perf_counter() + size.seconds
+    for turn in range(size.repeats):
+        if turn and time.perf_counter() > end:
+            break
         for candidate in candidates:
             # PyTorch's path is several times slower: fewer, but never only one.
             for _ in range(1 if candidate.name.startswith("torch") else 3):
@@ -163,9 +168,12 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=50.0, help="for each table, at most")
+    parser.add_argument("--instructions", choices=INSTRUCTION_SETS, help="other than the best")
     parser.add_argument("--cpu-time", action="store_true", help="with one thread only")
     parser.add_argument("--quick", action="store_true", help="two repeats, quarter batches")
     size = parser.parse_args()
+    use_instructions(size.instructions)
     if size.threads:
         torch.set_num_threads(size.threads)
     if size.cpu_time and torch.get_num_threads() > 1:

@@ -1,15 +1,20 @@
-"""Training, sampling and memory of the EGNN on real QM9: plain twin against the fast paths.
+"""Training and evaluation of the EGNN on real QM9: plain twin against the fast paths.
 
-    python -m benchmarks.engine [--quick] [--sizes 9x256 6x128 4x64] [--seconds 45] [--no-memory]
+    python -m benchmarks.engine [--quick] [--sizes 4x64 6x128 9x256] [--seconds 100] [--memory]
     OMP_NUM_THREADS=1 python -m benchmarks.engine --cpu-time    # on a machine that is busy
+    MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 \
+        python -m benchmarks.engine --instructions avx2         # on a processor that has more
 
 All paths share one set of weights and take turns in one process, so that other load on the machine
 meets them alike; compare ratios. A training step is forward and backward of a denoising-like loss
 (batch 64), an evaluation is one forward without gradients (batch 100). "Output error" is the
 largest absolute difference from the plain twin, "gradient error" the relative L2 norm over all
-parameters. The ceilings are the fastest large matrix products of PyTorch in both number formats,
-measured before and after; GFLOP/s count the factored network
+parameters. The ceilings are the fastest large matrix products of PyTorch in the number formats of
+the paths that run here, measured before and after; GFLOP/s count the factored network
 (`benchmarks.engine_paths.operations`), so that the twin, which does more, seems slower than it is.
+
+``--seconds`` is for all tables together: each gets its part of what those before it left over, and
+at least one turn of all paths. ``--memory`` adds the tables of `benchmarks.memory`.
 """
 
 from __future__ import annotations
@@ -21,9 +26,20 @@ from statistics import median
 import torch
 
 from benchmarks import memory
-from benchmarks.engine_paths import PATHS, Path, ceiling, operations, real_batch, seconds
+from benchmarks.engine_paths import (
+    PATHS,
+    Path,
+    ceiling,
+    fast_formats,
+    operations,
+    real_batch,
+    seconds,
+    use_instructions,
+)
+from deepchem_ead.denoisers.native.build import INSTRUCTION_SETS
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+MOST_TURNS = 20
 
 
 def runnable(n_layers: int, n_features: int, batch) -> list[Path]:
@@ -37,10 +53,9 @@ def runnable(n_layers: int, n_features: int, batch) -> list[Path]:
     return found
 
 
-def compare(
-    task: str, n_layers: int, n_features: int, n: int, budget: float, at_least: int, clock
-) -> None:
-    """Time and print one table."""
+def compare(task: str, n_layers: int, n_features: int, n: int, budget: float, clock) -> None:
+    """Time and print one table, in `budget` seconds or one turn."""
+    begin = time.perf_counter()
     training = task == "training"
     batch = real_batch(0 if training else 1, n)
     work = operations(batch[2], n_layers, n_features) * (3 if training else 1)
@@ -51,16 +66,16 @@ def compare(
         gradient = paths[0].gradient()
         for path, error in zip(paths, errors, strict=True):
             error.append(float((path.gradient() - gradient).norm() / gradient.norm()))
-    limits = {name: ceiling(dtype, clock) for name, dtype in FORMATS.items()}
-    spent, turns = 0.0, 0
-    while turns < at_least or (spent < budget and turns < 20):
+    limits = {name: ceiling(FORMATS[name], clock) for name in fast_formats()}
+    turns, turn, first = 0, 0.0, time.perf_counter()
+    while not turns or (turns < MOST_TURNS and time.perf_counter() - begin + turn < budget):
         for path in paths:
             # The twin is an order of magnitude slower: fewer, but never only one.
             for _ in range(1 if path is paths[0] else 2):
                 path.times.append(seconds(path.train if training else path.evaluate, clock))
-                spent += path.times[-1]
         turns += 1
-    limits = {name: max(limits[name], ceiling(dtype, clock)) for name, dtype in FORMATS.items()}
+        turn = (time.perf_counter() - first) / turns
+    limits = {name: max(limits[name], ceiling(FORMATS[name], clock)) for name in limits}
     print(
         f"\n{task}: {n_layers} layers x {n_features} features, {n} molecules, {work / 1e9:.3g} "
         f"GFLOP, {turns} turns, {torch.get_num_threads()} threads, ceilings "
@@ -82,21 +97,24 @@ def compare(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["9x256", "6x128", "4x64"])
-    parser.add_argument(
-        "--seconds", type=float, default=45.0, help="for each table, at three turns"
-    )
-    parser.add_argument("--quick", action="store_true", help="two turns, quarter batches")
+    parser.add_argument("--sizes", nargs="+", default=["4x64", "6x128", "9x256"])
+    parser.add_argument("--seconds", type=float, default=100.0, help="for all tables together")
+    parser.add_argument("--quick", action="store_true", help="one turn, quarter batches")
     parser.add_argument("--cpu-time", action="store_true", help="count processor time; one thread")
-    parser.add_argument("--no-memory", action="store_true", help="time only")
+    parser.add_argument("--memory", action="store_true", help="also the tables of memory (minutes)")
+    parser.add_argument("--instructions", choices=INSTRUCTION_SETS, help="other than the best")
     arguments = parser.parse_args()
+    use_instructions(arguments.instructions)
+    fast_formats()  # compiles the kernels before any time is counted
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    part, budget, at_least = (4, 0.0, 2) if arguments.quick else (1, arguments.seconds, 3)
-    for size in arguments.sizes:
-        n_layers, n_features = map(int, size.split("x"))
-        compare("training", n_layers, n_features, 64 // part, budget, at_least, clock)
-        compare("evaluation", n_layers, n_features, 100 // part, budget, at_least, clock)
-    if not arguments.no_memory:
+    part, budget = (4, 0.0) if arguments.quick else (1, arguments.seconds)
+    tasks = (("evaluation", 100), ("training", 64))
+    tables = [(task, size, n) for size in arguments.sizes for task, n in tasks]
+    end = time.perf_counter() + budget
+    for k, (task, size, n) in enumerate(tables):
+        share = (end - time.perf_counter()) / (len(tables) - k)
+        compare(task, *map(int, size.split("x")), n // part, share, clock)
+    if arguments.memory:
         memory.tables(arguments.quick, arguments.cpu_time)
 
 

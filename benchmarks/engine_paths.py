@@ -12,11 +12,13 @@ from torch import Tensor
 
 from deepchem_ead.denoisers import EGNN
 from deepchem_ead.denoisers.egnn_plain import plain_forward, to_padded
+from deepchem_ead.denoisers.native import build
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.molnet.sample import STEPS_PER_ANGSTROM
 
 N_IN, N_OUT = 7, 6
+CEILING_SECONDS = 2.0
 # Backend and precision of each path; the plain twin comes first.
 PATHS = {
     "plain twin": ("torch", "fp32"),
@@ -70,12 +72,30 @@ def operations(layout: AtomLayout, n_layers: int, n_features: int) -> float:
 
 def ceiling(dtype: torch.dtype, clock: Callable[[], float] = time.perf_counter) -> float:
     """GFLOP/s of the fastest large matrix product: of the shape of the network's, or square."""
-    best = 0.0
+    best, end = 0.0, time.perf_counter() + CEILING_SECONDS
     for rows, inner in ((4096, 256), (1536, 1536)):
         a, b = torch.randn(rows, inner).to(dtype), torch.randn(inner, inner).to(dtype)
-        quickest = min(seconds(lambda a=a, b=b: a @ b, clock) for _ in range(15))
-        best = max(best, 2 * rows * inner**2 / quickest / 1e9)
+        for _ in range(15):
+            elapsed = seconds(lambda a=a, b=b: a @ b, clock)
+            best = max(best, 2 * rows * inner**2 / elapsed / 1e9)
+            if time.perf_counter() > end:
+                break
     return best
+
+
+def use_instructions(name: str | None) -> None:
+    """Use the kernels of this instruction set from now on; of the best one if None.
+
+    Before a kernel is loaded. Products of PyTorch follow its own environment variables.
+    """
+    if name:
+        build.best_instruction_set = lambda: name
+
+
+def fast_formats() -> tuple[str, ...]:
+    """Number formats that this processor multiplies; elsewhere PyTorch emulates bf16."""
+    kernel, _ = build.kernel_or_reason()
+    return kernel.precisions if kernel else ("fp32",)
 
 
 def seconds(

@@ -21,6 +21,7 @@ from benchmarks.engine_paths import (
     PATHS,
     Batch,
     Path,
+    fast_formats,
     operations,
     random_batch,
     real_batch,
@@ -119,7 +120,7 @@ def tables(quick: bool = False, cpu_time: bool = False) -> None:
     """Print all tables of this module."""
     compare_paths(9, 256, 16 if quick else 64)
     n, sizes = (8, SIZES[:3]) if quick else (64, SIZES)
-    for precision in ("fp32", "bf16"):
+    for precision in fast_formats():
         compare_sizes(f"native {precision}", 4, 256, n, sizes, cpu_time)
         compare_sizes(f"attention {precision}", 6, 192, n, sizes, cpu_time)
 
