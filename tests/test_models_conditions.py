@@ -470,6 +470,17 @@ def test_new_elements_grow_the_vocabulary_and_leave_the_rest(
     assert np.isfinite(wide.fit(sulfane.to_dataset(), nb_epoch=1))
 
 
+def test_networks_with_columns_and_outputs_of_their_own_grow_too(qm9, tmp_path):
+    options = {**SMALL, "denoiser": "transformer", "n_heads": 2}
+    fit(EADModel(**options), qm9.select(range(16))).save_pretrained(tmp_path)
+    same = EADModel(initial_weights=tmp_path).model.denoiser.state_dict()
+    grown = EADModel(initial_weights=tmp_path, elements="H,C,N,O,F,S").model.denoiser.state_dict()
+    for name, extra in (("embedding.weight", (0, 1)), ("embedding_out.weight", (1, 0))):
+        rows, columns = same[name].shape
+        assert grown[name].shape == (rows + extra[0], columns + extra[1])
+    assert torch.equal(grown["embedding_out.weight"][:3], same["embedding_out.weight"][:3])
+
+
 def test_a_model_of_other_conditions_is_not_restored(qm9, tmp_path):
     fit(small_model(str(tmp_path)), qm9.select(range(16))).save_checkpoint()
     with pytest.raises(CheckpointError, match="conditions is 'gap' here and 'gap,mu' there"):

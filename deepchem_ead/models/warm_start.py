@@ -33,6 +33,8 @@ MAY_DIFFER = (
     "composition", "gradient_clipping",
 )  # fmt: skip
 
+#: Maps that read a denoiser's input.
+INPUT_MAPS = ("embedding.", "condition.0.")
 #: The last map of a denoiser, whose rows say something about types.
 OUTPUT_MAP = "embedding_out."
 #: By how much a new element's logit is below that of its relative: it takes 2 % of the relative's
@@ -204,24 +206,32 @@ def widened(
         target = expected.get(name)
         if target is not None:
             weight = found.get(f"{name.removesuffix('bias')}weight")
-            if name.endswith("bias") and _reads(weight, known):
+            if name.endswith("bias") and _reads(name, weight, known):
                 for first, null in dropped.items():
                     tensor = tensor + weight[:, first : first + len(null)] @ null
-            elif _reads(tensor, known) and _reads(target, wanted):
-                tensor = _gathered(tensor, columns, -1)
+            elif _reads(name, tensor, known) and _reads(name, target, wanted):
+                # What a network adds to its input by itself comes behind it.
+                n = len(known)
+                tensor = torch.cat([_gathered(tensor[:, :n], columns, -1), tensor[:, n:]], -1)
             if name.startswith(OUTPUT_MAP):
-                tensor = _gathered(tensor, rows, 0)
+                # Networks that are not equivariant give the positions' three outputs first.
+                n_positions = len(tensor) - len(output_labels(encodings[0]))
+                features = _gathered(tensor[n_positions:], rows, 0)
                 if name == f"{OUTPUT_MAP}bias":
                     new = [label in relatives for _, label in output_labels(encodings[1])]
-                    tensor[torch.tensor(new)] -= RARER
+                    features[torch.tensor(new)] -= RARER
+                tensor = torch.cat([tensor[:n_positions], features])
         out[name] = tensor
     check_shapes(out, expected, source)
     return out
 
 
-def _reads(weight: Tensor | None, labels: list[Label]) -> bool:
+def _reads(name: str, weight: Tensor | None, labels: list[Label]) -> bool:
     """Whether a weight is of a map that reads the denoiser's input."""
-    return weight is not None and weight.dim() == 2 and weight.shape[-1] == len(labels)
+    if weight is None or weight.dim() != 2:
+        return False
+    width = weight.shape[-1]
+    return width == len(labels) or (name.startswith(INPUT_MAPS) and width > len(labels))
 
 
 def _relatives(source: AtomEncoding, target: AtomEncoding) -> dict[str, str]:
