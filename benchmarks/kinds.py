@@ -71,8 +71,8 @@ def runs_of(path: Path) -> dict[str, list[Path]]:
 
 def distances(
     rows: dict[str, list[Chem.Mol]], reference: list[Chem.Mol], n_parts: int = 4
-) -> dict[str, str]:
-    """Frechet ChemNet distances, as many molecules of each row, and their errors.
+) -> tuple[dict[str, str], int]:
+    """Frechet ChemNet distances with errors, and how many molecules of each row they are of.
 
     The error is the standard deviation of the distances of ``n_parts`` random disjoint parts over
     the root of their number.
