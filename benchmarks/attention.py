@@ -29,8 +29,8 @@ from torch import Tensor
 
 from benchmarks.engine_paths import N_IN, N_OUT, fast_formats, real_batch, use_instructions
 from deepchem_ead.denoisers import AttentionDenoiser
-from deepchem_ead.denoisers.native.build import INSTRUCTION_SETS
 from deepchem_ead.diffusion import Seen
+from deepchem_ead.kernels.native.build import INSTRUCTION_SETS
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 PATHS = [("torch", "fp32"), ("native", "fp32"), ("torch", "bf16"), ("native", "bf16")]

@@ -36,7 +36,7 @@ from benchmarks.engine_paths import (
     seconds,
     use_instructions,
 )
-from deepchem_ead.denoisers.native.build import INSTRUCTION_SETS
+from deepchem_ead.kernels.native.build import INSTRUCTION_SETS
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MOST_TURNS = 20

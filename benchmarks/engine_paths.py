@@ -12,9 +12,9 @@ from torch import Tensor
 
 from deepchem_ead.denoisers import EGNN
 from deepchem_ead.denoisers.egnn_plain import plain_forward, to_padded
-from deepchem_ead.denoisers.native import build
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.native import build
 from deepchem_ead.molnet.sample import STEPS_PER_ANGSTROM
 
 N_IN, N_OUT = 7, 6

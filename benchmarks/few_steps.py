@@ -25,8 +25,8 @@ from benchmarks.parts import (
     write_table,
 )
 from benchmarks.tables import metrics_table
+from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_ROWS
-from deepchem_ead.models.config import EADConfig
 from deepchem_ead.sampling import STEPPERS, level_grid
 from deepchem_ead.sampling.state import grid_interval
 

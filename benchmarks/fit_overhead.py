@@ -14,9 +14,9 @@ import deepchem as dc
 import numpy as np
 
 from deepchem_ead import EADModel
-from deepchem_ead.models.batches import ShuffledBatches
-from deepchem_ead.models.optimizer import default_optimizer
 from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.training.batches import ShuffledBatches
+from deepchem_ead.training.optimizer import default_optimizer
 
 
 def main() -> None:

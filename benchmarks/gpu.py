@@ -12,9 +12,9 @@ its operations (formula of `benchmarks.engine`) at the speed of a large matrix p
 the same run.
 
 ``--sweep`` times single edge functions for several ways of cutting the kernels into programs; put
-the best into ``FORWARD`` and ``BACKWARD`` of `deepchem_ead.denoisers.triton.autograd`. ``--pairs``
+the best into ``FORWARD`` and ``BACKWARD`` of `deepchem_ead.kernels.triton.autograd`. ``--pairs``
 does the same for the pair operation of the attention denoiser, ``FORWARD``, ``CENTRE`` and
-``NEIGHBOUR`` of `deepchem_ead.denoisers.triton.attention_autograd`.
+``NEIGHBOUR`` of `deepchem_ead.kernels.triton.attention_autograd`.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from benchmarks import torch_only
 torch_only.prepare()
 
 from benchmarks.pack_qm9 import unpack  # noqa: E402
-from deepchem_ead.denoisers import edge_torch  # noqa: E402
-from deepchem_ead.denoisers import triton as fused  # noqa: E402
 from deepchem_ead.denoisers.attention import N_PAIR_FEATURES  # noqa: E402
-from deepchem_ead.denoisers.edge_weights import EdgeWeights  # noqa: E402
-from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention  # noqa: E402
-from deepchem_ead.denoisers.triton import attention as fused_pairs  # noqa: E402
 from deepchem_ead.diffusion import AtomLayout  # noqa: E402
-from deepchem_ead.models.config import EADConfig  # noqa: E402
-from deepchem_ead.models.resident import ResidentTrainer  # noqa: E402
+from deepchem_ead.generator.config import EADConfig  # noqa: E402
+from deepchem_ead.kernels import edge_torch  # noqa: E402
+from deepchem_ead.kernels import triton as fused  # noqa: E402
+from deepchem_ead.kernels.edge_weights import EdgeWeights  # noqa: E402
+from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention  # noqa: E402
+from deepchem_ead.kernels.triton import attention as fused_pairs  # noqa: E402
+from deepchem_ead.training.resident import ResidentTrainer  # noqa: E402
 
 SAMPLE = Path(__file__).parents[1] / "deepchem_ead/molnet/data/qm9_sample.npz"
 EPOCH = 100_000
@@ -164,7 +164,7 @@ def train_table(X: np.ndarray, arguments, limits: dict[str, float]) -> None:
 
 def sweep(X: np.ndarray, n_features: int, batch_size: int) -> None:
     """Time single edge functions for several launches."""
-    from deepchem_ead.denoisers.triton import autograd
+    from deepchem_ead.kernels.triton import autograd
 
     counts = np.sort((X[:, :, 3] > 0).sum(1)[:: max(len(X) // batch_size, 1)][:batch_size])
     layout = AtomLayout.from_counts(counts, device="cuda")
@@ -215,7 +215,7 @@ def sweep(X: np.ndarray, n_features: int, batch_size: int) -> None:
 
 def sweep_pairs(X: np.ndarray, n_features: int, n_heads: int, batch_size: int) -> None:
     """Time the pair operation of an attention block in PyTorch and for several launches."""
-    from deepchem_ead.denoisers.triton import attention_autograd
+    from deepchem_ead.kernels.triton import attention_autograd
 
     counts = np.sort((X[:, :, 3] > 0).sum(1)[:: max(len(X) // batch_size, 1)][:batch_size])
     layout = AtomLayout.from_counts(counts, device="cuda")

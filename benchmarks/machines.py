@@ -21,7 +21,7 @@ import torch
 
 from deepchem_ead import EADModel, load_qm9_3d
 from deepchem_ead.cli_support import parse_option
-from deepchem_ead.models.checkpoint import checkpoint_files, read_tensors
+from deepchem_ead.generator.checkpoint import checkpoint_files, read_tensors
 
 COLUMNS = ("step", "loss", "first molecule", "machine")
 DENOISER = "model/denoiser."

@@ -57,9 +57,9 @@ def main() -> None:
     parser.add_argument("--half", type=int, choices=[1, 2])
     parser.add_argument("--properties", nargs="*", default=[])
     arguments = parser.parse_args()
-    from deepchem_ead.models.property_labels import task_columns
     from deepchem_ead.molnet import load_qm9_3d
     from deepchem_ead.molnet.splits import edm_halves
+    from deepchem_ead.properties.labels import task_columns
 
     _, (train, _, _), _ = load_qm9_3d(source=arguments.source)
     if arguments.half:

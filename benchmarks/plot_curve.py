@@ -6,7 +6,7 @@ import argparse
 
 import matplotlib
 
-from deepchem_ead.models.curve import read_curve
+from deepchem_ead.training.curve import read_curve
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402

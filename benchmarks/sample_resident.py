@@ -21,11 +21,11 @@ from benchmarks import torch_only
 torch_only.prepare()
 
 from deepchem_ead.diffusion import AtomLayout  # noqa: E402
-from deepchem_ead.models import pretrained  # noqa: E402
-from deepchem_ead.models.checkpoint import without_prefix  # noqa: E402
-from deepchem_ead.models.encoding import AtomEncoding  # noqa: E402
-from deepchem_ead.models.network import EADNetwork  # noqa: E402
-from deepchem_ead.models.sizes import finds_size  # noqa: E402
+from deepchem_ead.generation.sizes import finds_size  # noqa: E402
+from deepchem_ead.generator import pretrained  # noqa: E402
+from deepchem_ead.generator.checkpoint import without_prefix  # noqa: E402
+from deepchem_ead.generator.encoding import AtomEncoding  # noqa: E402
+from deepchem_ead.generator.network import EADNetwork  # noqa: E402
 from deepchem_ead.sampling import MoleculeNoise, resolve_schedule, sample  # noqa: E402
 
 

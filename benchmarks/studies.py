@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import NamedTuple
 
 from benchmarks.parts import Runs
-from deepchem_ead.models.config import EADConfig
+from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.sampling import (
     REPEAT_RULES,
     AdaptiveSchedule,

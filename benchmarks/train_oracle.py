@@ -25,8 +25,8 @@ import torch
 
 from deepchem_ead import EGNNPropertyModel, load_qm9_3d
 from deepchem_ead.metrics.property_units import field_errors, field_unit
-from deepchem_ead.models.curve import CurveLog
 from deepchem_ead.molnet.splits import edm_halves, one_shard
+from deepchem_ead.training.curve import CurveLog
 
 PROPERTIES = {name.lower(): name for name in ("alpha", "gap", "homo", "lumo", "mu", "Cv")}
 

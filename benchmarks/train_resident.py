@@ -25,10 +25,10 @@ from benchmarks import torch_only
 torch_only.prepare()
 
 from benchmarks.pack_qm9 import unpack  # noqa: E402
-from deepchem_ead.denoisers import pair_attention  # noqa: E402
-from deepchem_ead.models.config import EADConfig  # noqa: E402
-from deepchem_ead.models.curve import COLUMNS, read_curve  # noqa: E402
-from deepchem_ead.models.resident import ResidentTrainer  # noqa: E402
+from deepchem_ead.generator.config import EADConfig  # noqa: E402
+from deepchem_ead.kernels import pair_attention  # noqa: E402
+from deepchem_ead.training.curve import COLUMNS, read_curve  # noqa: E402
+from deepchem_ead.training.resident import ResidentTrainer  # noqa: E402
 
 
 class Report:

@@ -20,7 +20,7 @@ from rdkit import Chem, RDConfig, rdBase
 
 from deepchem_ead import EADModel, Molecule3DFeaturizer
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.models.warm_start import TrainedWeights
+from deepchem_ead.generator.warm_start import TrainedWeights
 
 FILE = Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
 ELEMENTS = "H,C,N,O,F,S,Cl,Br"

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from deepchem_ead import chem, diffusion, feat, metrics, models, molnet, sampling
     from deepchem_ead._register import register, unregister
     from deepchem_ead.chem.molecules import MoleculeBatch
+    from deepchem_ead.designs.design import design
     from deepchem_ead.errors import CheckpointError, InUseError, MoleculeError
     from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
     from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules
     from deepchem_ead.models import EADModel, EGNNPropertyModel
-    from deepchem_ead.models.design import design
     from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 
 __version__ = "0.1.0"
@@ -36,14 +36,17 @@ _HOMES = {
     "Molecule3DFeaturizer": "feat.molecule3d",
     "MoleculeBatch": "chem.molecules",
     "MoleculeError": "errors",
-    "design": "models.design",
+    "design": "designs.design",
     "evaluate_molecules": "metrics",
     "load_file_3d": "molnet",
     "load_qm9_3d": "molnet",
     "register": "_register",
     "unregister": "_register",
 }
-_PARTS = ("chem", "diffusion", "feat", "metrics", "models", "molnet", "sampling", "viz")
+_PARTS = (
+    "chem", "denoisers", "designs", "diffusion", "feat", "generation", "generator", "kernels",
+    "metrics", "models", "molnet", "properties", "sampling", "training", "viz",
+)  # fmt: skip
 
 __all__ = [
     "CheckpointError",

@@ -21,6 +21,6 @@ TRAINING_FILES = f"{GEOMETRY_FILES}, or SMILES in a .smi, .csv or .tsv file"
 
 
 def preset_names(folder: str) -> list[str]:
-    """Presets that come with the package: YAML files in ``models/FOLDER``."""
-    files = (resources.files("deepchem_ead") / "models" / folder).iterdir()
+    """Presets that come with the package: YAML files in FOLDER of the package."""
+    files = resources.files("deepchem_ead").joinpath(folder).iterdir()
     return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))

@@ -108,8 +108,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=f"{', '.join(preset_names('presets'))}, or a YAML file. By default qm9-small, "
-            "or that of --from.",
+            help=f"{', '.join(preset_names('generator/presets'))}, or a YAML file. By default "
+            "qm9-small, or that of --from.",
         ),
     ] = None,
     conditions: Annotated[
@@ -166,7 +166,7 @@ def train(
     Elements and sizes that the preset does not know are added by themselves.
     """
     from deepchem_ead import tasks
-    from deepchem_ead.models.curve import summary_writer_type
+    from deepchem_ead.training.curve import summary_writer_type
 
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded

@@ -67,7 +67,7 @@ def train_predictor(
     preset: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help=f"{', '.join(preset_names('property_presets'))}, or a YAML file."
+            metavar="NAME", help=f"{', '.join(preset_names('properties/presets'))}, or a YAML file."
         ),
     ] = "oracle-small",
     epochs: Annotated[
@@ -98,7 +98,7 @@ def train_predictor(
     errors are and scale the uncertainty that it predicts.
     """
     from deepchem_ead import property_tasks
-    from deepchem_ead.models.curve import summary_writer_type
+    from deepchem_ead.training.curve import summary_writer_type
 
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
@@ -303,8 +303,7 @@ def design(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Known molecules, which are left out: qm9, qm9-sample, or an "
-            f"{TRAINING_FILES}.",
+            help=f"Known molecules, which are left out: qm9, qm9-sample, or an {TRAINING_FILES}.",
         ),
     ] = None,
     guidance_scale: Annotated[
@@ -338,9 +337,10 @@ def design(
     first (it can be resumed) and pass its file with --molecules.
     """
     from deepchem_ead import EADModel, MoleculeBatch, property_tasks, tasks
-    from deepchem_ead.models.design import design as run_design
-    from deepchem_ead.models.design import select_molecules
-    from deepchem_ead.models.guidance import askable, guiding_model
+    from deepchem_ead.designs.design import design as run_design
+    from deepchem_ead.designs.design import select_molecules
+    from deepchem_ead.generation.request import askable
+    from deepchem_ead.models.guides import guiding_model
 
     property_tasks.check_design_file(out)
     conditions = parse_assignments("--condition", condition)

@@ -17,7 +17,7 @@ from deepchem_ead import _start
 from deepchem_ead.choices import REPEAT_RULES, SCHEDULES, STEPPERS
 
 if TYPE_CHECKING:
-    from deepchem_ead.models.resumable import ResumableModel
+    from deepchem_ead.training.resumable import ResumableModel
 
 
 class Protocol(StrEnum):
@@ -148,7 +148,7 @@ def chosen_guide(
 
     Without one, molecules for wanted properties are hardly nearer to them than by their size.
     """
-    from deepchem_ead.models.pretrained import guide_of
+    from deepchem_ead.generator.pretrained import guide_of
 
     if guide is not None or guidance_scale > 0:
         return None if guide == "none" else guide

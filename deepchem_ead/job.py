@@ -18,9 +18,9 @@ from deepchem_ead.chem.sdf import read_sdf
 from deepchem_ead.chem.xyz import read_xyz
 
 if TYPE_CHECKING:
+    from deepchem_ead.generation.job import GenerationSettings
+    from deepchem_ead.generation.request import Request
     from deepchem_ead.models.ead import EADModel
-    from deepchem_ead.models.generation import GenerationSettings
-    from deepchem_ead.models.guidance import Request
 
 #: Lines that are read for the first record; more than any molecule's.
 _LINES = 100_000

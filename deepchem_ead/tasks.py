@@ -23,30 +23,31 @@ from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.records import JOB_TAG
 from deepchem_ead.choices import TRAINING_FILES
-from deepchem_ead.denoisers import native, triton
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.generation.condition_values import parse_quantity
+from deepchem_ead.generation.job import GenerationSettings, generate_batches
+from deepchem_ead.generation.request import Request
+from deepchem_ead.generation.sizes import SIZE_WORDS
+from deepchem_ead.generator import pretrained
+from deepchem_ead.generator.checkpoint import checkpoint_files
+from deepchem_ead.generator.compact import write_compact
+from deepchem_ead.generator.config import EADConfig, preset_names
+from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.job import describe_job, refuse_other_job
+from deepchem_ead.kernels import native, triton
 from deepchem_ead.locks import hold
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
 from deepchem_ead.metrics.report import MetricsReport
-from deepchem_ead.models import pretrained
-from deepchem_ead.models.checkpoint import checkpoint_files
-from deepchem_ead.models.compact import write_compact
-from deepchem_ead.models.condition_values import parse_quantity
-from deepchem_ead.models.config import EADConfig, preset_names
-from deepchem_ead.models.curve import CurveLog, TensorBoardLog
 from deepchem_ead.models.ead import EADModel
-from deepchem_ead.models.generation import GenerationSettings, generate_batches
-from deepchem_ead.models.guidance import Request
-from deepchem_ead.models.property_config import PropertyConfig
+from deepchem_ead.models.guides import guiding_model
 from deepchem_ead.models.property_model import EGNNPropertyModel
-from deepchem_ead.models.resumable import ResumableModel
-from deepchem_ead.models.sizes import SIZE_WORDS
-from deepchem_ead.models.warm_start import TrainedWeights
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 from deepchem_ead.molnet.files import NAMES_AS_IDS, known_properties
 from deepchem_ead.molnet.qm9pack import qm9pack_version
 from deepchem_ead.outputs import folder_of, new_file
+from deepchem_ead.properties.config import PropertyConfig
+from deepchem_ead.training.curve import CurveLog, TensorBoardLog
+from deepchem_ead.training.resumable import ResumableModel
 
 if TYPE_CHECKING:
     from deepchem.data import Dataset
@@ -412,8 +413,9 @@ def generate_file(
         first = complete_records(path, kind)[0] if resume and path.exists() else 0
         if first > n:
             raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
+        steering = None if guide is None else guiding_model(guide, model)
         request = Request(
-            model, n - first, conditions, guidance_scale, guide, autoguidance_scale, weak_model,
+            model, n - first, conditions, guidance_scale, steering, autoguidance_scale, weak_model,
             closed_shell,
         )  # fmt: skip
         job = describe_job(model, name, settings, request, n_atoms, asked, guide, weak_model)

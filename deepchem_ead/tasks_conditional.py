@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from deepchem_ead.generation.request import askable
 from deepchem_ead.metrics.conditional import evaluate_conditional
 from deepchem_ead.metrics.conditional_report import ConditionalReport
 from deepchem_ead.models.ead import EADModel
-from deepchem_ead.models.guidance import askable, guiding_model
+from deepchem_ead.models.guides import guiding_model
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.molnet import load_file_3d, load_qm9_3d
 from deepchem_ead.molnet.splits import edm_halves, one_shard

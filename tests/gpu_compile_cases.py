@@ -10,11 +10,11 @@ import torch
 from gpu_cases import slow
 from pretend_gpu import Device, pretend_gpu
 
-from deepchem_ead.denoisers.triton import attention_check, self_check
 from deepchem_ead.diffusion import Seen
+from deepchem_ead.kernels.triton import attention_check, self_check
 from deepchem_ead.models import EADConfig
-from deepchem_ead.models.resident import ResidentTrainer
 from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.training.resident import ResidentTrainer
 
 HOPPER, CONSUMER = ((9, 0), 227 * 2**10), ((8, 9), 99 * 2**10)
 EGNN = {"denoiser": "egnn", "n_features": 256}

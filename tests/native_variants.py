@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepchem_ead.denoisers.native import build
+from deepchem_ead.kernels.native import build
 
 if build.kernel_or_reason()[0] is None:
     try:

@@ -28,7 +28,7 @@ from benchmarks import (
     tables,
 )
 from deepchem_ead import EADModel, MoleculeBatch
-from deepchem_ead.models.config import EADConfig
+from deepchem_ead.generator.config import EADConfig
 
 MODEL = "qm9-small"
 

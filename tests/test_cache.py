@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from deepchem_ead import cache
-from deepchem_ead.denoisers.native import build
+from deepchem_ead.kernels.native import build
 from deepchem_ead.molnet import load_qm9_3d, qm9pack
 from deepchem_ead.molnet.sample import load_sample
 

@@ -23,10 +23,11 @@ from typer.testing import CliRunner
 
 from deepchem_ead import EADModel, MoleculeBatch, choices, cli, demo, tasks
 from deepchem_ead.chem.files import MoleculeWriter
+from deepchem_ead.generation import job as generation
+from deepchem_ead.generator import pretrained
 from deepchem_ead.locks import hold
-from deepchem_ead.models import generation, pretrained
-from deepchem_ead.models.curve import read_curve
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
+from deepchem_ead.training.curve import read_curve
 
 TINY = {
     "n_layers": 2, "n_features": 32, "timesteps": 30, "interval": 5, "batch_size": 16,

@@ -9,16 +9,17 @@ import torch
 from attention_data import attention
 from denoiser_data import N_IN, N_OUT, real_batch
 
-from deepchem_ead.denoisers import AttentionDenoiser, attention_backend
+from deepchem_ead.denoisers import AttentionDenoiser
 from deepchem_ead.denoisers.attention import LARGEST_MOVE
-from deepchem_ead.denoisers.pair_attention import (
+from deepchem_ead.diffusion import Seen
+from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels import attention_backend
+from deepchem_ead.kernels.pair_attention import (
     RADIAL_RANGE,
     PairWeights,
     pair_attention,
     radial_features,
 )
-from deepchem_ead.diffusion import Seen
-from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.testing import assert_equivariant
 
 BACKENDS = ["torch", "auto"]

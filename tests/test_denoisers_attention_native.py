@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from deepchem_ead.denoisers import AttentionDenoiser
-from deepchem_ead.denoisers.native import attention_kernel, attention_network, build
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.native import attention_kernel, attention_network, build
 
 if attention_kernel.attention_or_reason("fp32")[0] is None:
     try:

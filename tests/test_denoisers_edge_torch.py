@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepchem_ead.denoisers import edge_torch
-from deepchem_ead.denoisers.edge_weights import EdgeWeights
-from deepchem_ead.denoisers.pairs import Pairs
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels import edge_torch
+from deepchem_ead.kernels.edge_weights import EdgeWeights
+from deepchem_ead.kernels.pairs import Pairs
 
 
 @pytest.mark.parametrize("attention", [True, False])

@@ -8,12 +8,13 @@ import torch
 from denoiser_data import DATA, N_IN, network, real_batch
 from sampling_toys import seeing
 
-from deepchem_ead.denoisers import EGNN, edge_torch, edm_dimensions, load_edm_state_dict
+from deepchem_ead.denoisers import EGNN, edm_dimensions, load_edm_state_dict
 from deepchem_ead.denoisers.egnn_plain import plain_forward, to_padded
-from deepchem_ead.denoisers.native import autograd as native_autograd
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.kernels import edge_torch
+from deepchem_ead.kernels.native import autograd as native_autograd
 from deepchem_ead.testing import assert_equivariant
 
 DTYPES = [torch.float32, torch.float64]

@@ -8,9 +8,11 @@ import pytest
 import torch
 from denoiser_data import network as egnn
 
-from deepchem_ead.denoisers import AttentionDenoiser, attention_backend, backend, formats, native
-from deepchem_ead.denoisers.native import attention_kernel
+from deepchem_ead.denoisers import AttentionDenoiser
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.kernels import attention_backend, formats, native
+from deepchem_ead.kernels import egnn_backend as backend
+from deepchem_ead.kernels.native import attention_kernel
 
 LAYOUT = AtomLayout.from_counts([3, 5, 9])
 KINDS = ["egnn", "attention"]
@@ -54,7 +56,7 @@ def test_the_exact_kernel_computes_what_no_kernel_does_in_bf16(kind, without_bf1
     asked, exact = build(kind, precision="bf16"), build(kind, precision="fp32")
     assert asked.active_backend.startswith("native fp32 (")
     assert "bf16" in asked.active_backend
-    with caplog.at_level(logging.WARNING, logger="deepchem_ead.denoisers.formats"):
+    with caplog.at_level(logging.WARNING, logger="deepchem_ead.kernels.formats"):
         assert torch.equal(outputs(asked), outputs(exact))
         outputs(build(kind, precision="bf16"))
     (said,) = [r.getMessage() for r in caplog.records if r.name.endswith("formats")]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from native_variants import INSTRUCTION_SETS, VARIANTS
 from torch import Tensor
 
-from deepchem_ead.denoisers import native
-from deepchem_ead.denoisers.edge_weights import EdgeWeights
-from deepchem_ead.denoisers.native import autograd, build
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels import native
+from deepchem_ead.kernels.edge_weights import EdgeWeights
+from deepchem_ead.kernels.native import autograd, build
 
 COORDS_RANGE, NORM_CONSTANT = 15.0, 1.0
 FUNCTIONS = ("messages", "coordinate_updates")

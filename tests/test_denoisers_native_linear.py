@@ -6,9 +6,9 @@ import pytest
 import torch
 from native_variants import VARIANTS
 
-from deepchem_ead.denoisers import native
-from deepchem_ead.denoisers.native import build
-from deepchem_ead.denoisers.native.linear import linear
+from deepchem_ead.kernels import native
+from deepchem_ead.kernels.native import build
+from deepchem_ead.kernels.native.linear import linear
 
 # Relative L2 error. One bf16 rounding is up to 2^-9 = 2e-3; there are two in each term of a sum.
 BOUNDS = {"fp32": 1e-6, "bf16": 4e-3}

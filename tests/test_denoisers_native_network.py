@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from native_variants import VARIANTS
 from torch.optim.swa_utils import AveragedModel
 
-from deepchem_ead.denoisers import EGNN, native
-from deepchem_ead.denoisers.native import build
-from deepchem_ead.denoisers.native import network as whole_network
+from deepchem_ead.denoisers import EGNN
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels import native
+from deepchem_ead.kernels.native import build
+from deepchem_ead.kernels.native import network as whole_network
 
 # Largest L2 error of dx and of h_out, relative to their size. One bf16 rounding is up to 2e-3.
 BOUNDS = {"fp32": 2e-6, "bf16": 5e-3}

@@ -11,16 +11,17 @@ from denoiser_data import N_IN, network, real_batch, results_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepchem_ead.denoisers import EGNN, edge_torch
-from deepchem_ead.denoisers import triton as fused
-from deepchem_ead.denoisers.edge_weights import EdgeWeights
-from deepchem_ead.denoisers.triton.tiles import Tiles
+from deepchem_ead.denoisers import EGNN
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels import edge_torch
+from deepchem_ead.kernels import triton as fused
+from deepchem_ead.kernels.edge_weights import EdgeWeights
+from deepchem_ead.kernels.triton.tiles import Tiles
 
 # Read when the kernels are imported, which nothing does before the tests below.
 os.environ["TRITON_INTERPRET"] = "1"
-from deepchem_ead.denoisers.triton import autograd, self_check  # noqa: E402
+from deepchem_ead.kernels.triton import autograd, self_check  # noqa: E402
 
 NAMES = ["u", "v", "x", "x0", "c_d", "c_0", "w2", "b2", "w_out", "b_out"]
 MIXED = [1, 2, 2, 5, 1]

@@ -11,14 +11,14 @@ from denoiser_data import real_batch, results_and_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
-from deepchem_ead.denoisers.triton import attention as fused
-from deepchem_ead.denoisers.triton import attention_ranges
 from deepchem_ead.diffusion import AtomLayout, Seen
+from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention
+from deepchem_ead.kernels.triton import attention as fused
+from deepchem_ead.kernels.triton import attention_ranges
 
 # Read when the kernels are imported, which nothing does before the tests below.
 os.environ["TRITON_INTERPRET"] = "1"
-from deepchem_ead.denoisers.triton import attention_autograd, attention_check  # noqa: E402
+from deepchem_ead.kernels.triton import attention_autograd, attention_check  # noqa: E402
 
 CPU = torch.device("cpu")
 LAUNCHES = {name: getattr(attention_autograd, name) for name in ("FORWARD", "CENTRE", "NEIGHBOUR")}

@@ -17,8 +17,8 @@ from deepchem_ead.diffusion import (
     closed_shell,
     feature_target,
 )
+from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
 
 TABLE = AtomEncoding(EADConfig()).table.double()  # H, C, N, O, F and dummy; types and charge
 N_TYPES = len(TABLE)

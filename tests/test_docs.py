@@ -21,8 +21,8 @@ from typer.main import get_command
 
 import deepchem_ead
 from deepchem_ead.cli import app
-from deepchem_ead.models.config import EADConfig, preset_names
-from deepchem_ead.models.guidance import Request
+from deepchem_ead.generation.request import Request
+from deepchem_ead.generator.config import EADConfig, preset_names
 from deepchem_ead.molnet.qm9 import QM9_UNITS, task_values
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS

@@ -16,8 +16,8 @@ from deepchem_ead import (
     load_file_3d,
     load_qm9_3d,
 )
+from deepchem_ead.generation import sizes
 from deepchem_ead.metrics import GenerativeMetric
-from deepchem_ead.models import sizes
 from deepchem_ead.sampling import PropertyGuidance
 from deepchem_ead.sampling.guidance import DISTIL
 

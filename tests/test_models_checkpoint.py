@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepchem_ead import CheckpointError, EADModel
-from deepchem_ead.models import checkpoint
-from deepchem_ead.models.config import EADConfig, preset_names
+from deepchem_ead.generator import checkpoint
+from deepchem_ead.generator.config import EADConfig, preset_names
 
 SMALL = {"n_layers": 1, "n_features": 32, "batch_size": 16, "preset": "qm9-small"}
 

@@ -9,8 +9,8 @@ import torch
 
 from deepchem_ead import EADModel, EGNNPropertyModel, load_qm9_3d
 from deepchem_ead.errors import CheckpointError
-from deepchem_ead.models.checkpoint import read_tensors
-from deepchem_ead.models.compact import compacted, expanded, read_checkpoint, write_compact
+from deepchem_ead.generator.checkpoint import read_tensors
+from deepchem_ead.generator.compact import compacted, expanded, read_checkpoint, write_compact
 
 OPTIONS = dict(
     variable_size=False, n_layers=1, n_features=32, batch_size=16, amsgrad=True,

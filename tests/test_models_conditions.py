@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from deepchem_ead import CheckpointError, EADModel, MoleculeBatch
-from deepchem_ead.models.condition_values import parse_value, requested_values
-from deepchem_ead.models.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.network import output_labels
+from deepchem_ead.generation.condition_values import parse_value, requested_values
+from deepchem_ead.generator.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.network import output_labels
 from deepchem_ead.molnet import load_qm9_3d
 
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 16, "batch_size": 16}

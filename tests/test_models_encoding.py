@@ -8,8 +8,8 @@ import torch
 
 from deepchem_ead import MoleculeError
 from deepchem_ead.diffusion import AtomLayout
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding
 
 
 @pytest.fixture(params=[False, True], ids=["fixed size", "dummy atoms"])

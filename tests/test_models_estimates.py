@@ -9,8 +9,8 @@ from property_data import labelled, small_model
 from test_models_property import assert_same_weights, weights
 
 from deepchem_ead import EGNNPropertyModel
+from deepchem_ead.generation.request import type_probabilities
 from deepchem_ead.models.estimates import CleanEstimates
-from deepchem_ead.models.guidance import type_probabilities
 
 ELEMENTS = "C,F,H,N,O"  # in another order than the generator's
 ESTIMATED = {"estimates_of": "qm9", "max_tau": 2.0, "learning_rate_decay": "none"}

@@ -13,9 +13,10 @@ from sampling_toys import seeing
 
 from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout, PositionNoise, PositionResidual, sample_levels
-from deepchem_ead.models import EADConfig, generation
-from deepchem_ead.models.generation import GenerationSettings
-from deepchem_ead.models.sizes import node_counts
+from deepchem_ead.generation import job as generation
+from deepchem_ead.generation.job import GenerationSettings
+from deepchem_ead.generation.sizes import node_counts
+from deepchem_ead.models import EADConfig
 from deepchem_ead.sampling import (
     AdaptiveSchedule,
     EtaStepper,
@@ -442,7 +443,7 @@ def test_evaluate_speaks_of_loss_and_molecules_alike(model, qm9_sample):
 def test_the_seed_decides_the_noise_of_training_and_evaluation(model, qm9_sample):
     from dataclasses import replace
 
-    from deepchem_ead.models.noising import evaluation_noise, training_noise
+    from deepchem_ead.training.noising import evaluation_noise, training_noise
 
     encoded = model.encoding.encode(qm9_sample.X[:3])
     other = replace(model.config, seed=model.config.seed + 1)

@@ -12,10 +12,10 @@ from property_data import labelled, small_model
 
 from deepchem_ead import EADModel
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.denoisers.backend import EdgeBackend
 from deepchem_ead.diffusion import AtomLayout, sample_levels
-from deepchem_ead.models.guidance import Request, SteeredProperties
-from deepchem_ead.models.sizes import node_counts
+from deepchem_ead.generation.request import Request, SteeredProperties
+from deepchem_ead.generation.sizes import node_counts
+from deepchem_ead.kernels.egnn_backend import EdgeBackend
 from deepchem_ead.molnet import load_qm9_3d
 from deepchem_ead.sampling import PropertyGuidance
 

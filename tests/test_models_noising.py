@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
-from deepchem_ead.models.network import EADNetwork
-from deepchem_ead.models.noising import (
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.generator.network import EADNetwork
+from deepchem_ead.training.noising import (
     evaluation_nodes,
     evaluation_noise,
     training_conditions,

@@ -11,7 +11,7 @@ import pytest
 from local_hub import REPOSITORY, LocalHub
 
 from deepchem_ead import CheckpointError, EADModel, tasks
-from deepchem_ead.models import pretrained
+from deepchem_ead.generator import pretrained
 
 TINY = {"preset": "qm9-small", "n_layers": 1, "n_features": 32}
 

@@ -11,8 +11,8 @@ import torch
 from property_data import labelled, small_model
 
 from deepchem_ead import CheckpointError, EADModel, EGNNPropertyModel, MoleculeBatch, MoleculeError
-from deepchem_ead.models import pretrained
-from deepchem_ead.models.property_labels import LabelStatistics
+from deepchem_ead.generator import pretrained
+from deepchem_ead.properties.labels import LabelStatistics
 
 MAE = dc.metrics.Metric(dc.metrics.mae_score)
 

@@ -9,7 +9,7 @@ from property_data import labelled, small_model
 
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.models import PropertyEnsemble
-from deepchem_ead.models.property_network import PropertyEGNN
+from deepchem_ead.properties.network import PropertyEGNN
 
 
 @pytest.fixture(scope="module")

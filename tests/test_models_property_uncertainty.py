@@ -9,7 +9,7 @@ from property_data import labelled, small_model
 
 from deepchem_ead import EGNNPropertyModel, MoleculeBatch
 from deepchem_ead.models import PropertyEnsemble
-from deepchem_ead.models.property_network import property_loss
+from deepchem_ead.properties.network import property_loss
 
 TASKS = ["alpha", "gap"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepchem_ead.models.rate import rate_factor
+from deepchem_ead.optim.rate import rate_factor
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from benchmarks.pack_qm9 import pack, unpack
 from deepchem_ead import CheckpointError, EADModel
+from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
-from deepchem_ead.models.noising import training_conditions
-from deepchem_ead.models.resident import ResidentTrainer
-from deepchem_ead.models.resident_data import ResidentMolecules, compose
-from deepchem_ead.models.resident_step import seen_conditions
+from deepchem_ead.training.noising import training_conditions
+from deepchem_ead.training.resident import ResidentTrainer
+from deepchem_ead.training.resident_data import ResidentMolecules, compose
+from deepchem_ead.training.resident_step import seen_conditions
 
 CPU = torch.device("cpu")
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 32, "batch_size": 32, "max_atoms": 25,

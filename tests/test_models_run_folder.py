@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from deepchem_ead import EADModel
 from deepchem_ead.cli import app
 from deepchem_ead.errors import InUseError
+from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.locks import hold, lock_file
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.resident import ResidentTrainer
+from deepchem_ead.training.resident import ResidentTrainer
 
 DATA = labelled(["gap"], slice(0, 16))
 TINY = {"n_layers": 1, "n_features": 32, "batch_size": 8}

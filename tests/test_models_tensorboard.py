@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from deepchem_ead import EADModel, cli, tasks
-from deepchem_ead.models.curve import CurveLog, TensorBoardLog, read_curve
+from deepchem_ead.training.curve import CurveLog, TensorBoardLog, read_curve
 
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 32, "batch_size": 16}
 

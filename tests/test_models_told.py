@@ -20,12 +20,12 @@ from sampling_toys import (
 from deepchem_ead import CheckpointError, EADModel
 from deepchem_ead.diffusion import AtomLayout, EarlierState, Seen, TypeTarget, sample_levels
 from deepchem_ead.diffusion.process import COUNT_SCALE
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
-from deepchem_ead.models.noising import EARLIER_SHARE, training_earlier, training_noise
-from deepchem_ead.models.resident import ResidentTrainer
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.molnet import load_qm9_3d
 from deepchem_ead.sampling import AutoGuidance, ClassifierFreeGuidance, sample
+from deepchem_ead.training.noising import EARLIER_SHARE, training_earlier, training_noise
+from deepchem_ead.training.resident import ResidentTrainer
 
 LAYOUT = AtomLayout.from_counts([4, 3, 6])
 TINY = {

@@ -18,9 +18,9 @@ import torch
 
 from deepchem_ead import EADModel, MoleculeError
 from deepchem_ead.models import DenoisingLoss
-from deepchem_ead.models.batches import ShuffledBatches, row_weights
-from deepchem_ead.models.clipping import CLIPPING_RULES, GradientClipper
-from deepchem_ead.models.curve import CurveLog, read_curve
+from deepchem_ead.optim.clipping import CLIPPING_RULES, GradientClipper
+from deepchem_ead.training.batches import ShuffledBatches, row_weights
+from deepchem_ead.training.curve import CurveLog, read_curve
 
 SMALL = {"preset": "qm9-small", "n_layers": 2, "n_features": 32, "batch_size": 16}
 
@@ -129,7 +129,7 @@ def test_time_budget_ends_training_and_decays_the_rate(qm9_sample, tmp_path, mon
     """By a clock that says 10 ms for each step, however busy the machine is."""
     ticks = itertools.count(step=0.01)
     clock = SimpleNamespace(perf_counter=lambda: next(ticks))
-    monkeypatch.setattr("deepchem_ead.models.run.time", clock)
+    monkeypatch.setattr("deepchem_ead.training.run.time", clock)
     model = small_model(tmp_path, warmup_steps=0)
     model.fit(qm9_sample.select(range(64)), nb_epoch=10**6, minutes=0.01, checkpoint_interval=0)
     assert model.get_global_step() == 60
@@ -221,7 +221,7 @@ def test_epochs_hold_every_molecule_once_in_an_order_of_their_own(qm9_sample, tm
 
 
 def test_large_disk_datasets_are_read_shard_by_shard(qm9_sample, tmp_path, monkeypatch):
-    monkeypatch.setattr("deepchem_ead.models.batches.IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr("deepchem_ead.training.batches.IN_MEMORY_BYTES", 1)
     few = qm9_sample.select(range(50))
     parts = [few.select(range(k, k + 10)) for k in range(0, 50, 10)]
     rows = [(p.X, p.y, p.w, p.ids) for p in parts]

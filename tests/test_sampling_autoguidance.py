@@ -11,7 +11,7 @@ from sampling_toys import assert_sampling_is_equivariant, make_process, pair_den
 
 from deepchem_ead import EADModel
 from deepchem_ead.diffusion import AtomLayout, sample_levels
-from deepchem_ead.models.pretrained import WEAK
+from deepchem_ead.generator.pretrained import WEAK
 from deepchem_ead.molnet import load_qm9_3d
 from deepchem_ead.sampling import AutoGuidance, ClassifierFreeGuidance, evaluations_of
 

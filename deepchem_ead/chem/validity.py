@@ -54,9 +54,7 @@ def judge(
     return (mol, None) if reason is None else (None, reason)
 
 
-def _debris(
-    mol: Chem.Mol, numbers: np.ndarray, positions: np.ndarray, sampled: bool
-) -> str | None:
+def _debris(mol: Chem.Mol, numbers: np.ndarray, positions: np.ndarray, sampled: bool) -> str | None:
     fragments = [list(atoms) for atoms in Chem.GetMolFrags(mol)]
     if len(fragments) == 1:
         return None

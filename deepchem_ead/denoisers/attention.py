@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from deepchem_ead.denoisers.attention_backend import AttentionBackend, attention_network
 from deepchem_ead.denoisers.base import (
     DENOISERS,
     DenoiserNetwork,
@@ -16,8 +15,9 @@ from deepchem_ead.denoisers.base import (
 )
 from deepchem_ead.denoisers.egnn import by_rows
 from deepchem_ead.denoisers.layers import AdaptiveNorm, condition_network
-from deepchem_ead.denoisers.pair_attention import PairWeights, pair_attention
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
+from deepchem_ead.kernels.attention_backend import AttentionBackend, attention_network
+from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention
 
 #: Width of the pair features.
 N_PAIR_FEATURES = 32

@@ -10,8 +10,8 @@ from e3nn.nn import FullyConnectedNet, Gate
 from torch import Tensor, nn
 
 from deepchem_ead.denoisers.base import DENOISERS, DenoiserNetwork, DenoiserOptions, InputColumns
-from deepchem_ead.denoisers.pairs import Pairs
 from deepchem_ead.diffusion import Outputs, Seen
+from deepchem_ead.kernels.pairs import Pairs
 
 #: Gaussians of log(1 + d) that a distance is given as, and the distance (Angstrom) of the last.
 N_RADIAL = 16

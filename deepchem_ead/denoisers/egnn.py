@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from deepchem_ead.denoisers.backend import EdgeBackend, native
 from deepchem_ead.denoisers.base import (
     DENOISERS,
     DenoiserNetwork,
     DenoiserOptions,
     InputColumns,
 )
-from deepchem_ead.denoisers.edge_weights import EdgeWeights
 from deepchem_ead.diffusion import Outputs, Seen
+from deepchem_ead.kernels.edge_weights import EdgeWeights
+from deepchem_ead.kernels.egnn_backend import EdgeBackend, native
 
 # linear(rows, weight, bias=None), whoever computes it.
 LinearMap = Callable[..., Tensor]

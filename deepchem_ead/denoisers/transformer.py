@@ -139,4 +139,3 @@ class TransformerBlock(nn.Module):
     def _update(self, h: Tensor, received: Tensor, condition: Tensor) -> Tensor:
         h = h + self.out(received)
         return h + self.mlp(self.norm_mlp(h, condition))
-

@@ -124,8 +124,7 @@ def _embed_fragment(
         counted.append(failed)
     if end is not None and (time.monotonic() >= end or timed_out):
         raise MoleculeError(
-            f"cannot be embedded in 3D within {time_limit:g} s; a larger time_limit "
-            "searches longer"
+            f"cannot be embedded in 3D within {time_limit:g} s; a larger time_limit searches longer"
         )
     raise MoleculeError("cannot be embedded in 3D: RDKit finds no conformer")
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,16 +16,26 @@ from torch import Tensor
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import EDMFrame
-from deepchem_ead.models import pretrained
-from deepchem_ead.models.batches import ShuffledBatches, row_weights
+from deepchem_ead.generation.job import GenerationSettings, generate_batches
+from deepchem_ead.generation.request import Guiding, Request
+from deepchem_ead.generator import pretrained
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding, warn_of_open_shells
+from deepchem_ead.generator.network import EADNetwork
+from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.models.charges import warn_of_ignored_charges
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding, warn_of_open_shells
 from deepchem_ead.models.evaluation import evaluate_model
-from deepchem_ead.models.generation import GenerationSettings, generate_batches
-from deepchem_ead.models.guidance import Request
-from deepchem_ead.models.network import EADNetwork
-from deepchem_ead.models.noising import (
+from deepchem_ead.models.guides import guiding_model
+from deepchem_ead.molnet.labels import MAX_LABEL
+from deepchem_ead.properties.labels import (
+    check_training_labels,
+    check_units,
+    select_labels,
+    task_columns,
+)
+from deepchem_ead.sampling import PropertyGuidance
+from deepchem_ead.training.batches import ShuffledBatches, row_weights
+from deepchem_ead.training.noising import (
     evaluation_nodes,
     evaluation_noise,
     training_clean,
@@ -35,20 +44,8 @@ from deepchem_ead.models.noising import (
     training_nodes,
     training_noise,
 )
-from deepchem_ead.models.optimizer import take_rate_schedule
-from deepchem_ead.models.property_labels import (
-    check_training_labels,
-    check_units,
-    select_labels,
-    task_columns,
-)
-from deepchem_ead.models.resumable import ResumableModel
-from deepchem_ead.models.warm_start import TrainedWeights
-from deepchem_ead.molnet.labels import MAX_LABEL
-from deepchem_ead.sampling import PropertyGuidance
-
-if TYPE_CHECKING:
-    from deepchem_ead.models.property_model import EGNNPropertyModel
+from deepchem_ead.training.optimizer import take_rate_schedule
+from deepchem_ead.training.resumable import ResumableModel
 
 logger = logging.getLogger(__name__)
 
@@ -327,7 +324,7 @@ class EADModel(ResumableModel):
         *,
         conditions: Mapping[str, object] | None = None,
         guidance_scale: float = 0.0,
-        guide: PropertyGuidance | EGNNPropertyModel | str | Path | None = None,
+        guide: PropertyGuidance | Guiding | str | Path | None = None,
         autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
         stepper="ancestral",
@@ -422,6 +419,8 @@ class EADModel(ResumableModel):
             self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels,
             noise_scale, n_atoms,
         )  # fmt: skip
+        if guide is not None and not isinstance(guide, PropertyGuidance):
+            guide = guiding_model(guide, self)
         request = Request(
             self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model, closed_shell
         )
@@ -467,7 +466,7 @@ class EADModel(ResumableModel):
         ----------
         name : str or Path
             A folder written by ``save_pretrained``, the name of weights that come with the package
-            (`deepchem_ead.models.pretrained.names`), or a Hugging Face Hub repository (needs
+            (`deepchem_ead.generator.pretrained.names`), or a Hugging Face Hub repository (needs
             ``huggingface-hub``).
         **options
             Arguments of `EADModel` that do not change the meaning of the weights, for example

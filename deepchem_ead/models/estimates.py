@@ -11,9 +11,9 @@ from torch import Tensor
 
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout
-from deepchem_ead.models.ead import EADModel
-from deepchem_ead.models.guidance import Request, type_probabilities
-from deepchem_ead.models.noising import keyed_generator
+from deepchem_ead.generation.request import Request, type_probabilities
+from deepchem_ead.generator.trained import TrainedGenerator
+from deepchem_ead.training.noising import keyed_generator
 
 
 class CleanEstimates:
@@ -51,7 +51,7 @@ class CleanEstimates:
         precision: str = "auto",
         device: torch.device | str | None = None,
     ) -> None:
-        self.generator = EADModel.from_pretrained(name, precision=precision, device=device)
+        self.generator = TrainedGenerator.from_pretrained(name, device, precision)
         theirs, ours = self.generator.encoding.elements.tolist(), parse_elements(elements)
         if set(theirs) != set(ours):
             raise ValueError(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from deepchem.data import Dataset
 
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.generator.trained import Generator
 from deepchem_ead.metrics import GenerativeMetric
 
-if TYPE_CHECKING:
-    from deepchem_ead.models.ead import EADModel
+
+class Evaluated(Generator, Protocol):
+    """A generator that also has DeepChem's ``predict``."""
+
+    def predict(self, dataset: Dataset): ...
+    def generate(self, n: int, **options) -> MoleculeBatch: ...
 
 
 class DenoisingLoss:
@@ -24,7 +30,7 @@ class DenoisingLoss:
 
 
 def evaluate_model(
-    model: EADModel, dataset: Dataset, metrics, n_samples: int = 100, **generate_options
+    model: Evaluated, dataset: Dataset, metrics, n_samples: int = 100, **generate_options
 ) -> dict[str, float]:
     """See `EADModel.evaluate`.
 

@@ -18,23 +18,23 @@ from deepchem_ead.chem.formal_charges import warn_of_charges
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import AtomLayout
-from deepchem_ead.models import pretrained
-from deepchem_ead.models.batches import ShuffledBatches
+from deepchem_ead.generator import pretrained
+from deepchem_ead.generator.checkpoint import check_shapes, prefixed, without_prefix
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models.charges import IGNORED, warn_of_ignored_charges
-from deepchem_ead.models.checkpoint import check_shapes, prefixed, without_prefix
-from deepchem_ead.models.config import EADConfig
-from deepchem_ead.models.encoding import AtomEncoding
 from deepchem_ead.models.estimates import CleanEstimates
-from deepchem_ead.models.optimizer import take_rate_schedule
-from deepchem_ead.models.property_config import PropertyConfig
-from deepchem_ead.models.property_labels import (
+from deepchem_ead.properties.config import PropertyConfig
+from deepchem_ead.properties.labels import (
     LabelStatistics,
     check_training_labels,
     select_labels,
     task_columns,
 )
-from deepchem_ead.models.property_network import PropertyNetwork, property_loss
-from deepchem_ead.models.resumable import ResumableModel
+from deepchem_ead.properties.network import PropertyNetwork, property_loss
+from deepchem_ead.training.batches import ShuffledBatches
+from deepchem_ead.training.optimizer import take_rate_schedule
+from deepchem_ead.training.resumable import ResumableModel
 
 
 class EGNNPropertyModel(ResumableModel):
@@ -417,7 +417,7 @@ class EGNNPropertyModel(ResumableModel):
         ----------
         name : str or Path
             A folder written by ``save_pretrained``, the name of weights that come with the package
-            (`deepchem_ead.models.pretrained.names`), or a Hugging Face Hub repository (needs
+            (`deepchem_ead.generator.pretrained.names`), or a Hugging Face Hub repository (needs
             ``huggingface-hub``).
         **options
             Arguments that do not change the meaning of the weights, for example ``model_dir``,

@@ -1,0 +1,1 @@
+"""Molecules with a wanted property: generate, filter, predict, rank."""

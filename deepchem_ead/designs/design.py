@@ -1,0 +1,295 @@
+"""Molecules with wanted properties: generate, judge, filter and rank them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rdkit import Chem
+
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
+from deepchem_ead.chem.synthesis import sa_scores
+from deepchem_ead.choices import DEFAULT_PREDICTOR
+from deepchem_ead.designs.predictors import Predictor, as_predictor
+from deepchem_ead.designs.result import DesignResult
+from deepchem_ead.designs.targets import (
+    Target,
+    chance_within,
+    distances_to,
+    read_targets,
+    within,
+)
+from deepchem_ead.generation.request import askable
+from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
+from deepchem_ead.metrics.reference import reference_smiles
+from deepchem_ead.models.ead import EADModel
+from deepchem_ead.models.guides import guiding_model
+from deepchem_ead.models.property_model import EGNNPropertyModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def design(
+    model: EADModel | str | Path,
+    conditions: Mapping[str, object],
+    predictor: Any = DEFAULT_PREDICTOR,
+    n: int = 500,
+    keep: int = 50,
+    *,
+    tolerance: object = None,
+    max_sa: float | None = None,
+    protocol: str = "strict",
+    reference: Any = None,
+    guide: EGNNPropertyModel | str | Path | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> DesignResult:
+    """Generate molecules for property values and choose the best.
+
+    Parameters
+    ----------
+    model : EADModel or str
+        The generator, or what ``EADModel.from_pretrained`` takes. It is asked for those properties
+        it was trained with; the others only decide which molecules are chosen.
+    conditions : mapping of str to value
+        The wanted value of each property, ``{"gap": "5.4 eV", "mu": 2}``, as for ``generate``. The
+        predictor must know all of them.
+    predictor : EGNNPropertyModel, PropertyEnsemble, Predictor or str
+        What judges the properties; a text is what ``EGNNPropertyModel.from_pretrained`` takes. Any
+        other DeepChem model becomes one by `deepchem_ead.designs.predictors.as_predictor`.
+    n : int
+        Molecules to generate.
+    keep : int
+        Molecules to choose at most.
+    tolerance, max_sa, protocol, reference
+        See `select_molecules`.
+    guide : EGNNPropertyModel or str, optional
+        Steers to the conditions it knows, as in ``generate``. It should not be the predictor, which
+        would then be asked about molecules made to please it.
+    progress : bool
+    **options
+        Further arguments of ``generate``: ``guidance_scale``, ``seed``, ``n_atoms``, ``steps``...
+
+    Returns
+    -------
+    DesignResult
+
+    Raises
+    ------
+    ValueError
+        For properties, units, tolerances and other arguments that make no sense; before anything is
+        generated.
+
+    Examples
+    --------
+    >>> import deepchem_ead
+    >>> result = deepchem_ead.design(
+    ...     "qm9-conditional", {"gap": "5.4 eV"}, tolerance="0.3 eV", max_sa=5)  # doctest: +SKIP
+    >>> print(result)                                                            # doctest: +SKIP
+    >>> result.to_sdf("designs.sdf")                                             # doctest: +SKIP
+    """
+    if isinstance(model, str | Path):
+        model = EADModel.from_pretrained(model)
+    judge = find_predictor(predictor)
+    read_targets(conditions, tolerance, judge.tasks)
+    _check(n, keep, max_sa, protocol)
+    if guide is not None:
+        guide = guiding_model(guide, model)
+    known = askable(model, guide)
+    asked = {name: value for name, value in conditions.items() if name in known}
+    molecules = model.generate(
+        n, conditions=asked or None, guide=guide, progress=progress, **options
+    )
+    return select_molecules(
+        molecules, conditions, judge, keep, tolerance=tolerance, max_sa=max_sa, protocol=protocol,
+        reference=reference, progress=progress,
+    )  # fmt: skip
+
+
+def select_molecules(
+    molecules: MoleculeBatch,
+    conditions: Mapping[str, object],
+    predictor: Any = DEFAULT_PREDICTOR,
+    keep: int = 50,
+    *,
+    tolerance: object = None,
+    max_sa: float | None = None,
+    protocol: str = "strict",
+    reference: Any = None,
+    progress: bool = True,
+) -> DesignResult:
+    """Choose the molecules whose predicted properties are closest to wanted ones.
+
+    Parameters
+    ----------
+    molecules : MoleculeBatch
+        From ``generate``, or from a file (`MoleculeBatch.read`).
+    conditions, predictor, keep, progress
+        As in `design`.
+    tolerance : value or mapping of str to value, optional
+        How far a prediction may be from the wanted value, "0.3 eV"; by name if several properties
+        are wanted. By default any distance will do, and the closest are chosen.
+    max_sa : float, optional
+        Largest synthetic accessibility score, 1 (easy) to 10 (hard): see
+        `deepchem_ead.chem.synthesis`. By default it is reported and not used.
+    protocol : {"strict", "edm"}
+        What counts as valid, see `evaluate_molecules`; it must be one molecule, not fragments.
+    reference : optional
+        Known molecules, which are left out: as in `evaluate_molecules`.
+
+    Returns
+    -------
+    DesignResult
+        Of several molecules with the same SMILES (without stereo labels) the first one counts. The
+        chosen ones are ordered by their distance to the target, see
+        `deepchem_ead.designs.targets.distances_to`.
+
+    Raises
+    ------
+    ValueError
+        As `design`.
+    """
+    judge = find_predictor(predictor)
+    targets = read_targets(conditions, tolerance, judge.tasks)
+    _check(len(molecules), keep, max_sa, protocol)
+    vocabulary = bond_vocabulary(molecules.atomic_numbers) or "geom"
+    check_names(protocol, vocabulary)
+
+    scores = list(run(PROTOCOLS[protocol].score, molecules, vocabulary, "Validity", progress))
+    rows = [i for i, score in enumerate(scores) if score.valid and score.connected]
+    funnel = {"generated": len(molecules), f"valid ({protocol})": len(rows)}
+    seen: dict[str, int] = {}
+    for i in rows:
+        seen.setdefault(scores[i].smiles, i)
+    funnel["unique"] = len(seen)
+    if reference is not None:
+        known = reference_smiles(reference, protocol, vocabulary, progress)
+        seen = {smiles: i for smiles, i in seen.items() if smiles not in known}
+        funnel["novel"] = len(seen)
+
+    chosen = np.fromiter(seen.values(), np.int64, len(seen))
+    candidates = _Candidates.build(molecules, chosen, protocol, vocabulary)
+    remarks = []
+    if max_sa is not None:
+        if len(candidates):
+            remarks.append(f"the lowest SA score is {candidates.sa.min():.2f}: raise max_sa")
+        candidates = candidates[candidates.sa <= max_sa]
+        funnel[f"SA score up to {max_sa:g}"] = len(candidates)
+    predicted, uncertainty = _predict(judge, candidates.molecules, targets)
+    readable = np.isfinite(predicted).all(1)
+    funnel["predictable"] = int(readable.sum())
+    candidates, predicted = candidates[readable], predicted[readable]
+    uncertainty = None if uncertainty is None else uncertainty[readable]
+    distance = distances_to(predicted, uncertainty, targets)
+    order = np.argsort(distance, kind="stable")
+    if any(np.isfinite(target.tolerance) for target in targets):
+        inside = within(predicted, targets)
+        if len(order):
+            remarks.append(_closest(predicted[order[0]], targets))
+        order = order[inside[order]]
+        funnel["within the tolerance"] = len(order)
+    order = order[:keep]
+    funnel["kept"] = len(order)
+    return DesignResult.build(
+        candidates.molecules[order],
+        [candidates.mols[i] for i in order],
+        _table(candidates, predicted, uncertainty, distance, targets).iloc[order],
+        funnel,
+        targets,
+        remarks,
+    )
+
+
+def find_predictor(predictor: Any) -> Predictor:
+    """A predictor from its name, a property model or a predictor."""
+    if isinstance(predictor, str | Path):
+        predictor = EGNNPropertyModel.from_pretrained(predictor)
+    return as_predictor(predictor)
+
+
+class _Candidates:
+    """Molecules with their bonds, SA scores and numbers among all that were generated."""
+
+    def __init__(
+        self, molecules: MoleculeBatch, mols: list[Chem.Mol], sa: np.ndarray, index: np.ndarray
+    ) -> None:
+        self.molecules, self.mols, self.sa, self.index = molecules, mols, sa, index
+
+    @classmethod
+    def build(
+        cls, molecules: MoleculeBatch, chosen: np.ndarray, protocol: str, vocabulary: str
+    ) -> _Candidates:
+        part = molecules[chosen]
+        mols = list(run(PROTOCOLS[protocol].structure, part, vocabulary, "Structures", False))
+        if part.graphs is not None:
+            pairs = zip(part.to_rdkit(), part.graphs.bonds_given, mols, strict=True)
+            mols = [own if given and own is not None else mol for own, given, mol in pairs]
+        part = replace(part, _smiles=[smiles_of(mol) for mol in mols])
+        return cls(part, mols, sa_scores(mols), chosen)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, keep: np.ndarray) -> _Candidates:
+        rows = np.flatnonzero(keep)
+        mols = [self.mols[i] for i in rows]
+        return _Candidates(self.molecules[rows], mols, self.sa[rows], self.index[rows])
+
+
+def _check(n: int, keep: int, max_sa: float | None, protocol: str) -> None:
+    check_names(protocol, "qm9")
+    if n < 1:
+        raise ValueError(f"there must be molecules to choose from: n is {n}")
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1, not {keep}")
+    if max_sa is not None and not 1 <= max_sa <= 10:
+        raise ValueError(f"max_sa must lie between 1 (easy) and 10 (hard), not {max_sa}")
+
+
+def _predict(
+    judge: Predictor, molecules: MoleculeBatch, targets: list[Target]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predictions and, if the predictor has them, standard deviations of the targets: (N, T)."""
+    columns = [list(judge.tasks).index(target.name) for target in targets]
+    sure = getattr(judge, "has_uncertainty", False)
+    if not len(molecules):
+        nothing = np.zeros((0, len(targets)))
+        return nothing, nothing if sure else None
+    if sure:
+        predicted, uncertainty = judge.predict_with_uncertainty(molecules)
+        return predicted[:, columns], uncertainty[:, columns]
+    return np.asarray(judge.predict(molecules), np.float64)[:, columns], None
+
+
+def _table(
+    candidates: _Candidates,
+    predicted: np.ndarray,
+    uncertainty: np.ndarray | None,
+    distance: np.ndarray,
+    targets: list[Target],
+) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, Any] = {"molecule": candidates.index, "smiles": candidates.molecules.smiles}
+    for k, target in enumerate(targets):
+        columns[f"{target.name}_predicted"] = predicted[:, k] / target.factor
+        if uncertainty is not None:
+            columns[f"{target.name}_uncertainty"] = uncertainty[:, k] / target.factor
+    columns["distance"] = distance
+    if uncertainty is not None and any(np.isfinite(target.tolerance) for target in targets):
+        columns["chance_within"] = chance_within(predicted, uncertainty, targets)
+    columns["sa_score"] = candidates.sa
+    return pd.DataFrame(columns)
+
+
+def _closest(predicted: np.ndarray, targets: list[Target]) -> str:
+    values = ", ".join(
+        f"{target.name}={target.show(value)}"
+        for target, value in zip(targets, predicted, strict=True)
+    )
+    return f"the closest is predicted to have {values}: raise the tolerance"

@@ -1,0 +1,276 @@
+"""What is asked of generated molecules, as a guided process and rows of context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.diffusion import AtomLayout, DiffusionProcess
+from deepchem_ead.generation.condition_values import requested_values
+from deepchem_ead.generation.weak import WeakModel
+from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.generator.trained import Generator
+from deepchem_ead.sampling import (
+    ClassifierFreeGuidance,
+    GradientGuidance,
+    GuidedProcess,
+    PropertyGuidance,
+)
+
+
+class Guiding(Protocol):
+    """A differentiable property model, such as an `EGNNPropertyModel`; see `PropertyGuidance`."""
+
+    tasks: Sequence[str]
+    mad: Sequence[float]
+    elements: str
+
+    def property_of(
+        self, positions: Tensor, type_probabilities: Tensor, layout: AtomLayout, /
+    ) -> Tensor: ...
+
+
+class Request:
+    """What is asked of the n molecules of a job.
+
+    Parameters
+    ----------
+    model : Generator
+    n : int
+    conditions : mapping of str to value or sequence of values, optional
+        Wanted properties, see `requested_values`.
+    guidance_scale : float
+        Of classifier-free guidance; 0 is the conditional model.
+    guide : PropertyGuidance or property model, optional
+        A property model steers to the conditions that it knows.
+    autoguidance_scale : float, optional
+        How far to go away from a weak model, see `WeakModel`; 0 does without one. Default: the
+        configuration's, or 0 without a weak model.
+    weak_model : Generator, str or Path, optional
+        The weak model, if not the one that came with the weights.
+    closed_shell : bool, optional
+        Molecules have an even number of electrons. Default: the configuration's.
+
+    Attributes
+    ----------
+    values : ndarray, (n, P)
+        The conditions, NaN where nothing is asked.
+
+    Raises
+    ------
+    ValueError
+        For unknown properties or unreadable values, a negative guidance scale, guidance to nothing,
+        a guide or weak model that does not fit, and a conditional model that has seen no data.
+    """
+
+    def __init__(
+        self,
+        model: Generator,
+        n: int,
+        conditions=None,
+        guidance_scale: float = 0.0,
+        guide: PropertyGuidance | Guiding | None = None,
+        autoguidance_scale: float | None = None,
+        weak_model: Generator | str | Path | None = None,
+        closed_shell: bool | None = None,
+    ) -> None:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
+            raise ValueError(f"n is a number of molecules, 100 for example, not {n!r}")
+        if n < 0:
+            raise ValueError(f"n must not be negative, not {n}")
+        self.model = model
+        self.guidance_scale = guidance_scale
+        if guide is not None and not isinstance(guide, PropertyGuidance):
+            conditions, guide = _split(conditions, guide, model)
+        self.guide = guide
+        self.values = requested_values(conditions, model.config.condition_names, n)
+        conditional = bool(np.isfinite(self.values).any())
+        if not guidance_scale >= 0:
+            raise ValueError(f"guidance_scale must not be negative, not {guidance_scale}")
+        if guidance_scale > 0 and n > 0 and not conditional:
+            raise ValueError("guidance_scale needs conditions to guide to")
+        if autoguidance_scale is None:
+            guided = weak_model is not None or model.weak_model is not None
+            autoguidance_scale = model.config.autoguidance_scale if guided else 0.0
+        if not autoguidance_scale >= 0:
+            raise ValueError(f"autoguidance_scale must not be negative, not {autoguidance_scale}")
+        self.autoguidance_scale = autoguidance_scale
+        self.closed_shell = model.config.closed_shell if closed_shell is None else closed_shell
+        model.model.sampling_process(self.closed_shell, fixed_size=True)  # refuses what cannot be
+        self._weak = None
+        if autoguidance_scale > 0:
+            self._weak = WeakModel(model, weak_model, autoguidance_scale)
+        elif weak_model is not None:
+            raise ValueError("a weak_model does nothing without an autoguidance_scale above 0")
+        if conditional:
+            if not model.model.statistics.measured:
+                raise ValueError("the model has seen no data to know properties from; fit it first")
+            model.model.statistics.warn_outside(self.values)
+        self._targets = None
+        if guide is not None:
+            self._targets = requested_values(guide.targets, guide.asked, n)
+            SteeredProperties(guide, model.encoding, fixed_size=True)  # refuses what does not fit
+
+    def process(self, fixed_size: bool) -> DiffusionProcess | GuidedProcess:
+        """The process to sample with; ``fixed_size`` if every node is an atom."""
+        model, guide = self.model, self.guide
+        process = model.model.sampling_process(self.closed_shell, fixed_size)
+        if self.guidance_scale > 0:
+            process = ClassifierFreeGuidance(process, self.guidance_scale)
+        if self._weak is not None:
+            process = self._weak.process(process, self.closed_shell, fixed_size)
+        if guide is not None:
+            mad = torch.as_tensor(np.asarray(guide.mad, np.float64)[guide.columns])
+            process = GradientGuidance(
+                process,
+                SteeredProperties(guide, model.encoding, fixed_size),
+                (mad / np.sqrt(2 * guide.scale)).to(model.device),
+                guide.max_change,
+                guide.max_tau,
+            )
+        return process
+
+    def describe(self) -> dict[str, Any]:
+        """What is asked, as plain values: one number where all molecules are asked the same."""
+        described: dict[str, Any] = {"closed_shell": self.closed_shell}
+        if self._weak is not None:
+            described["autoguidance_scale"] = self.autoguidance_scale
+        if not np.isfinite(self.values).any() and self.guide is None:
+            return described
+        asked = dict(zip(self.model.config.condition_names, self.values.T, strict=True))
+        described |= {
+            "conditions": {k: _plain(v) for k, v in asked.items() if np.isfinite(v).any()},
+            "guidance_scale": self.guidance_scale,
+        }
+        if self.guide is not None:
+            targets = dict(zip(self.guide.asked, self._targets.T, strict=True))
+            described["targets"] = {
+                k: _plain(v) for k, v in targets.items() if np.isfinite(v).any()
+            }
+            described["guide_scale"] = self.guide.scale
+        return described
+
+    @torch.no_grad()
+    def context(self, chosen: slice | np.ndarray, fixed_size: bool) -> Tensor | None:
+        """Rows of context (B, K) of some of the molecules, as `process` takes them."""
+        values, device = self.values[chosen], self.model.device
+        flags = torch.full((len(values),), fixed_size, device=device)
+
+        def told(wanted: np.ndarray) -> list[Tensor]:
+            row = self.model.model.context(flags, torch.from_numpy(wanted).to(device))
+            return [] if row is None else [row]
+
+        columns = told(values)
+        if self.guidance_scale > 0:
+            columns += told(np.full_like(values, np.nan))
+        if self._weak is not None:
+            row = self._weak.context(values, fixed_size)
+            columns += [] if row is None else [row]
+        if self._targets is not None:
+            columns.append(torch.from_numpy(self._targets[chosen]).float().to(device))
+        return torch.cat(columns, 1) if columns else None
+
+
+def askable(model: Generator, guide: Guiding | None) -> list[str]:
+    """Properties that the model, or the guide if there is one, can be asked for."""
+    steered = () if guide is None else guide.tasks
+    return list(dict.fromkeys((*model.config.condition_names, *steered)))
+
+
+def _split(
+    conditions: Mapping[str, object] | None, guide: Guiding, model: Generator
+) -> tuple[dict[str, object] | None, PropertyGuidance]:
+    """Conditions for the model, and a guide to those that the guiding model knows.
+
+    What neither knows stays a condition, to be refused as one.
+    """
+    conditions = conditions or {}
+    targets = {name: value for name, value in conditions.items() if name in guide.tasks}
+    if not targets:
+        raise ValueError(
+            f"the guide knows {', '.join(guide.tasks)}, and conditions={list(conditions)} asks for "
+            "none of these"
+        )
+    known = model.config.condition_names
+    told = {n: value for n, value in conditions.items() if n in known or n not in targets}
+    return told or None, PropertyGuidance(guide, targets)
+
+
+class SteeredProperties:
+    """Properties (B, T) of estimated molecules (A, 3 + F), as `GradientGuidance` takes them.
+
+    Those that have a target, since each costs a gradient through the denoiser.
+    Nodes that look like dummy atoms are left out, and what the others' type columns say about the
+    elements is read as probabilities. A molecule without atoms has no properties (NaN).
+
+    Parameters
+    ----------
+    guide : PropertyGuidance
+    encoding : AtomEncoding
+        Of the model that generates.
+    fixed_size : bool
+        Every node is an atom.
+
+    Raises
+    ------
+    ValueError
+        If the guiding model does not know an element of the generating one.
+    """
+
+    def __init__(self, guide: PropertyGuidance, encoding: AtomEncoding, fixed_size: bool) -> None:
+        theirs = parse_elements(guide.elements)
+        missing = [e for e in encoding.elements.tolist() if e not in theirs]
+        if missing:
+            raise ValueError(
+                f"the guiding model knows the elements {guide.elements}, the generating one "
+                f"{encoding.symbols}; the guide must know all of them"
+            )
+        self.guide = guide
+        self.n_elements = len(encoding.elements)
+        self.n_types = self.n_elements if fixed_size else encoding.n_types
+        # Column of the guide's types of each of the encoding's.
+        self.columns = [theirs.index(e) for e in encoding.elements.tolist()]
+        self.n_columns = len(theirs)
+
+    def __call__(self, x_hat: Tensor, layout: AtomLayout) -> Tensor:
+        types = x_hat[:, 3 : 3 + self.n_types]
+        real = types.argmax(1) < self.n_elements
+        counts = layout.sum(real.long())
+        molecules = counts.argsort(stable=True)
+        molecules = molecules[counts[molecules] > 0]
+        # Molecules by size, their nodes in order.
+        rank = torch.full_like(counts, -1)
+        rank[molecules] = torch.arange(len(molecules), device=rank.device)
+        nodes = real.nonzero()[:, 0]
+        nodes = nodes[rank[layout.index[nodes]].argsort(stable=True)]
+
+        probabilities = type_probabilities(types[nodes], self.columns, self.n_columns)
+        values = x_hat.new_full((layout.n_molecules, len(self.guide.columns)), float("nan"))
+        if len(molecules):
+            inner = AtomLayout.from_counts(counts[molecules], device=x_hat.device)
+            found = self.guide.property_of(x_hat[nodes, :3], probabilities, inner)
+            found = found[:, self.guide.columns]
+            values = values.index_put((molecules,), found.to(values.dtype))
+        return values
+
+
+def type_probabilities(types: Tensor, columns: Sequence[int], n_columns: int) -> Tensor:
+    """Probabilities of elements (A, n_columns) from columns of types (A, at least E).
+
+    The first E columns are the elements, which go to ``columns``; what is negative counts nothing.
+    """
+    likely = types[:, : len(columns)].clamp_min(0)
+    likely = likely / likely.sum(1, keepdim=True).clamp_min(1e-12)
+    probabilities = likely.new_zeros((len(likely), n_columns))
+    probabilities[:, columns] = likely
+    return probabilities
+
+
+def _plain(values: np.ndarray) -> float | list[float]:
+    return float(values[0]) if (values == values[0]).all() else values.tolist()

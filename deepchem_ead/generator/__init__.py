@@ -1,0 +1,1 @@
+"""A trained generator without DeepChem: configuration, encoding, network, weights, checkpoints."""

@@ -1,0 +1,223 @@
+"""Molecules as the numbers a diffusion model sees, and back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.chem.overlap import Overlap, find_overlaps
+from deepchem_ead.chem.ragged import UNTOUCHED
+from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.generator.config import EADConfig
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedMolecules:
+    """Molecules as clean diffusion states, sorted by size.
+
+    Attributes
+    ----------
+    clean : Tensor, (A, 3 + F) float32
+        Centred positions (Angstrom) and scaled features.
+    layout : AtomLayout
+    is_dummy : Tensor, (A,) bool, or None
+        None when the model has no dummy atoms.
+    order : ndarray, (B,) int64
+        ``order[k]`` is the input row of the layout's molecule k.
+    """
+
+    clean: Tensor
+    layout: AtomLayout
+    is_dummy: Tensor | None
+    order: np.ndarray
+
+
+class AtomEncoding:
+    """One-hot atom types over 4, atomic number over 10, and an explicit class for dummy atoms.
+
+    Parameters
+    ----------
+    config : EADConfig
+        Its elements, scales, ``max_atoms`` and ``variable_size``.
+
+    References
+    ----------
+    EDM, arXiv:2203.17003, sec. 3 and released QM9 configuration (scales 1, 4, 10).
+    """
+
+    def __init__(self, config: EADConfig) -> None:
+        self.elements = np.array(parse_elements(config.elements))
+        self.max_atoms = config.max_atoms
+        self.has_dummies = config.variable_size
+        self.symbols = config.elements
+        n_types = len(self.elements) + self.has_dummies
+        self.n_features = n_types + config.include_charge
+        # Row k holds the features of type k; the dummy type, if any, comes last with charge 0.
+        table = np.zeros((n_types, self.n_features), np.float32)
+        table[:, :n_types] = np.eye(n_types, dtype=np.float32) / config.type_scale
+        if config.include_charge:
+            table[: len(self.elements), -1] = self.elements / config.charge_scale
+        #: Features of each type, (K, F).
+        self.table = torch.from_numpy(table)
+        #: Types with an odd number of electrons, (K,).
+        self.odd = torch.from_numpy(np.append(self.elements, [0] * self.has_dummies) % 2 == 1)
+        self.n_types = n_types
+        self._type_of = np.full(120, -1)
+        self._type_of[self.elements] = np.arange(len(self.elements))
+
+    def encode(
+        self, X: np.ndarray, ids: Sequence | None = None, n_nodes: np.ndarray | None = None
+    ) -> EncodedMolecules:
+        """Encode padded molecules.
+
+        Parameters
+        ----------
+        X : ndarray, (B, width, 4)
+            x, y, z in Angstrom and the atomic number (0 for padding). A fifth column, the formal
+            charges, is not used.
+        ids : sequence of str, optional
+            Names for error messages; rows are numbered otherwise.
+        n_nodes : ndarray, (B,), optional
+            Atoms and dummy atoms of each molecule, in a model that has dummy atoms: ``max_atoms``
+            for all of them by default.
+
+        Raises
+        ------
+        MoleculeError
+            For an empty molecule, coordinates that are not finite, an atomic number that is not
+            whole, an element the model does not know or a molecule that is too large.
+        """
+        X, numbers, counts = self._checked(X, ids)
+        present = numbers > 0
+        nodes = counts
+        if self.has_dummies:
+            nodes = np.full_like(counts, self.max_atoms) if n_nodes is None else n_nodes
+        order = np.argsort(nodes, kind="stable")
+
+        width = max(int(nodes.max(initial=1)), X.shape[1])
+        types = np.full((len(X), width), len(self.elements))
+        types[:, : X.shape[1]] = np.where(present, self._type_of[numbers], types[:, : X.shape[1]])
+        # Real atoms first: padding rows may in principle stand between atoms.
+        rank = np.argsort(~np.pad(present, ((0, 0), (0, width - X.shape[1]))), 1, kind="stable")
+        positions = np.where(present[:, :, None], X[:, :, :3], 0)
+        mean = positions.sum(1) / counts[:, None]
+        centered = np.zeros((len(X), width, 3), np.float32)
+        centered[:, : X.shape[1]] = (positions - mean[:, None]) * present[:, :, None]
+        types = np.take_along_axis(types, rank, 1)[order]
+        centered = np.take_along_axis(centered, rank[:, :, None], 1)[order]
+        used = np.arange(width) < nodes[order, None]
+        flat_types = torch.from_numpy(types[used])
+        clean = torch.cat([torch.from_numpy(centered[used]), self.table[flat_types]], 1)
+        is_dummy = flat_types == len(self.elements) if self.has_dummies else None
+        return EncodedMolecules(clean, AtomLayout.from_counts(nodes[order]), is_dummy, order)
+
+    def count_atoms(self, X: np.ndarray, ids: Sequence | None = None) -> np.ndarray:
+        """Atoms of each molecule, (B,), after the checks of `encode`."""
+        return self._checked(X, ids)[2]
+
+    def overlaps(self, X: np.ndarray) -> list[Overlap]:
+        """Overlapping atoms of molecules that `count_atoms` has checked."""
+        present = X[:, :, 3] > 0
+        offsets = np.concatenate([[0], np.cumsum(present.sum(1))])
+        return find_overlaps(X[present][:, 3], X[present][:, :3], offsets)
+
+    def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """X in single precision, atomic numbers (B, width) and numbers of atoms (B,)."""
+        X = np.asarray(X, dtype=np.float32)
+        if X.ndim != 3 or X.shape[2] not in (4, 5):
+            raise MoleculeError(
+                f"X must have the shape (molecules, atoms, 4), or 5 with formal charges, not "
+                f"{X.shape}; featurize with Molecule3DFeaturizer"
+            )
+        X = X[:, :, :4]
+        numbers = X[:, :, 3].astype(np.int64)
+        counts = (numbers > 0).sum(1)
+        self._check(X, numbers, numbers > 0, counts, ids)
+        return X, numbers, counts
+
+    def _check(self, X, numbers, present, counts, ids) -> None:
+        def refuse(bad: np.ndarray, reason) -> None:
+            if bad.any():
+                row = int(np.argmax(bad))
+                name = f"molecule {row}" if ids is None else f"molecule {row} ({ids[row]})"
+                raise MoleculeError(f"{name} {reason(row)}")
+
+        broken = np.isfinite(X[:, :, 3]) & ((X[:, :, 3] != numbers) | (numbers < 0))
+        refuse(
+            broken.any(1),
+            lambda i: (
+                f"has {X[i, broken[i].argmax(), 3]:g} for the atomic number of atom "
+                f"{broken[i].argmax()}. {UNTOUCHED}"
+            ),
+        )
+        refuse(counts == 0, lambda i: "has no atoms; remove it from the dataset")
+        refuse(
+            counts > self.max_atoms,
+            lambda i: (
+                f"has {counts[i]} atoms, but the model holds at most {self.max_atoms}; "
+                "use a preset with a larger max_atoms"
+            ),
+        )
+        finite = np.isfinite(X).all(2) | ~present
+        refuse(
+            ~finite.all(1) | ~np.isfinite(X[:, :, 3]).all(1),
+            lambda i: "has coordinates that are not finite numbers; remove or repair it",
+        )
+        outside = (numbers < 0) | (numbers >= len(self._type_of))
+        unknown = present & (self._type_of[np.where(outside, 0, numbers)] < 0) | outside
+        refuse(
+            unknown.any(1),
+            lambda i: (
+                f"holds the atomic number {numbers[i][unknown[i]][0]}, but the model knows "
+                f"only {self.symbols}; pass elements= with all elements of your data"
+            ),
+        )
+
+    def decode(
+        self, states: Tensor, layout: AtomLayout, sizes_fixed: bool
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Atomic numbers and positions of sampled states; dummy atoms are left out.
+
+        Parameters
+        ----------
+        states : Tensor, (A, 3 + F)
+        layout : AtomLayout
+        sizes_fixed : bool
+            Every node is an atom: the dummy class is not a candidate.
+
+        Returns
+        -------
+        numbers : list of ndarray, (n,) int64
+        positions : list of ndarray, (n, 3) float32
+            Centred on the mean of the atoms, Angstrom.
+        """
+        candidates = len(self.elements) if sizes_fixed else self.n_types
+        types = states[:, 3 : 3 + candidates].argmax(1).numpy()
+        positions = states[:, :3].numpy()
+        out_numbers, out_positions = [], []
+        for start, count in zip(layout.starts.tolist(), layout.counts.tolist(), strict=True):
+            kind, x = types[start : start + count], positions[start : start + count]
+            real = kind < len(self.elements)
+            x = x[real]
+            out_numbers.append(self.elements[kind[real]])
+            out_positions.append((x - x.mean(0)).astype(np.float32) if len(x) else x)
+        return out_numbers, out_positions
+
+
+def warn_of_open_shells(odd: np.ndarray, ids: Sequence) -> None:
+    """Warn about training molecules (N,) bool of a kind that a model is told not to generate."""
+    rows = np.flatnonzero(odd)
+    if len(rows):
+        warnings.warn(
+            f"{len(rows)} of {len(odd)} training molecules have an odd number of electrons if they "
+            f"are neutral, {ids[rows[0]]!s} for example, and with closed_shell=True no such "
+            "molecules are generated; pass closed_shell=False if you want them",
+            stacklevel=2,
+        )

@@ -1,0 +1,142 @@
+"""What configurations have in common: checked types, YAML presets, comparison."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, fields
+from importlib import resources
+from importlib.abc import Traversable
+from pathlib import Path
+from typing import ClassVar, Self
+
+import yaml
+
+from deepchem_ead.choices import preset_names
+
+_KINDS = {"bool": bool, "int": int, "float": float, "str": str, "dict": dict}
+
+
+class Settings:
+    """Base of a frozen dataclass whose fields are bools, integers, floats, strings and dicts.
+
+    Attributes
+    ----------
+    STRUCTURE : tuple of str
+        Fields that give the weights their meaning: two models may exchange weights only if they
+        agree in these.
+    PRESETS : str
+        Folder of the package with the YAML files of named settings.
+    FORMER : dict
+        Defaults that were others before: what they are in a stored record that does not say.
+    """
+
+    STRUCTURE: ClassVar[tuple[str, ...]] = ()
+    PRESETS: ClassVar[str] = "generator/presets"
+    FORMER: ClassVar[dict] = {}
+
+    def check(
+        self,
+        positive: tuple[str, ...] = (),
+        not_negative: tuple[str, ...] = (),
+        shares: tuple[str, ...] = (),
+        choices: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """Refuse values of the wrong type or outside their range.
+
+        Parameters
+        ----------
+        positive, not_negative, shares : tuple of str
+            Fields that must be above 0, at least 0, and within [0, 1].
+        choices : dict of str to tuple of str
+            What a field may be.
+
+        Raises
+        ------
+        ValueError
+            Naming the field, what it may be and what it was.
+        """
+        for field in fields(self):
+            kind, value = _KINDS[str(field.type)], getattr(self, field.name)
+            if kind is float and isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, field.name, float(value))
+            elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                raise ValueError(f"{field.name} must be of type {field.type}, not {value!r}")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        for name in not_negative:
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
+        for name, allowed in (choices or {}).items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}"
+                )
+
+    @classmethod
+    def load(cls, preset: str | Path | None = None, **overrides) -> Self:
+        """Settings from a preset name, a YAML file or the defaults, with changes.
+
+        Raises
+        ------
+        ValueError
+            If the preset or a field is unknown; the message lists what there is.
+        """
+        values = {} if preset is None else cls._read_yaml(preset)
+        return cls.from_dict({**values, **overrides})
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Self:
+        """Settings from a plain dictionary; unknown keys are an error."""
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else f" among {', '.join(known)}"
+                raise ValueError(f"there is no option {name!r}{hint}")
+        return cls(**values)
+
+    @classmethod
+    def from_stored(cls, values: dict) -> Self:
+        """Settings of a trained model, which keep the defaults of the time it was written."""
+        return cls.from_dict({**cls.FORMER, **values})
+
+    def to_dict(self) -> dict:
+        """The settings as a plain dictionary."""
+        return asdict(self)
+
+    def structural_differences(self, other: Self) -> dict[str, tuple]:
+        """Fields that forbid an exchange of weights, with this and the other's value."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.STRUCTURE}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+    @classmethod
+    def preset_names(cls) -> list[str]:
+        """The presets that come with the package."""
+        return preset_names(cls.PRESETS)
+
+    @classmethod
+    def _preset_folder(cls) -> Traversable:
+        return resources.files("deepchem_ead").joinpath(cls.PRESETS)
+
+    @classmethod
+    def _read_yaml(cls, preset: str | Path) -> dict:
+        path = Path(preset)
+        if path.suffix in (".yaml", ".yml"):
+            if not path.exists():
+                raise ValueError(f"there is no configuration file {str(path)!r}")
+            text = path.read_text(encoding="utf-8")
+        elif str(preset) in cls.preset_names():
+            text = (cls._preset_folder() / f"{preset}.yaml").read_text(encoding="utf-8")
+        else:
+            raise ValueError(
+                f"there is no preset {str(preset)!r}; there are {', '.join(cls.preset_names())}, "
+                "or give the path of a YAML file"
+            )
+        values = yaml.safe_load(text)
+        if not isinstance(values, dict):
+            raise ValueError(f"{preset}: a configuration is a mapping of options to values")
+        return values

@@ -1,0 +1,1 @@
+"""Who computes the networks fast: compiled for the CPU, Triton on a GPU, PyTorch elsewhere."""

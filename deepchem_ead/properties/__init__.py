@@ -1,0 +1,1 @@
+"""Property models: settings, network, labels, and what they learn from estimates."""

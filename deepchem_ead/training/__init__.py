@@ -1,0 +1,1 @@
+"""Training: batches, noise, steps, where data lie, and runs that can be killed and continued."""

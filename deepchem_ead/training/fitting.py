@@ -1,0 +1,28 @@
+"""What those who watch a training run see of the model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from deepchem_ead.training.run import TrainingPosition, TrainingRun
+
+
+class Fitting(Protocol):
+    """A model while it is fitted.
+
+    Attributes
+    ----------
+    training_position : TrainingPosition
+    run : TrainingRun
+    last_loss : float
+        Of the latest step.
+    batch_size : int
+    """
+
+    training_position: TrainingPosition
+    last_loss: float
+    batch_size: int
+
+    @property
+    def run(self) -> TrainingRun: ...
+    def get_global_step(self) -> int: ...

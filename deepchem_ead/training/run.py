@@ -1,0 +1,102 @@
+"""One call of ``fit``: which batches, how far, and when to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deepchem_ead.training.batches import RawBatch, ShuffledBatches
+
+
+@dataclass
+class TrainingPosition:
+    """How far a run of ``fit`` has come; part of every checkpoint.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Next epoch and next batch within it.
+    n_batches : int
+        Batches of an epoch, to notice another dataset.
+    start_step : int
+        Global step at which the run began: the learning rate's schedule spans a run.
+    elapsed : float
+        Seconds the run has trained.
+    finished : bool
+        The run came to its end.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    n_batches: int = 0
+    start_step: int = 0
+    elapsed: float = 0.0
+    finished: bool = True
+
+
+class TrainingRun:
+    """Hands out the batches of a run and keeps its position up to date.
+
+    Parameters
+    ----------
+    position : TrainingPosition
+        Where to go on; changed in place. A finished run's position begins a new run.
+    batches : ShuffledBatches
+    nb_epoch : int
+        Epochs to work on; one that was begun is finished and counts.
+    global_step : int
+        Steps the model has made.
+    minutes : float, optional
+        Time limit of the run.
+    """
+
+    def __init__(
+        self,
+        position: TrainingPosition,
+        batches: ShuffledBatches,
+        nb_epoch: int,
+        global_step: int,
+        minutes: float | None,
+    ) -> None:
+        n_batches = len(batches)
+        if position.n_batches != n_batches:  # another dataset: its epochs begin anew
+            position.batch, position.n_batches = 0, n_batches
+        if position.finished:
+            position.start_step, position.elapsed = global_step, 0.0
+        position.finished = False
+        self.position = position
+        self.seconds = None if minutes is None else 60 * minutes
+        done = global_step - position.start_step
+        self.total_steps = done + nb_epoch * n_batches - position.batch
+        self._batches = batches
+        self._end = position.epoch + nb_epoch
+        self._stop = False
+
+    def __iter__(self) -> Iterator[RawBatch]:
+        position = self.position
+        for epoch in range(position.epoch, self._end):
+            for batch in self._batches.epoch(epoch, skip=position.batch):
+                # What a checkpoint written after this batch must say:
+                position.batch += 1
+                if position.batch == position.n_batches:
+                    position.epoch, position.batch = epoch + 1, 0
+                    position.finished = position.epoch == self._end
+                began = time.perf_counter()
+                yield batch
+                position.elapsed += time.perf_counter() - began
+                if self._stop:
+                    return
+                if self.seconds is not None and position.elapsed >= self.seconds:
+                    position.finished = True
+                    return
+
+    def stop(self) -> None:
+        """End after the current batch; the run counts as unfinished."""
+        self._stop = True
+
+    def progress(self, global_step: int) -> float:
+        """Share of the run that is done, by steps or by time, whichever is further; 0 to 1."""
+        steps = (global_step - self.position.start_step) / max(self.total_steps, 1)
+        time_share = 0.0 if self.seconds is None else self.position.elapsed / self.seconds
+        return min(max(steps, time_share), 1.0)
