@@ -251,7 +251,7 @@ def test_unusable_paths_and_arguments(tmp_path):
         MoleculeBatch.read(tmp_path / "missing.sdf")
     with pytest.raises(ValueError, match="unknown kind of molecule file"):
         MoleculeBatch.read(tmp_path / "a.pdb")
-    with pytest.raises(ValueError, match="Molecule3DFeaturizer"):
+    with pytest.raises(ValueError, match="load_file_3d make conformers of SMILES"):
         MoleculeBatch.read(tmp_path / "a.smi")
     with pytest.raises(ValueError, match="'raise' or 'skip'"):
         MoleculeBatch.read(tmp_path / "a.sdf", on_error="ignore")

@@ -9,7 +9,7 @@ import torch
 from denoiser_data import network as egnn
 
 from deepchem_ead.denoisers import AttentionDenoiser
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, Seen
 from deepchem_ead.kernels import attention_backend, formats, native
 from deepchem_ead.kernels import egnn_backend as backend
 from deepchem_ead.kernels.native import attention_kernel
@@ -30,7 +30,7 @@ def outputs(net):
     x = torch.randn(LAYOUT.n_nodes, 3, generator=draw)
     h = torch.randn(LAYOUT.n_nodes, net.in_features, generator=draw)
     with torch.no_grad():
-        return torch.cat(net(x, h, LAYOUT), 1)
+        return torch.cat(net(Seen(x, h, LAYOUT)), 1)
 
 
 @pytest.fixture

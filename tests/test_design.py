@@ -327,7 +327,7 @@ def test_the_generator_is_asked_for_what_it_knows(alcohols):
     options["guide"] = None
     assert calls == [(4, options)]
     assert result.table["smiles"][0] == "CCCO" and len(result) == 2
-    guide = SimpleNamespace(tasks=["hydrogens"])
+    guide = SimpleNamespace(tasks=["hydrogens"], property_of=None)
     deepchem_ead.design(model, wanted, Carbons(), n=4, guide=guide, progress=False)
     assert calls[1] == (4, {"conditions": wanted, "guide": guide, "progress": False})
 

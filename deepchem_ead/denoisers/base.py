@@ -72,11 +72,14 @@ class DenoiserNetwork(nn.Module):
     equivariant : bool
         Displacements turn with the molecule. A network that does not know this is trained on
         molecules turned at random.
+    bytes_per_pair : tuple of int
+        Memory that a pair of atoms takes in an evaluation by a kernel and by PyTorch.
     """
 
     Options: ClassVar[type[DenoiserOptions]] = DenoiserOptions
     reads: ClassVar[frozenset[str]] = frozenset()
     equivariant: ClassVar[bool] = True
+    bytes_per_pair: ClassVar[tuple[int, int]] = (1300, 1300)
 
     @classmethod
     def build(

@@ -18,10 +18,6 @@ logger = logging.getLogger(__name__)
 #: Words for ``n_atoms``.
 SIZE_WORDS = ("free", "histogram", "from-conditions")
 
-#: Bytes of memory a pair of atoms takes, of a kernel and of PyTorch: measured on molecules of 500
-#: and 1,000 atoms, in the networks of "qm9" and "qm9-small".
-BYTES_PER_PAIR = {"attention": (180, 1300), "egnn": (8, 130)}
-
 
 def finds_size(config: EADConfig, n_atoms: int | Sequence[int] | str | None) -> bool:
     """Whether the model is to find the number of atoms, with dummy atoms."""
@@ -110,8 +106,9 @@ def check_memory(model: Generator, nodes: np.ndarray, batch_size: int | None) ->
         With the largest size that would.
     """
     together = np.sort(nodes.astype(np.int64) ** 2)[::-1][: batch_size or 1]
-    kernel, plain = BYTES_PER_PAIR[model.config.denoiser]
-    bytes_per_pair = plain if model.model.denoiser.active_backend.startswith("torch") else kernel
+    denoiser = model.model.denoiser
+    kernel, plain = denoiser.bytes_per_pair
+    bytes_per_pair = plain if denoiser.active_backend.startswith("torch") else kernel
     memory = total_memory(model.device)
     needed = int(together.sum()) * bytes_per_pair
     if memory is None or needed <= memory:
