@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib import resources
 
-#: What `deepchem_ead.sampling` knows under these names; "replay" needs an object.
+#: What `deepchem_ead.sampling` knows under these names; "replay" needs an object. Other packages
+#: may bring more, which are accepted, too.
 SCHEDULES = ("synchronous", "staircase", "adaptive", "settled-first", "random-coin")
 REPEAT_RULES = ("literal", "repaint", "hold", "langevin", "renoise")
-STEPPERS = ("ancestral", "ddim", "dpm++2m")
+STEPPERS = ("ancestral", "ddim", "dpm++2m", "heun")
 
 #: The property model that `predict` and `design` ask unless they are told another.
 DEFAULT_PREDICTOR = "qm9-properties"

@@ -288,19 +288,9 @@ def generate(
             help="Number of molecules; 100 by default, or as many as --n-atoms lists.",
         ),
     ] = None,
-    schedule: Annotated[
-        ScheduleName | None,
-        choice(ScheduleName, "Which atoms lose their noise when (default: the model's)"),
-    ] = None,
-    repeat_rule: Annotated[
-        RepeatRuleName | None,
-        choice(
-            RepeatRuleName, "What happens to an atom that waits for others (default: the model's)"
-        ),
-    ] = None,
-    stepper: Annotated[
-        StepperName, choice(StepperName, "How one step removes noise")
-    ] = StepperName.ancestral,
+    schedule: ScheduleName = None,
+    repeat_rule: RepeatRuleName = None,
+    stepper: StepperName = "ancestral",
     steps: Annotated[
         int | None,
         typer.Option(
@@ -401,9 +391,9 @@ def generate(
             closed_shell=closed_shell,
             weak_model=weak_model,
             name=tasks.short_name(model),
-            schedule=None if schedule is None else schedule.value,
-            repeat_rule=None if repeat_rule is None else repeat_rule.value,
-            stepper=stepper.value,
+            schedule=schedule,
+            repeat_rule=repeat_rule,
+            stepper=stepper,
             steps=steps,
             seed=seed,
             batch_size=batch_size,
@@ -536,9 +526,7 @@ def evaluate(
         int | None,
         typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
     ] = None,
-    stepper: Annotated[
-        StepperName, choice(StepperName, "How one step removes noise")
-    ] = StepperName.ancestral,
+    stepper: StepperName = "ancestral",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of requests and molecules.")] = 0,
     precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
 ) -> None:
@@ -573,7 +561,7 @@ def evaluate(
             vocabulary=vocabulary and vocabulary.value,
             seed=seed,
             steps=steps,
-            stepper=stepper.value,
+            stepper=stepper,
         )
         if as_json:
             typer.echo(json.dumps(result.to_dict(), indent=2, allow_nan=False))

@@ -324,9 +324,7 @@ def design(
         int | None,
         typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
     ] = None,
-    stepper: Annotated[
-        StepperName, choice(StepperName, "How one step removes noise")
-    ] = StepperName.ancestral,
+    stepper: StepperName = "ancestral",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the molecules.")] = 0,
     precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
 ) -> None:
@@ -366,7 +364,7 @@ def design(
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
             closed_shell=closed_shell,
-            n_atoms=tasks.read_size(n_atoms), steps=steps, stepper=stepper.value, seed=seed,
+            n_atoms=tasks.read_size(n_atoms), steps=steps, stepper=stepper, seed=seed,
         )  # fmt: skip
     typer.echo(result.funnel_table())
     if not len(result):

@@ -36,10 +36,6 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-ScheduleName = StrEnum("ScheduleName", list(SCHEDULES))
-RepeatRuleName = StrEnum("RepeatRuleName", list(REPEAT_RULES))
-StepperName = StrEnum("StepperName", list(STEPPERS))
-
 CheckpointInterval = Annotated[
     int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
 ]
@@ -129,6 +125,57 @@ REMEDIES = {
     errno.EISDIR: "give the name of a file",
     errno.ENOTDIR: "one of the folders in it is a file",
 }
+
+
+def _known_part(kind: str, names: Sequence[str]) -> Callable[[str | None], str | None]:
+    """Refuses what is no part of this kind; only what is not among ``names`` takes long."""
+
+    def check(text: str | None) -> str | None:
+        if text is None or text in names:
+            return text
+        from deepchem_ead import sampling
+
+        try:
+            getattr(sampling, f"resolve_{kind}")(text)
+        except ValueError as error:
+            raise typer.BadParameter(one_line(error)) from None
+        return text
+
+    return check
+
+
+def part(kind: str, names: Sequence[str], text: str) -> typer.models.OptionInfo:
+    """An option for a part by name, which may have options of its own after a colon."""
+    return typer.Option(metavar="NAME", callback=_known_part(kind, names), help=text)
+
+
+ScheduleName = Annotated[
+    str | None,
+    part(
+        "schedule",
+        SCHEDULES,
+        f"Which atoms lose their noise when (default: the model's): {', '.join(SCHEDULES)}. "
+        "Options follow a colon: random-coin:probability=0.6.",
+    ),
+]
+RepeatRuleName = Annotated[
+    str | None,
+    part(
+        "repeat_rule",
+        REPEAT_RULES,
+        "What happens to an atom that waits for others (default: the model's): "
+        f"{', '.join(REPEAT_RULES)}.",
+    ),
+]
+StepperName = Annotated[
+    str,
+    part(
+        "stepper",
+        STEPPERS,
+        f"How one step removes noise: {', '.join(STEPPERS)}. Options follow a colon: "
+        "ancestral:eta=0.5.",
+    ),
+]
 
 
 def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionInfo:

@@ -357,7 +357,7 @@ def test_callback_sees_every_step(model):
     assert steps[0]["w"].shape == steps[0]["x_hat"].shape
 
 
-@pytest.mark.parametrize("stepper", ["ancestral", "ddim", "dpm++2m"])
+@pytest.mark.parametrize("stepper", ["ancestral", "ddim", "dpm++2m", "heun"])
 @pytest.mark.parametrize("rule", ["literal", "repaint", "hold", "langevin", "renoise"])
 def test_every_stepper_works_with_every_repeat_rule(model, stepper, rule):
     molecules = model.generate(

@@ -179,8 +179,11 @@ def test_guidance_passes_the_estimate_on():
 # ---------------------------------------------------------------------------- sampling
 
 
-@pytest.mark.parametrize("schedule", ["synchronous", "adaptive"])
-def test_each_step_is_told_the_estimate_of_the_one_before(schedule):
+@pytest.mark.parametrize(
+    ("schedule", "stepper"),
+    [("synchronous", "ancestral"), ("adaptive", "ancestral"), ("adaptive", "heun")],
+)
+def test_each_evaluation_is_told_the_estimate_of_the_one_before(schedule, stepper):
     process = make_process(30, self_conditioning=True)
     references, features, estimates = [], [], []
 
@@ -194,22 +197,19 @@ def test_each_step_is_told_the_estimate_of_the_one_before(schedule):
 
     levels_now = [torch.full((13,), 30.0, dtype=torch.float64)]
 
-    def callback(step):
-        estimates.append(step["x_hat"].clone())
-
     class Watched:
-        """The process, with the levels of a call noted before the denoiser is called."""
+        """The process, with the levels of a call noted before and its estimate after it."""
 
         def __getattr__(self, name):
             return getattr(process, name)
 
         def predict_clean(self, denoiser, w, levels, *arguments):
             levels_now[0] = levels
-            return process.predict_clean(denoiser, w, levels, *arguments)
+            estimates.append(process.predict_clean(denoiser, w, levels, *arguments))
+            return estimates[-1]
 
     sample(
-        Watched(), record, LAYOUT, 2, schedule, noise=RecordedNoise(13), steps=30,
-        callback=callback,
+        Watched(), record, LAYOUT, 2, schedule, stepper, noise=RecordedNoise(13), steps=30
     )  # fmt: skip
     assert not features[0].any()
     assert len(features) == len(estimates) > 30

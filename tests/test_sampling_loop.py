@@ -114,16 +114,6 @@ def test_a_molecule_does_not_depend_on_its_batch(schedule, repeat_rule):
     assert torch.equal(shuffled.states, torch.cat([states[i] for i in order]))
 
 
-def test_dpm_solver_does_not_depend_on_the_batch():
-    counts = [6, 1, 4]
-    schedule = SCHEDULES[2]
-    options = {"stepper": "dpm++2m", "repeat_rule": "repaint"}
-    together = run(counts, schedule, **options).states.split(counts)
-    for index, count in enumerate(counts):
-        alone = run([count], schedule, MoleculeNoise(0, [index], [count]), **options)
-        assert torch.equal(alone.states, together[index])
-
-
 @pytest.mark.parametrize(
     "schedule",
     [
@@ -171,7 +161,10 @@ def test_any_number_of_steps(stepper, schedule, steps):
     grid = level_grid(40, steps)
     assert result.states.shape == (6, 5)
     assert result.states.isfinite().all()
-    assert len(result.levels) == result.n_evaluations
+    n_steps = len(result.levels) - 1
+    most = 2 * n_steps if stepper == "heun" else n_steps + 1
+    assert n_steps + 1 <= result.n_evaluations <= most
+    assert result.n_evaluations == most or schedule != SCHEDULES[0]
     assert torch.isin(result.levels.double(), grid).all()
     assert (result.levels[0] == 40).all()
     assert (result.levels[-1] == 0).all()

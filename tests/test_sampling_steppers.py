@@ -20,8 +20,10 @@ from deepchem_ead.sampling import (
     STEPPERS,
     DPMSolverStepper,
     EtaStepper,
+    HeunStepper,
     RandomCoinSchedule,
     ReplaySchedule,
+    Transition,
     level_grid,
     sample,
 )
@@ -82,16 +84,26 @@ def flow_error(stepper, n_steps, v=0.5, high=20.0, low=0.05):
     tau = torch.logspace(math.log10(high), math.log10(low), n_steps + 1, dtype=torch.float64)
     run = stepper.begin(NoiseSchedule.polynomial_2())
     w = torch.ones(1, 4, dtype=torch.float64)
-    for tau_t, tau_s in zip(tau[:-1, None], tau[1:, None], strict=True):
+    for k, (tau_t, tau_s) in enumerate(zip(tau[:-1, None], tau[1:, None], strict=True)):
         x_hat = v / (v + tau_t**2) * w
-        moved = run.step(w, x_hat, tau_t, tau_s, torch.full_like(w, 1e9))
+        level = torch.tensor([n_steps + 1.0 - k], dtype=torch.float64)
+        noise = torch.full_like(w, 1e9)
+        moved = run.step(Transition(w, x_hat, level, level - 1, tau_t, tau_s, noise))
+        if not torch.is_tensor(moved):
+            query = next(moved)
+            assert (query.levels == level - 1).all()
+            with pytest.raises(StopIteration) as end:
+                moved.send(v / (v + tau_s**2) * query.w)
+            moved = end.value.value
         run.remember(x_hat, tau_t, tau_s < tau_t, torch.zeros(1, 3))
         w = moved
     exact = math.sqrt((v + low**2) / (v + high**2))
     return abs(float(w[0, 0]) / exact - 1)
 
 
-@pytest.mark.parametrize(("stepper", "order"), [(DPMSolverStepper(), 2), (EtaStepper(0.0), 1)])
+@pytest.mark.parametrize(
+    ("stepper", "order"), [(DPMSolverStepper(), 2), (HeunStepper(), 2), (EtaStepper(0.0), 1)]
+)
 def test_order_of_convergence(stepper, order):
     coarse, fine = flow_error(stepper, 80), flow_error(stepper, 160)
     assert math.log2(coarse / fine) == pytest.approx(order, abs=0.2)
@@ -138,7 +150,7 @@ def test_dpm_estimates_of_two_steps_are_compared_in_one_frame():
     assert torch.allclose(run(start), run(shifted), atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["ddim", "dpm++2m"])
+@pytest.mark.parametrize("name", ["ddim", "dpm++2m", "heun"])
 def test_deterministic_steppers_ignore_the_noise(name):
     layout = AtomLayout.from_counts([4])
     start = torch.randn(4, 5, dtype=torch.float64)
@@ -161,7 +173,9 @@ def test_noise_scale_scales_the_added_noise_alone():
     w, x_hat, noise = torch.randn(3, 4, 5, generator=generator, dtype=torch.float64)
     tau_t, tau_s = torch.tensor([[2.0, 1.0, 0.5, 0.5], [1.0, 0.8, 0.1, 0.5]], dtype=torch.float64)
     full, none, half = (
-        EtaStepper(noise_scale=scale).step(w, x_hat, tau_t, tau_s, noise)
+        EtaStepper(noise_scale=scale).step(
+            Transition(w, x_hat, 100 * tau_t, 100 * tau_s, tau_t, tau_s, noise)
+        )
         for scale in (1.0, 0.0, 0.5)
     )
     torch.testing.assert_close(half, (full + none) / 2)

@@ -17,6 +17,7 @@ from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.sizes import check_memory, finds_size, node_counts
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.trained import Generator
+from deepchem_ead.parts import read_part
 from deepchem_ead.sampling import (
     SCHEDULES,
     Cohort,
@@ -81,15 +82,15 @@ class GenerationSettings:
         elif seed < 0:
             raise ValueError(f"seed must not be negative, not {seed}")
         schedule = config.sampling_schedule if schedule is None else schedule
-        named = isinstance(schedule, str)
-        resolved = resolve_schedule(schedule)
-        if named and hasattr(resolved, "interval"):
-            resolved = replace(resolved, interval=config.interval)
+        resolved = resolve_schedule(schedule, {"interval": config.interval})
+        said = isinstance(stepper, str) and "noise_scale" in read_part(stepper)[1]
+        if said and noise_scale is not None:
+            raise ValueError(f"noise_scale={noise_scale} and stepper={stepper!r}: give it once")
         stepper = resolve_stepper(stepper)
         if hasattr(stepper, "noise_scale"):
             # Dummy atoms are the most probable ones: with little noise all atoms become dummies.
             given = not finds_size(config, n_atoms)
-            if noise_scale is None and stepper.noise_scale == 1 and given:
+            if noise_scale is None and not said and stepper.noise_scale == 1 and given:
                 noise_scale = config.noise_scale
             if noise_scale is not None:
                 stepper = replace(stepper, noise_scale=noise_scale)
@@ -110,12 +111,12 @@ class GenerationSettings:
 
     def describe(self) -> dict[str, Any]:
         """The settings as plain values."""
-        names = {cls: name for name, cls in SCHEDULES.items()}
+        schedule = type(self.schedule)
         return {
-            "schedule": names.get(type(self.schedule), type(self.schedule).__name__),
+            "schedule": SCHEDULES.name_of(schedule) or schedule.__name__,
             "schedule_options": repr(self.schedule),
             "stepper": repr(self.stepper),
-            "repeat_rule": self.repeat_rule.__name__,
+            "repeat_rule": getattr(self.repeat_rule, "__name__", repr(self.repeat_rule)),
             "steps": self.steps,
             "seed": self.seed,
         }
@@ -294,9 +295,10 @@ class _Job:
         states = cohort.decode().cpu()
         numbers, positions = self.model.encoding.decode(states, cohort.layout, self._sizes_fixed)
         molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})[back]
-        n_steps = cohort.n_evaluations.cpu().numpy()[back]
         levels = None
         if self.settings.record_levels:
             traces = cohort.visited_levels().cpu().split(self._nodes[rows].tolist(), dim=1)
-            levels = [traces[k][:steps].numpy() for k, steps in zip(back, n_steps, strict=True)]
-        return GeneratedPart(molecules, n_steps * evaluations_of(self.process), levels)
+            n_rows = cohort.n_steps.cpu().numpy()[back]
+            levels = [traces[k][:rows].numpy() for k, rows in zip(back, n_rows, strict=True)]
+        n_evaluations = cohort.n_evaluations.cpu().numpy()[back]
+        return GeneratedPart(molecules, n_evaluations * evaluations_of(self.process), levels)

@@ -12,7 +12,7 @@ from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES, POSI
 from deepchem_ead.generator.settings import Settings
 from deepchem_ead.optim.clipping import CLIPPING_RULES
 from deepchem_ead.optim.rate import DECAYS
-from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES
+from deepchem_ead.sampling import resolve_repeat_rule, resolve_schedule
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class EADConfig(Settings):
         Decay of the exponential moving average of the weights, which is what generates.
     sampling_schedule, repeat_rule : str
         Which atoms lose their noise when, and what a stalled atom does, when generating, unless
-        ``generate`` is told otherwise.
+        ``generate`` is told otherwise. Options follow a colon: "random-coin:probability=0.6".
     sizes : str
         Who says how many atoms a molecule has when generating, unless ``generate`` is told
         otherwise: "free", the model where it knows dummy atoms, or "drawn", the training data
@@ -213,9 +213,6 @@ class EADConfig(Settings):
                 "feature_target": FEATURE_TARGETS,
                 "position_target": POSITION_TARGETS,
                 "dummy_padding": ("full", "random"),
-                # A replay needs levels, which no configuration has.
-                "sampling_schedule": tuple(name for name in SCHEDULES if name != "replay"),
-                "repeat_rule": tuple(REPEAT_RULES),
                 "sizes": ("free", "drawn"),
                 "level_features": tuple(LEVEL_FEATURES),
                 "clipping_rule": CLIPPING_RULES,
@@ -224,6 +221,14 @@ class EADConfig(Settings):
             },
         )  # fmt: skip
         self.network_options  # noqa: B018  (refuses what the denoiser does not know)
+        for name, resolve in (
+            ("sampling_schedule", resolve_schedule),
+            ("repeat_rule", resolve_repeat_rule),
+        ):
+            try:
+                resolve(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         if self.self_conditioning and "reference" not in DENOISERS[self.denoiser].reads:
             reading = [name for name, network in DENOISERS.items() if "reference" in network.reads]
             raise ValueError(

@@ -385,7 +385,8 @@ class EADModel(ResumableModel):
             A smaller or less trained model of the same data, or its name or folder. By default
             the one that came with the weights, if any.
         stepper : str or stepper object
-            "ancestral" (EDM's posterior), "ddim", or "dpm++2m".
+            "ancestral" (EDM's posterior), "ddim", "dpm++2m", or "heun", which evaluates the
+            network twice a step. Options follow a colon: "ancestral:eta=0.5".
         noise_scale : float, optional
             Factor of the noise that the ancestral stepper adds; by default the configuration's, or
             1 where the model finds the size (with less, nearly all atoms become dummies). 1 draws
@@ -399,7 +400,8 @@ class EADModel(ResumableModel):
             without unpaired ones have (see `deepchem_ead.diffusion.ClosedShellTypes`). The
             configuration's by default.
         record_levels : bool
-            Keep every atom's level at every evaluation of its molecule in ``info["levels"]``.
+            Keep every atom's level before each step of its molecule and at the end in
+            ``info["levels"]``.
 
         Returns
         -------

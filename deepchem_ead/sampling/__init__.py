@@ -10,29 +10,38 @@ from deepchem_ead.sampling.guidance import (
     PropertyGuidance,
     evaluations_of,
 )
+from deepchem_ead.sampling.heun import HeunStepper
 from deepchem_ead.sampling.loop import SampleResult, run_cohorts, sample
 from deepchem_ead.sampling.noise import MoleculeNoise, NoiseSource
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
 from deepchem_ead.sampling.registry import (
+    REPEAT_RULES,
     SCHEDULES,
+    STEPPERS,
     resolve_repeat_rule,
     resolve_schedule,
     resolve_stepper,
 )
-from deepchem_ead.sampling.repeat import (
-    REPEAT_RULES,
-    RepeatRule,
-    hold,
-    langevin,
-    literal,
-    renoise,
-    repaint,
-)
+from deepchem_ead.sampling.repeat import RepeatRule, hold, langevin, literal, renoise, repaint
 from deepchem_ead.sampling.replay import ReplaySchedule
 from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
-from deepchem_ead.sampling.state import SamplerState, Schedule, ScheduleRun, Step, level_grid
-from deepchem_ead.sampling.steppers import STEPPERS, DPMSolverStepper, EtaStepper, Stepper
+from deepchem_ead.sampling.state import (
+    Query,
+    SamplerState,
+    Schedule,
+    ScheduleRun,
+    Step,
+    Transition,
+    level_grid,
+)
+from deepchem_ead.sampling.steppers import (
+    DPMSolverStepper,
+    EtaStepper,
+    MemorylessStepper,
+    Stepper,
+    StepperRun,
+)
 from deepchem_ead.sampling.synchronous import SynchronousSchedule
 
 __all__ = [
@@ -47,9 +56,12 @@ __all__ = [
     "EtaStepper",
     "GradientGuidance",
     "GuidedProcess",
+    "HeunStepper",
+    "MemorylessStepper",
     "MoleculeNoise",
     "NoiseSource",
     "PropertyGuidance",
+    "Query",
     "RandomCoinSchedule",
     "RepeatRule",
     "ReplaySchedule",
@@ -61,7 +73,9 @@ __all__ = [
     "StaircaseSchedule",
     "Step",
     "Stepper",
+    "StepperRun",
     "SynchronousSchedule",
+    "Transition",
     "evaluations_of",
     "hold",
     "langevin",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
@@ -16,7 +16,14 @@ from deepchem_ead.sampling.registry import (
     resolve_stepper,
 )
 from deepchem_ead.sampling.repeat import RepeatRule
-from deepchem_ead.sampling.state import SamplerState, Schedule, Step, level_grid
+from deepchem_ead.sampling.state import (
+    Query,
+    SamplerState,
+    Schedule,
+    Step,
+    Transition,
+    level_grid,
+)
 from deepchem_ead.sampling.steppers import Stepper
 
 
@@ -25,7 +32,8 @@ class Cohort:
 
     `run_cohorts` evaluates the network on the unfinished molecules of one or more cohorts and gives
     each its estimates. What stands here keeps its shape from the first step to the last, so
-    schedules, steppers and noise sources need not know that others share the network with them.
+    schedules, steppers and noise sources need not know that others share the network with them. A
+    step asks for one estimate, or for more if its stepper does.
 
     Parameters
     ----------
@@ -45,18 +53,23 @@ class Cohort:
 
     Attributes
     ----------
+    query : Query
+        What the network is to be evaluated on next.
     w : Tensor, (A, 3 + F)
-        State the network is to be evaluated on.
+        State before the present step.
     levels : Tensor, (A,) float64
         Levels of that state.
     x_hat : Tensor, (A, 3 + F)
         The last estimate of the clean data, zeros before the first.
     previous : Tensor, (A, 3 + F)
-        The same in the frame of ``w``, NaN before the first.
+        The same in the frame of the query, NaN before the first.
     unfinished : Tensor, (B,) bool
         Molecules that have not been evaluated with all atoms at level 0: they need the network.
-    n_evaluations : Tensor, (B,) int64
-        Evaluations each molecule has needed so far.
+    n_evaluations, n_steps : Tensor, (B,) int64
+        Evaluations each molecule has needed so far, and those of them that began a step or were the
+        last.
+    calls : int
+        Evaluations that any of them has needed.
     pairs_left : int
         Squared numbers of nodes of the unfinished molecules, summed: what they cost the network.
     finished : bool
@@ -87,7 +100,6 @@ class Cohort:
         self._run = resolve_schedule(schedule).begin(layout, grid, process.schedule, noise)
         self._last: Step | None = None
         self._visited: list[Tensor] | None = [] if record_levels else None
-        self._step = 0
 
         self.levels = self._run.start
         # decoding noise comes first: how long a cohort runs depends on all its molecules
@@ -102,60 +114,90 @@ class Cohort:
         self.previous = torch.full_like(w, torch.nan)
         self.unfinished = torch.ones_like(layout.counts, dtype=torch.bool)
         self.n_evaluations = torch.zeros_like(layout.counts)
+        self.n_steps = torch.zeros_like(layout.counts)
+        self.calls = 0
         self.pairs_left = int(layout.counts.square().sum())
         self.finished = False
+        self._course = self._steps()
+        self.query = next(self._course)
 
     def _draw(self) -> Tensor:
         return self._process.draw_noise(self._noise.normal(self._n_columns), self.layout)
 
-    def advance(self, x_hat: Tensor) -> None:
-        """Take one step, given the network's estimate (A, 3 + F) for ``w`` and ``levels``.
-
-        Rows of molecules that are finished do not count.
-        """
-        # A second evaluation of the last state, told the first, would say something else.
-        unfinished = self.layout.expand(self.unfinished).unsqueeze(1)
-        x_hat = torch.where(unfinished, x_hat, self.x_hat)
-        self.x_hat = x_hat
-        self._count_evaluation()
-        if self._visited is not None:
-            self._visited.append(self.levels)
-        if self._callback is not None:
-            self._callback(
-                {
-                    "step": self._step,
-                    "n_steps": self._run.max_steps + 1,
-                    "levels": self.levels,
-                    "w": self.w,
-                    "x_hat": x_hat,
-                    "layout": self.layout,
-                }
-            )
-        self._step += 1
-        proposal = None
-        if self.pairs_left:
-            proposal = self._run.next(SamplerState(self.levels, self.w, x_hat, self._last))
-        if proposal is None:
-            self.finished, self.pairs_left = True, 0
-        else:
-            self._move(*proposal)
-
     @property
     def started(self) -> bool:
         """Whether there is an earlier estimate, ``previous``."""
-        return self._step > 0
+        return self.calls > 0
 
-    def _count_evaluation(self) -> None:
-        self.n_evaluations += self.unfinished
+    def advance(self, x_hat: Tensor) -> None:
+        """Go on to the next query, given the network's estimate (A, 3 + F) for the present one.
+
+        Rows of molecules that are finished, or that the query does not need, do not count.
+        """
+        try:
+            self.query = self._course.send(x_hat)
+        except StopIteration:
+            self.finished, self.pairs_left = True, 0
+
+    def _steps(self) -> Generator[Query, Tensor, None]:
+        """The whole run, from query to query."""
+        step = 0
+        while True:
+            x_hat = yield from self._estimate(Query(self.w, self.levels))
+            self._count_step()
+            if self._visited is not None:
+                self._visited.append(self.levels)
+            if self._callback is not None:
+                self._callback(
+                    {
+                        "step": step,
+                        "n_steps": self._run.max_steps + 1,
+                        "n_evaluations": self.calls,
+                        "levels": self.levels,
+                        "w": self.w,
+                        "x_hat": x_hat,
+                        "layout": self.layout,
+                    }
+                )
+            step += 1
+            proposal = None
+            if self.pairs_left:
+                proposal = self._run.next(SamplerState(self.levels, self.w, x_hat, self._last))
+            if proposal is None:
+                return
+            yield from self._move(x_hat, *proposal)
+
+    def _estimate(self, query: Query) -> Generator[Query, Tensor, Tensor]:
+        """Ask the network, unless nobody needs the answer."""
+        asking = self.unfinished
+        if query.needed is not None:
+            asking = asking & (self.layout.max(query.needed.to(torch.uint8)) > 0)
+            if not bool(asking.any()):
+                return self.x_hat
+        x_hat = yield query
+        # A second evaluation of a last state, told the first, would say something else.
+        x_hat = torch.where(self.layout.expand(asking).unsqueeze(1), x_hat, self.x_hat)
+        self.x_hat = self.previous = x_hat
+        self.n_evaluations += asking
+        self.calls += 1
+        return x_hat
+
+    def _count_step(self) -> None:
+        self.n_steps += self.unfinished
         if bool((self.levels == 0).any()):
             self.unfinished = self.unfinished & (self.layout.max(self.levels) > 0)
             self.pairs_left = int(self.layout.counts[self.unfinished].square().sum())
 
-    def _move(self, next_levels: Tensor, repeat: Tensor | None) -> None:
-        w, x_hat, levels = self.w, self.x_hat, self.levels
+    def _move(
+        self, x_hat: Tensor, next_levels: Tensor, repeat: Tensor | None
+    ) -> Generator[Query, Tensor, None]:
+        w, levels = self.w, self.levels
         tau_t = self._process.schedule.tau_at(levels)
         tau_s = self._process.schedule.tau_at(next_levels)
-        moved = self._kernel.step(w, x_hat, tau_t, tau_s, self._draw())
+        transition = Transition(w, x_hat, levels, next_levels, tau_t, tau_s, self._draw())
+        moved = self._kernel.step(transition)
+        if isinstance(moved, Generator):
+            moved = yield from self._answered(moved)
         if repeat is not None:
             repeated = self._rule(w, x_hat, moved, tau_t, tau_s, self._draw())
             moved = torch.where(repeat.unsqueeze(1), repeated, moved)
@@ -165,8 +207,19 @@ class Cohort:
         self._kernel.remember(x_hat, tau_t, next_levels < levels, shift)
         self._last = Step(levels, w, x_hat, moved, shift)
         self.w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
-        self.previous = torch.cat([x_hat[:, :3] - shift, x_hat[:, 3:]], 1)
+        self.previous = torch.cat([self.x_hat[:, :3] - shift, self.x_hat[:, 3:]], 1)
         self.levels = next_levels
+
+    def _answered(
+        self, stepper: Generator[Query, Tensor, Tensor]
+    ) -> Generator[Query, Tensor, Tensor]:
+        """Give a stepper its estimates until it returns the new state."""
+        try:
+            query = next(stepper)
+            while True:
+                query = stepper.send((yield from self._estimate(query)))
+        except StopIteration as end:
+            return end.value
 
     def decode(self) -> Tensor:
         """The finished molecules (A, 3 + F): centred positions (Angstrom) and scaled features."""
@@ -175,7 +228,7 @@ class Cohort:
         return torch.cat([self.layout.center(positions[:, :3]), self.w[:, 3:]], 1)
 
     def visited_levels(self) -> Tensor | None:
-        """Levels at each evaluation (steps, A), int32 unless some are no integers.
+        """Levels before each step and at the end (steps, A), int32 unless some are no integers.
 
         None if they were not to be recorded.
         """

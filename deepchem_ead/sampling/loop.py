@@ -30,10 +30,11 @@ class SampleResult(NamedTuple):
         Positions (Angstrom, centred on the mean of all nodes) and scaled features.
     n_evaluations : int
         How often the network was called.
-    levels : Tensor, (n_evaluations, A), or None
-        Levels at each call, on request; int32 unless some are no integers.
+    levels : Tensor, (n_steps + 1, A), or None
+        Levels before each step and at the end, on request; int32 unless some are no integers. There
+        is one call for each row, and more if the stepper asks more than once a step.
     molecule_evaluations : Tensor, (B,) int64
-        Calls until each molecule was finished, at most ``n_evaluations``.
+        Calls each molecule needed until it was finished, at most ``n_evaluations``.
     """
 
     states: Tensor
@@ -51,10 +52,11 @@ def run_cohorts(
 ) -> Iterator[Cohort]:
     """Denoise cohorts side by side and yield each when it and all before it are finished.
 
-    Every iteration calls the network once, with the true level of every atom. Finished molecules
-    leave the batch, and new cohorts enter it, whenever the share ``refill_at`` of the batch's pairs
-    of atoms belongs to finished molecules: rarely enough that laying out a batch costs nothing.
-    A molecule's result does not depend on the others if the denoiser's does not.
+    Every iteration calls the network once, on what each cohort asks for, with the true level of
+    every atom. Finished molecules leave the batch, and new cohorts enter it, whenever the share
+    ``refill_at`` of the batch's pairs of atoms belongs to finished molecules: rarely enough that
+    laying out a batch costs nothing. A molecule's result does not depend on the others if the
+    denoiser's does not.
 
     Parameters
     ----------
@@ -108,10 +110,10 @@ def sample(
     """Generate molecules that start and end together.
 
     Every iteration calls the network once, with the true level of every atom, asks the schedule
-    where each atom goes, makes the transitions, applies the repeat rule to stalled atoms and puts
-    molecules that moved back on their centre. Atoms at level 0 do not change any more, and
-    molecules with such atoms stay where they are. When all atoms are at level 0 the last evaluation
-    decodes them.
+    where each atom goes, makes the transitions (for which some steppers call the network again),
+    applies the repeat rule to stalled atoms and puts molecules that moved back on their centre.
+    Atoms at level 0 do not change any more, and molecules with such atoms stay where they are. When
+    all atoms are at level 0 the last evaluation decodes them.
 
     Parameters
     ----------
@@ -122,7 +124,8 @@ def sample(
     n_features : int
         Feature columns F.
     schedule, stepper, repeat_rule : str or object
-        See `SCHEDULES`, `STEPPERS` and `REPEAT_RULES`.
+        See `SCHEDULES`, `STEPPERS` and `REPEAT_RULES`. A name may have options:
+        ``"ancestral:eta=0.5"``.
     noise : NoiseSource
         Such as `MoleculeNoise`. Numbers are drawn in the same order for every molecule, whatever
         the batch: for the initial state, for decoding, then in each iteration for the transition
@@ -130,12 +133,13 @@ def sample(
     steps : int or sequence of float, optional
         Number of steps or levels of the grid, see `level_grid`. Default: all T levels.
     callback : callable, optional
-        Called after each evaluation with a dictionary: ``step`` (from 0), ``n_steps`` (the most
-        evaluations the run can take), ``levels`` (A,), ``w`` and ``x_hat`` (A, 3 + F), ``layout``.
+        Called before each step and at the end with a dictionary: ``step`` (from 0), ``n_steps``
+        (the most calls there can be), ``n_evaluations`` (of the network so far), ``levels`` (A,),
+        ``w`` and ``x_hat`` (A, 3 + F), ``layout``.
     record_levels : bool
-        Return the levels at each evaluation.
+        Return the levels.
     progress : object, optional
-        ``progress.update(1)`` is called after each evaluation (a tqdm bar, for example).
+        ``progress.update(k)`` is called after k evaluations (a tqdm bar, for example).
     initial_state : Tensor, (A, 3 + F), optional
         State ``w`` to start from at the schedule's first levels. Default: ``noise / alpha``, EDM's
         standard normal latent.
@@ -160,11 +164,15 @@ def sample(
     if noise is None:
         raise ValueError("noise is required: pass MoleculeNoise(seed, indices, layout.counts)")
 
+    reported = 0
+
     def report(step: dict[str, Any]) -> None:
+        nonlocal reported
         if callback is not None:
             callback(step)
         if progress is not None:
-            progress.update(1)
+            progress.update(step["n_evaluations"] - reported)
+        reported = step["n_evaluations"]
 
     cohort = Cohort(
         process, layout, n_features, noise, schedule, stepper, repeat_rule, steps, context, report,
@@ -173,7 +181,6 @@ def sample(
     waiting = iter([cohort])
     for _ in run_cohorts(process, denoiser, lambda counts: next(waiting, None), refill_at=1.0):
         pass
-    evaluations = cohort.n_evaluations
     return SampleResult(
-        cohort.decode(), int(evaluations.max()), cohort.visited_levels(), evaluations
+        cohort.decode(), cohort.calls, cohort.visited_levels(), cohort.n_evaluations
     )

@@ -1,59 +1,88 @@
-"""Schedules, steppers and repeat rules by name."""
+"""Schedules, steppers and repeat rules by name.
+
+A text may hold options, ``"adaptive:window=3"``, and other packages can register parts of their own
+(`deepchem_ead.registry`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from deepchem_ead.parts import make_part
+from deepchem_ead.registry import Registry
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
+from deepchem_ead.sampling.heun import HeunStepper
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
-from deepchem_ead.sampling.repeat import REPEAT_RULES, RepeatRule
+from deepchem_ead.sampling.repeat import RepeatRule, hold, langevin, literal, renoise, repaint
 from deepchem_ead.sampling.replay import ReplaySchedule
 from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
 from deepchem_ead.sampling.state import Schedule
-from deepchem_ead.sampling.steppers import STEPPERS, Stepper
+from deepchem_ead.sampling.steppers import DPMSolverStepper, EtaStepper, Stepper
 from deepchem_ead.sampling.synchronous import SynchronousSchedule
 
-SCHEDULES: dict[str, type] = {
-    "synchronous": SynchronousSchedule,
-    "staircase": StaircaseSchedule,
-    "adaptive": AdaptiveSchedule,
-    "settled-first": SettledFirstSchedule,
-    "random-coin": RandomCoinSchedule,
-    "replay": ReplaySchedule,
-}
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry(
+    "schedule",
+    {
+        "synchronous": SynchronousSchedule,
+        "staircase": StaircaseSchedule,
+        "adaptive": AdaptiveSchedule,
+        "settled-first": SettledFirstSchedule,
+        "random-coin": RandomCoinSchedule,
+        "replay": ReplaySchedule,
+    },
+)
+
+STEPPERS: Registry[Stepper | Callable[..., Stepper]] = Registry(
+    "stepper",
+    {
+        "ancestral": EtaStepper(1.0),
+        "ddim": EtaStepper(0.0),
+        "dpm++2m": DPMSolverStepper(),
+        "heun": HeunStepper(),
+    },
+)
+
+REPEAT_RULES: Registry[RepeatRule | Callable[..., RepeatRule]] = Registry(
+    "repeat_rule",
+    {rule.__name__: rule for rule in (literal, repaint, hold, langevin, renoise)},
+)
 
 
-def resolve_schedule(schedule: str | Schedule) -> Schedule:
-    """The schedule of this name with default arguments, or the object itself."""
-    found = _resolve("schedule", schedule, SCHEDULES)
-    if found is ReplaySchedule:
+def resolve_schedule(
+    schedule: str | Schedule, defaults: Mapping[str, Any] | None = None
+) -> Schedule:
+    """The schedule of this name, or the object itself.
+
+    ``defaults`` are values of options that the text does not give, where the schedule has them.
+    """
+    if isinstance(schedule, str) and schedule.partition(":")[0].strip() == "replay":
         raise ValueError("a replay needs levels: pass ReplaySchedule(levels) instead of its name")
-    if isinstance(found, type):
-        found = found()
-    return _require("schedule", found, hasattr(found, "begin"), SCHEDULES)
+    return _resolve(schedule, SCHEDULES, lambda part: hasattr(part, "begin"), defaults)
 
 
-def resolve_stepper(stepper: str | Stepper) -> Stepper:
+def resolve_stepper(stepper: str | Stepper, defaults: Mapping[str, Any] | None = None) -> Stepper:
     """The stepper of this name, or the object itself."""
-    found = _resolve("stepper", stepper, STEPPERS)
-    return _require("stepper", found, hasattr(found, "begin"), STEPPERS)
+    return _resolve(stepper, STEPPERS, lambda part: hasattr(part, "begin"), defaults)
 
 
 def resolve_repeat_rule(repeat_rule: str | RepeatRule) -> RepeatRule:
     """The repeat rule of this name, or the function itself."""
-    found = _resolve("repeat_rule", repeat_rule, REPEAT_RULES)
-    return _require("repeat_rule", found, callable(found), REPEAT_RULES)
+    return _resolve(repeat_rule, REPEAT_RULES, callable)
 
 
-def _resolve(what: str, value: Any, registry: dict[str, Any]) -> Any:
-    if not isinstance(value, str):
-        return value
-    _require(what, value, value in registry, registry)
-    return registry[value]
-
-
-def _require(what: str, value: Any, valid: bool, registry: dict[str, Any]) -> Any:
-    if not valid:
-        raise ValueError(f"{what} must be one of {', '.join(registry)} or an object, not {value!r}")
+def _resolve(
+    value: Any,
+    registry: Registry,
+    fits: Callable[[Any], bool],
+    defaults: Mapping[str, Any] | None = None,
+) -> Any:
+    if isinstance(value, str):
+        value = make_part(registry, value, defaults)
+    elif isinstance(value, type):
+        value = value()
+    if not fits(value):
+        names = ", ".join(registry)
+        raise ValueError(f"{registry.what} must be one of {names} or an object, not {value!r}")
     return value

@@ -11,9 +11,12 @@ tau_t, tau_s : Tensor, (A,) float64
 noise : Tensor, (A, D)
     Fresh noise of the process, independent of the transition's.
 
-They return the new state (A, D), which counts as being at level t. Let p be the distribution of the
-noisy data at level t. `hold` and `repaint` preserve p, `langevin` does for small steps, `literal`
-drifts towards p^2 (a temperature of 1/2), and `renoise` loses variance.
+They return the new state (A, D), which counts as being at level t. A rule with options is an object
+that is called in the same way.
+
+Let p be the distribution of the noisy data at level t. `hold` and `repaint` preserve p, `langevin`
+does for small steps, `literal` drifts towards p^2 (a temperature of 1/2), and `renoise` loses
+variance.
 """
 
 from __future__ import annotations
@@ -73,8 +76,3 @@ def renoise(
     Not distribution preserving: the estimate is a mean, which varies less than the data.
     """
     return x_hat + tau_t.to(w.dtype).unsqueeze(1) * noise
-
-
-REPEAT_RULES: dict[str, RepeatRule] = {
-    rule.__name__: rule for rule in (literal, repaint, hold, langevin, renoise)
-}

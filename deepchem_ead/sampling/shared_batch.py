@@ -50,9 +50,9 @@ class SharedBatch:
         return 1 - self._pairs_left() / self._n_pairs
 
     def advance(self, process: DiffusionProcess, denoiser: Denoiser) -> None:
-        """Evaluate the network and let every unfinished cohort take a step."""
-        w = torch.cat([cohort.w for cohort in self._cohorts])
-        levels = torch.cat([cohort.levels for cohort in self._cohorts])
+        """Evaluate the network on what every unfinished cohort asks for, and answer them."""
+        w = torch.cat([cohort.query.w for cohort in self._cohorts])
+        levels = torch.cat([cohort.query.levels for cohort in self._cohorts])
         # Without a reference the network's gradients go through all it sees.
         told = any(cohort.started for cohort in self._cohorts)
         previous = torch.cat([cohort.previous for cohort in self._cohorts]) if told else None

@@ -12,6 +12,50 @@ from deepchem_ead.diffusion import AtomLayout, NoiseSchedule
 from deepchem_ead.sampling.noise import NoiseSource
 
 
+class Query(NamedTuple):
+    """What the network is asked for an estimate of the clean data.
+
+    Attributes
+    ----------
+    w : Tensor, (A, 3 + F)
+        Variance-exploding state.
+    levels : Tensor, (A,) float64
+        True level of each atom in it.
+    needed : Tensor, (A,) bool, optional
+        Atoms whose estimate is used. Molecules without such atoms are not evaluated, and keep the
+        estimate they have; None: all are.
+    """
+
+    w: Tensor
+    levels: Tensor
+    needed: Tensor | None = None
+
+
+class Transition(NamedTuple):
+    """From where to where a stepper is to take each atom.
+
+    Attributes
+    ----------
+    w, x_hat : Tensor, (A, 3 + F)
+        State and estimate of the clean data.
+    levels, next_levels : Tensor, (A,) float64
+        Levels before and after, the latter not above the former. Where they are equal the atom is
+        to stay as it is, to the last bit.
+    tau_t, tau_s : Tensor, (A,) float64
+        Noise-to-signal ratios of these levels.
+    noise : Tensor, (A, 3 + F)
+        Fresh noise of the process.
+    """
+
+    w: Tensor
+    x_hat: Tensor
+    levels: Tensor
+    next_levels: Tensor
+    tau_t: Tensor
+    tau_s: Tensor
+    noise: Tensor
+
+
 class Step(NamedTuple):
     """One finished iteration of the loop.
 
@@ -64,7 +108,7 @@ class ScheduleRun(Protocol):
     start : Tensor, (A,) float64
         Levels the run starts at.
     max_steps : int
-        The run takes at most this many steps (the network is called once more, at level 0).
+        The run takes at most this many steps (the network is asked once more, at level 0).
     """
 
     start: Tensor

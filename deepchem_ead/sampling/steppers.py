@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import NoiseSchedule, dpm_solver_2m_step, eta_step
+from deepchem_ead.sampling.state import Query, Transition
 
 
 class StepperRun(Protocol):
     """A stepper at work on one batch."""
 
-    def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
-        """State (A, D) after each atom's transition from ``tau_t`` to ``tau_s`` (A,)."""
+    def step(self, transition: Transition) -> Tensor | Generator[Query, Tensor, Tensor]:
+        """State (A, D) after the transition of each atom.
+
+        A stepper that needs further estimates is a generator: each `Query` that it yields comes
+        back as the estimate of the clean data (A, D), and what it returns is the new state.
+        """
 
     def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
         """Called after each step.
@@ -23,7 +29,7 @@ class StepperRun(Protocol):
         Parameters
         ----------
         x_hat, tau_t : Tensor, (A, D) and (A,)
-            As they were in `step`.
+            Those of the transition.
         advanced : Tensor, (A,) bool
             Atoms that took the transition and its level.
         shift : Tensor, (A, 3)
@@ -38,8 +44,18 @@ class Stepper(Protocol):
         """Start a run, with a memory of its own."""
 
 
+class MemorylessStepper:
+    """Base of steppers whose steps do not depend on the ones before."""
+
+    def begin(self, noise_schedule: NoiseSchedule) -> Self:
+        return self
+
+    def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True)
-class EtaStepper:
+class EtaStepper(MemorylessStepper):
     """The eta family: ``eta=1`` is EDM's ancestral sampling, ``eta=0`` is DDIM.
 
     Parameters
@@ -66,14 +82,9 @@ class EtaStepper:
         if not self.noise_scale >= 0:
             raise ValueError(f"noise_scale must not be negative, not {self.noise_scale}")
 
-    def begin(self, noise_schedule: NoiseSchedule) -> StepperRun:
-        return self
-
-    def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
+    def step(self, transition: Transition) -> Tensor:
+        w, x_hat, _, _, tau_t, tau_s, noise = transition
         return eta_step(w, x_hat, tau_t, tau_s, self.noise_scale * noise, self.eta)
-
-    def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
-        """Nothing: a step does not depend on the ones before."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,8 @@ class _DPMSolverRun:
         self._x_hat: Tensor | None = None
         self._tau: Tensor | None = None
 
-    def step(self, w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
+    def step(self, transition: Transition) -> Tensor:
+        w, x_hat, _, _, tau_t, tau_s, _ = transition
         previous = self._tau
         if previous is not None:
             # a previous tau equal to the present one asks for a first-order step
@@ -115,10 +127,3 @@ class _DPMSolverRun:
             self._tau = torch.where(advanced, tau_t, self._tau)
         # the state was shifted, and estimates of two steps are compared in one frame
         self._x_hat[:, :3] -= shift
-
-
-STEPPERS: dict[str, Stepper] = {
-    "ancestral": EtaStepper(1.0),
-    "ddim": EtaStepper(0.0),
-    "dpm++2m": DPMSolverStepper(),
-}

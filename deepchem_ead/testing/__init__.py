@@ -1,6 +1,7 @@
-"""Contract tests to inherit from: any denoiser, ours or yours, is held to the same promises."""
+"""Contract tests to inherit from: any part, ours or yours, is held to the same promises."""
 
 from deepchem_ead.testing.denoisers import DenoiserTests
 from deepchem_ead.testing.equivariance import assert_equivariant, equivariance_error
+from deepchem_ead.testing.samplers import SamplerTests
 
-__all__ = ["DenoiserTests", "assert_equivariant", "equivariance_error"]
+__all__ = ["DenoiserTests", "SamplerTests", "assert_equivariant", "equivariance_error"]
