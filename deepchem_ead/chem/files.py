@@ -39,6 +39,7 @@ _FORMATS = {
     ".smi": "smi",
     ".smiles": "smi",
 }
+_LARGEST = float(np.finfo(np.float32).max)
 _READERS = {"sdf": read_sdf, "xyz": read_xyz}
 
 
@@ -108,7 +109,9 @@ def scan_records(
 def _out_of_range(positions: np.ndarray) -> str:
     """Why finite coordinates cannot be kept in single precision; "" if they can."""
     size = np.abs(positions)
-    atoms = np.flatnonzero((np.isfinite(size) & (size > np.finfo(np.float32).max)).any(axis=1))
+    if size.size == 0 or size.max() <= _LARGEST:
+        return ""
+    atoms = np.flatnonzero((np.isfinite(size) & (size > _LARGEST)).any(axis=1))
     if not atoms.size:
         return ""
     shown = ", ".join(f"{value:g}" for value in positions[atoms[0]])

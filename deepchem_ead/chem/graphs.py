@@ -87,24 +87,26 @@ class MolecularGraphs:
         """Graphs of molecules with ``counts`` atoms; None if nothing is given about any of them."""
         if all(graph is None for graph in graphs):
             return None
-        atoms = {name: [] for name in _ATOM_TYPES}
-        bonds, unspecified = [], []
-        for graph, count in zip(graphs, counts, strict=True):
-            for name, kind in _ATOM_TYPES.items():
-                values = None if graph is None else getattr(graph, name)
-                atoms[name].append(np.zeros(count, kind) if values is None else values)
-            given = None if graph is None else graph.bonds
-            bonds.append(_NO_BONDS if given is None else given)
-            flags = None if given is None else graph.unspecified
-            unspecified.append(np.zeros(len(bonds[-1]), bool) if flags is None else flags)
+        starts = _offsets(counts)
+        atoms = {name: np.zeros(starts[-1], kind) for name, kind in _ATOM_TYPES.items()}
+        bonds = [_NO_BONDS if g is None or g.bonds is None else g.bonds for g in graphs]
+        bond_offsets = _offsets([len(each) for each in bonds])
+        unspecified = np.zeros(bond_offsets[-1], bool)
+        for i, graph in enumerate(graphs):
+            if graph is None:
+                continue
+            own = slice(*starts[i : i + 2])
+            for name, values in atoms.items():
+                given = getattr(graph, name)
+                if given is not None:
+                    values[own] = given
+            if graph.bonds is not None and graph.unspecified is not None:
+                unspecified[slice(*bond_offsets[i : i + 2])] = graph.unspecified
         return cls(
-            **{
-                name: np.concatenate([np.zeros(0, kind), *atoms[name]], dtype=kind)
-                for name, kind in _ATOM_TYPES.items()
-            },
+            **atoms,
             bonds=np.concatenate([_NO_BONDS, *bonds], dtype=np.int32),
-            unspecified=np.concatenate([np.zeros(0, bool), *unspecified]),
-            bond_offsets=_offsets([len(each) for each in bonds]),
+            unspecified=unspecified,
+            bond_offsets=bond_offsets,
             bonds_given=np.array([g is not None and g.bonds is not None for g in graphs], bool),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +72,7 @@ def pop_charge(tags: dict[str, str]) -> int:
     return 0
 
 
+@lru_cache(maxsize=1024)
 def _is_charge(tag: str) -> bool:
     return re.sub(r"[\s_-]", "", tag).lower() in _CHARGE_NAMES
 
@@ -91,6 +93,8 @@ def settle_tags(
     """Charge and properties among the tags of a record: the inverse of :func:`mark_name`."""
     tags.pop(SMILES_TAG, None)
     charge = pop_charge(tags)
+    if not any(name.startswith(_MARK) for name in tags):
+        return charge, tags
     return charge, {
         name.removeprefix(_MARK) if is_taken(_unmarked(name)) else name: value
         for name, value in tags.items()

@@ -8,7 +8,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.limits import record_too_large
-from deepchem_ead.chem.rdkit_io import arrays_from_mol, bare_molecule
+from deepchem_ead.chem.rdkit_io import AtomArrays, arrays_from_mol, bare_molecule
 from deepchem_ead.chem.records import BadRecord, Record, settle_tags
 from deepchem_ead.chem.sdf_blocks import (
     RECORD_END,
@@ -17,8 +17,10 @@ from deepchem_ead.chem.sdf_blocks import (
     item_name,
     read_items,
     split_records,
+    table_end,
 )
 from deepchem_ead.chem.sdf_repair import parse_table, repair
+from deepchem_ead.chem.sdf_tables import ordinary_arrays
 from deepchem_ead.chem.text import OVERLONG
 from deepchem_ead.chem.values import is_counts_line, plain, sdf_name, sdf_value
 from deepchem_ead.errors import MoleculeError
@@ -57,23 +59,36 @@ def _read_record(block: list[str]) -> Record:
         lines.pop()
     if len(lines) > 4 and not is_counts_line(lines[3]):
         lines = _without_blank_lines_above(lines)
-    end = next((i for i, line in enumerate(lines) if is_table_end(line)), None)
+    end = table_end(lines)
     if end is None:
         raise MoleculeError("there is no 'M  END' line: the record is cut short or not SDF")
-    mol = parse_table(lines[: end + 1])
-    if mol is None:
-        mol = repair(lines[: end + 1])
+    table = lines[: end + 1]
+    mol = parse_table(table)
+    arrays = None if mol is None else ordinary_arrays(table, mol)
+    if arrays is None:
+        arrays = _arrays(repair(table) if mol is None else mol)
+    numbers, positions, charge, graph = arrays
+    tagged_charge, tags = settle_tags(read_items(lines[end + 1 :], closed))
+    name = str(plain(lines[0].strip()))
+    return Record(numbers, positions, charge or tagged_charge, name, tags, graph)
+
+
+def _arrays(mol: Chem.Mol) -> AtomArrays:
+    """Arrays of any molecule that a MOL block may hold.
+
+    Raises
+    ------
+    MoleculeError
+        If it lacks hydrogens, elements or 3D coordinates.
+    """
     if mol.GetNumAtoms() == 1:
         mol.GetAtomWithIdx(0).SetNoImplicit(True)  # an atom or ion, as XYZ files have them
     elif mol.GetNumAtoms() > 3 and not mol.GetConformer().Is3D():
         _accept_planar(mol)
     try:
-        numbers, positions, charge, graph = arrays_from_mol(mol)
+        return arrays_from_mol(mol)
     except MoleculeError as error:
         raise MoleculeError(f"the molecule {error}") from None
-    tagged_charge, tags = settle_tags(read_items(lines[end + 1 :], closed))
-    name = str(plain(lines[0].strip()))
-    return Record(numbers, positions, charge or tagged_charge, name, tags, graph)
 
 
 def _without_blank_lines_above(lines: list[str]) -> list[str]:

@@ -29,7 +29,7 @@ def split_records(lines: Iterable[str]) -> Iterator[list[str]]:
     block: list[str] = []
     size, has_counts = 0, False
     for line in lines:
-        if "000" in line and is_counts_line(line):
+        if ("2000" in line or "3000" in line) and is_counts_line(line):
             if has_counts and not _is_embedded(block):
                 start = max(len(block) - _HEADER_LINES, _after_table(block))
                 if any(text.strip() for text in block[:start]):
@@ -53,6 +53,14 @@ def is_record_end(line: str) -> bool:
 
 def is_table_end(line: str) -> bool:
     return line.startswith("M  END")
+
+
+def table_end(lines: list[str]) -> int | None:
+    """Index of the first line that ends a table; None if there is none."""
+    for i, line in enumerate(lines):
+        if "END" in line and is_table_end(line):
+            return i
+    return None
 
 
 def _is_embedded(block: list[str]) -> bool:

@@ -27,6 +27,7 @@ from deepchem_ead.errors import MoleculeError
 
 _COLUMNS = "species:S:1:pos:R:3"
 _ROWS_AT_ONCE = 4096
+_LINES_AHEAD = 512
 _ISOTOPE = re.compile(r"([0-9]{1,3})([A-Za-z]{1,2})")
 _NAMED_ISOTOPES = {"D": 2, "T": 3}
 
@@ -36,24 +37,36 @@ class _Source:
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self._back: list[str] = []
-        self.number = 1
+        self._buffer: list[str] = []
+        self._next = 0  # in the buffer
+        self._before = 1  # number of the buffer's first line
+
+    @property
+    def number(self) -> int:
+        return self._before + self._next
+
+    def forget(self) -> None:
+        """Drop the lines taken so far: nothing before the next one will be put back."""
+        if self._next > _LINES_AHEAD:
+            del self._buffer[: self._next]
+            self._before += self._next
+            self._next = 0
 
     def take(self, n: int) -> list[str]:
         """The next n lines, or those that are left."""
-        found = [self._back.pop() for _ in range(min(n, len(self._back)))]
-        found += islice(self._lines, n - len(found))
-        self.number += len(found)
+        found = self.peek(n)
+        self._next += len(found)
         return found
 
-    def put_back(self, lines: list[str]) -> None:
-        self._back += reversed(lines)
-        self.number -= len(lines)
+    def put_back(self, n: int) -> None:
+        """Put back the last n lines taken."""
+        self._next -= n
 
     def peek(self, n: int) -> list[str]:
-        found = self.take(n)
-        self.put_back(found)
-        return found
+        end = self._next + n
+        if end > len(self._buffer):
+            self._buffer += islice(self._lines, max(end - len(self._buffer), _LINES_AHEAD))
+        return self._buffer[self._next : end]
 
 
 def read_xyz(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
@@ -74,22 +87,23 @@ def read_xyz(lines: Iterable[str]) -> Iterator[Record | BadRecord]:
         Coordinates in Angstrom. After a bad frame reading goes on at the next atom count.
     """
     source = _Source(lines)
+    largest = record_limit()
     frame = 0
     while head := source.take(1):
         if not head[0].strip():
             continue
         frame += 1
         start = source.number - 1
-        body: list[str] = []
         try:
-            count = _atom_count(head[0])
-            yield _read_frame(source, start, count, body)
+            yield _read_frame(source, start, _atom_count(head[0]), largest)
         except (MoleculeError, ValueError) as error:
             yield BadRecord(frame, f"line {start}: {error}")
-            source.put_back(body)
-            if body:
+            taken = source.number - start - 1
+            source.put_back(taken)
+            if taken:
                 source.take(1)  # a comment, which may well be a number of its own
             _find_next_count(source)
+        source.forget()
 
 
 def _find_next_count(source: _Source) -> None:
@@ -98,7 +112,7 @@ def _find_next_count(source: _Source) -> None:
         if head[0].strip().isdecimal():
             after = source.peek(2)
             if len(after) < 2 or int(head[0]) == 0 or len(after[1].split()) > 1:
-                source.put_back(head)
+                source.put_back(1)
                 return
 
 
@@ -109,20 +123,43 @@ def _atom_count(line: str) -> int:
     return int(text)
 
 
-def _read_frame(source: _Source, start: int, count: int, body: list[str]) -> Record:
-    """Read comment and atoms; every line taken is appended to ``body``."""
-    body += source.take(1)
-    comment = body[0].rstrip("\r\n") if body else ""
+def _read_frame(source: _Source, start: int, count: int, largest: int) -> Record:
+    """Read comment and atoms of a frame whose count is in line ``start``."""
+    comment = next(iter(source.take(1)), "")
     if comment is OVERLONG:
         raise MoleculeError(record_too_large())
-    name, tags = read_comment(comment)
+    name, tags = read_comment(comment.rstrip("\r\n"))
     columns = _find_columns(tags.pop(PROPERTIES_KEY, _COLUMNS))
+    numbers, positions, width = _read_atoms(source, count, columns, largest)
+    if width == QM9_COLUMNS:
+        footer = source.peek(FOOTER_LINES)
+        if is_footer(footer):
+            name, tags = qm9_tags(comment, source.take(FOOTER_LINES))
+    _refuse_more_atoms(source, start, count, columns)
+    charge, tags = settle_tags(tags, has_meaning)
+    graph = None
+    if count and max(numbers) >= 1000:
+        graph = _isotopes(numbers)
+        numbers = [n % 1000 for n in numbers]
+    return Record(
+        np.array(numbers, dtype=np.int16),
+        np.array(positions, dtype=np.float64).reshape(-1, 3),
+        charge,
+        name,
+        tags,
+        graph,
+    )
+
+
+def _read_atoms(
+    source: _Source, count: int, columns: _Columns, largest: int
+) -> tuple[list[int], list[float], int]:
+    """Elements and positions, as :meth:`_Columns.read` gives them, and the first row's width."""
     numbers: list[int] = []
-    positions: list[list[float]] = []
-    size, largest = 0, record_limit()
+    positions: list[float] = []
+    size = width = 0
     while len(numbers) < count:
         rows = source.take(min(count - len(numbers), _ROWS_AT_ONCE))
-        body += rows
         if not rows:
             raise MoleculeError(
                 f"{count} atoms announced, but the file ends after {len(numbers)}: it is cut "
@@ -131,32 +168,20 @@ def _read_frame(source: _Source, start: int, count: int, body: list[str]) -> Rec
         size += sum(map(len, rows))
         if size > largest or OVERLONG in rows:
             raise MoleculeError(record_too_large())
+        width = width or len(rows[0].split())
         some_numbers, some_positions = columns.read(rows, len(numbers), source.number - len(rows))
         numbers += some_numbers
         positions += some_positions
-    if count and len(body[1].split()) == QM9_COLUMNS:
-        footer = source.peek(FOOTER_LINES)
-        if is_footer(footer):
-            name, tags = qm9_tags(comment, source.take(FOOTER_LINES))
-    _refuse_more_atoms(source, start, count, columns)
-    charge, tags = settle_tags(tags, has_meaning)
-    return Record(
-        np.array([n % 1000 for n in numbers], dtype=np.int16),
-        np.array(positions, dtype=np.float64).reshape(-1, 3),
-        charge,
-        name,
-        tags,
-        _isotopes(numbers),
-    )
+    return numbers, positions, width
 
 
 def _refuse_more_atoms(source: _Source, start: int, count: int, columns: _Columns) -> None:
     """An atom where the next count must stand: the count is too small."""
-    blanks: list[str] = []
+    skipped = 0
     while (after := source.take(1)) and not after[0].strip():
-        blanks += after
+        skipped += 1
     line = source.number - 1
-    source.put_back(blanks + after)
+    source.put_back(skipped + len(after))
     if after and not after[0].strip().isdecimal():
         try:
             columns.read(after, count, line)
@@ -168,9 +193,7 @@ def _refuse_more_atoms(source: _Source, start: int, count: int, columns: _Column
         )
 
 
-def _isotopes(numbers: list[int]) -> MolecularGraph | None:
-    if max(numbers, default=0) < 1000:
-        return None
+def _isotopes(numbers: list[int]) -> MolecularGraph:
     isotopes = np.array([n // 1000 for n in numbers], dtype=np.int16)
     return MolecularGraph(np.zeros(len(numbers), dtype=np.int8), None, isotopes)
 
@@ -197,8 +220,8 @@ class _Columns:
 
     def read(
         self, lines: list[str], atom: int, number_of_line: int
-    ) -> tuple[list[int], list[list[float]]]:
-        """Elements (atomic number + 1000 x mass number of an isotope) and positions of some rows.
+    ) -> tuple[list[int], list[float]]:
+        """Elements (atomic number + 1000 x mass number of an isotope) and x, y, z of some rows.
 
         Raises
         ------
@@ -206,13 +229,13 @@ class _Columns:
             If a row is no atom; names the atom (the first one is ``atom``), its line and value.
         """
         rows = [line.split() for line in lines]
-        species, x, y, z = self._species, self._first, self._first + 1, self._first + 2
+        species, x, end = self._species, self._first, self._first + 3
         try:
             # "1_0" is a number for Python only.
             if min(map(len, rows)) >= self._width and "_" not in "".join(lines):
                 return (
                     [SYMBOL_NUMBERS[row[species]] for row in rows],
-                    [[float(row[x]), float(row[y]), float(row[z])] for row in rows],
+                    [float(text) for row in rows for text in row[x:end]],
                 )
         except (KeyError, ValueError):
             pass
@@ -222,7 +245,7 @@ class _Columns:
                 if len(row) < self._width:
                     raise MoleculeError(self._too_short(len(row)))
                 numbers.append(_read_element(row[species]))
-                positions.append([number(text) for text in row[x : z + 1]])
+                positions += [number(text) for text in row[x:end]]
             except ValueError as error:
                 shown = " ".join(row)[:60]
                 raise MoleculeError(

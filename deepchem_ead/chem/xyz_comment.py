@@ -25,6 +25,9 @@ _STRING = re.compile(rf"{_QUOTED}|'[^']*+'")
 _BARE = re.compile(r"(?:[^\s,;]|[,;](?!\s|$|[A-Za-z_]\w*+\s*+=))*+")
 _NEXT_KEY = re.compile(r"\s++[A-Za-z_]\w*+\s*+=")
 _EXTENDED = re.compile(rf"(?:^|\s){PROPERTIES_KEY}=")
+# Pairs as :func:`format_comment` writes them for most molecules.
+_PLAIN_PAIR = re.compile(r"""([A-Za-z_]\w*+)=(?:"([^"\\]*+)"|([^\s="'\\{}\[\](),;]++))(?:\s++|$)""")
+_PLAIN_PAIRS = re.compile(rf"(?:{_PLAIN_PAIR.pattern})++")
 _SAFE = re.compile(r"[^\s=\"'\\{}\[\](),;]+")
 _FLAG = re.compile(r"[A-Za-z_]\w*")
 _QUOTES = ('"', "'")
@@ -58,6 +61,12 @@ def read_comment(comment: str) -> tuple[str, dict[str, str]]:
     comment = comment.strip()
     if "=" not in comment:
         return comment, {}
+    if comment.startswith(f"{PROPERTIES_KEY}=") and _PLAIN_PAIRS.fullmatch(comment):
+        # What the general way below would find, in a fraction of its time.
+        pairs = _PLAIN_PAIR.findall(comment)
+        tags = {key: quoted or bare for key, quoted, bare in pairs}
+        if len(tags) == len(pairs):
+            return tags.pop(ID_KEY, ""), tags
     extended = _EXTENDED.search(comment) is not None
     tags: dict[str, str] = {}
     words: list[str] = []
