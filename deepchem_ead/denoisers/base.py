@@ -22,10 +22,13 @@ class InputColumns:
     sigma : int, optional
         The column that holds sigma, the standard deviation of the noise in units of the
         variance-preserving state, where there is one.
+    labels : tuple of (str, str or int)
+        Part and meaning of every column: ``("features", "C")``, ``("evidence", "dummy")``.
     """
 
     widths: dict[str, int] = field(default_factory=dict)
     sigma: int | None = None
+    labels: tuple[tuple[str, str | int], ...] = ()
 
     @property
     def total(self) -> int:
@@ -39,6 +42,11 @@ class InputColumns:
                 return slice(start, start + width)
             start += width
         return slice(0, 0)
+
+    def column(self, part: str, meaning: str | int) -> int | None:
+        """Where in `Seen.h` something is said, by its label; None if it is not told."""
+        label = (part, meaning)
+        return self.labels.index(label) if label in self.labels else None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from deepchem_ead.denoisers.base import (
 from deepchem_ead.diffusion import Outputs, Seen
 from deepchem_ead.kernels.edge_weights import EdgeWeights
 from deepchem_ead.kernels.egnn_backend import EdgeBackend, native
+from deepchem_ead.kernels.pairs import Pairs
 
 # linear(rows, weight, bias=None), whoever computes it.
 LinearMap = Callable[..., Tensor]
@@ -27,6 +29,28 @@ LinearMap = Callable[..., Tensor]
 # rows (the last one filled up with zeros), so that an atom's result does not depend, to the last
 # bit, on how many other atoms are in the batch. None computes all rows at once.
 ROWS_PER_BLOCK: int | None = 192
+
+
+@dataclass(frozen=True)
+class EGNNOptions(DenoiserOptions):
+    """Options of `EGNN`.
+
+    Attributes
+    ----------
+    causal_mask : bool
+        Nodes do not hear those that are much noisier than they are, and atoms do not hear dummy
+        atoms. No kernel does this: PyTorch computes.
+    causal_reach : float
+        How much noisier is much, as a share of the highest level: 2 C / T, which is the most by
+        which levels differ in training (interval 29 of 1000 by default).
+    """
+
+    causal_mask: bool = False
+    causal_reach: float = 0.058
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.causal_reach <= 1:
+            raise ValueError(f"causal_reach is a share of all levels, not {self.causal_reach}")
 
 
 @DENOISERS.register("egnn")
@@ -61,9 +85,18 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         "auto" is "fp32": exact single precision. "bf16" multiplies matrices of the pairs in
         bfloat16 (in the kernels only) and is never chosen unless asked for. Where the processor
         cannot do that, or only PyTorch computes, it is "fp32" again; ``active_backend`` says so.
+    causal_mask, causal_reach
+        See `EGNNOptions`. Without ``columns`` only levels are looked at.
+    columns : InputColumns, optional
+        Where in ``Seen.h`` a dummy atom shows: by its evidence, if that is told, a node counts as
+        one where this is likelier than not; else where its noisy features say so most.
 
     Notes
     -----
+    The mask ("causal EGNN" in EAD, arXiv:2603.10093, not explained there) sets the terms of both
+    sums to zero for the pairs (i, j) with t_j > t_i + ``causal_reach``, and for those of an atom i
+    and a dummy j. A pair may be cut in one direction only.
+
     Without gradients an atom's output is a function of its own molecule alone, bit for bit: a
     molecule gives the same numbers alone and in any batch (same machine, same number of threads,
     same backend). With gradients enabled, and on a GPU, results agree to rounding only.
@@ -90,8 +123,13 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         norm_constant: float = 1.0,
         backend: str = "auto",
         precision: str = "auto",
+        causal_mask: bool = False,
+        causal_reach: float = EGNNOptions.causal_reach,
+        columns: InputColumns | None = None,
     ) -> None:
         super().__init__()
+        self.causal_mask, self.causal_reach = causal_mask, causal_reach
+        self._columns = columns or InputColumns()
         self.in_features = in_features
         self.out_features = out_features
         self.n_layers = n_layers
@@ -102,12 +140,14 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         self.blocks = nn.ModuleList(EGNNBlock(n_features) for _ in range(n_layers))
         self.embedding_out = nn.Linear(n_features, out_features)
 
+    Options = EGNNOptions
+    reads = frozenset({"levels"})
     bytes_per_pair = (8, 130)  # measured on molecules of 500 and 1,000 atoms
 
     @classmethod
-    def build(cls, columns: InputColumns, out_features: int, options: DenoiserOptions) -> EGNN:
+    def build(cls, columns: InputColumns, out_features: int, options: EGNNOptions) -> EGNN:
         # EDM's network has one output more than it uses, and its weights say so.
-        return cls(columns.total, out_features + 1, **asdict(options))
+        return cls(columns.total, out_features + 1, columns=columns, **asdict(options))
 
     def forward(self, seen: Seen) -> Outputs:
         """Final minus input coordinates (not centred) and features predicted for each atom.
@@ -115,7 +155,7 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         Raises
         ------
         ValueError
-            If the shapes do not fit the layout or the network.
+            If the shapes do not fit the layout or the network, or a mask has no levels to go by.
         """
         self._check_shapes(seen, self.in_features)
         x, h, layout = seen.x, seen.h, seen.layout
@@ -123,6 +163,10 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         if precision is not None and not torch.is_grad_enabled():
             return Outputs(*native.evaluate(self, x, h, layout, precision))
         messages, coordinate_updates = self._edge_functions(x)
+        if self.causal_mask:
+            heard = self._heard(seen).to(x.dtype)
+            messages = partial(messages, heard=heard)
+            coordinate_updates = partial(coordinate_updates, heard=heard)
         # What feeds the pairs may be rounded like them; what is added to the features may not.
         node_map = linear if precision is None else native.linear
         projection = linear if precision is None else partial(native.linear, precision=precision)
@@ -139,6 +183,35 @@ class EGNN(EdgeBackend, DenoiserNetwork):
                 u, v, x, x0, layout, update.edge_weights(), self.coords_range, self.norm_constant
             )
         return Outputs(x - x0, by_rows(self.embedding_out, h))
+
+    def _find_kernel(self, device: torch.device, precision: str) -> tuple[ModuleType | None, str]:
+        if self.causal_mask:
+            return None, "no kernel leaves out pairs, as causal_mask does"
+        return super()._find_kernel(device, precision)
+
+    def _heard(self, seen: Seen) -> Tensor:
+        """Pairs (i, j) of `Pairs` in which i hears j, (E,) bool."""
+        if seen.levels is None:
+            raise ValueError("causal_mask needs the levels of all nodes: Seen(..., levels=...)")
+        pairs = Pairs.of(seen.layout)
+        i, j = pairs.first, pairs.second
+        # Levels are shares that were rounded: at the reach itself, a pair is heard.
+        heard = seen.levels[j] - seen.levels[i] <= self.causal_reach + 1e-9
+        dummy = self._looks_like_dummy(seen.h)
+        return heard if dummy is None else heard & (dummy[i] | ~dummy[j])
+
+    def _looks_like_dummy(self, h: Tensor) -> Tensor | None:
+        """Nodes (A,) that seem to be dummy atoms by their own features; None without such."""
+        columns = self._columns
+        if (evidence := columns.column("evidence", "dummy")) is not None:
+            dummy = h[:, evidence] > 0.5
+        elif (feature := columns.column("features", "dummy")) is not None:
+            first = columns.slice("features").start  # the types, of which the dummy is the last
+            dummy = h[:, first : feature + 1].argmax(1) == feature - first
+        else:
+            return None
+        flag = columns.column("context: fixed size", 0)
+        return dummy if flag is None else dummy & (h[:, flag] == 0)
 
 
 class EGNNBlock(nn.Module):

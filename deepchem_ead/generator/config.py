@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
@@ -276,6 +276,14 @@ class EADConfig(Settings):
                 )
         own = {field.name for field in fields(self)} & set(known)
         return network.Options(**{n: getattr(self, n) for n in own} | self.denoiser_options)
+
+    def structural_differences(self, other: EADConfig) -> dict[str, tuple]:
+        """Fields that forbid an exchange of weights, with this and the other's value."""
+        found = super().structural_differences(other)
+        mine, theirs = (replace(c.network_options, precision="auto") for c in (self, other))
+        if mine == theirs:  # an option that is given is no other than one that is the default
+            found.pop("denoiser_options", None)
+        return found
 
     @property
     def condition_names(self) -> tuple[str, ...]:

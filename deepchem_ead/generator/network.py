@@ -72,10 +72,9 @@ class EADNetwork(nn.Module):
         if config.level_features in SIGMA_COLUMN:
             before = columns["features"] + columns["evidence"]
             sigma = before + SIGMA_COLUMN[config.level_features]
+        seen = InputColumns(columns, sigma, tuple(input_labels(config, encoding)))
         network = DENOISERS[config.denoiser]
-        self.denoiser = network.build(
-            InputColumns(columns, sigma), encoding.n_features, config.network_options
-        )
+        self.denoiser = network.build(seen, encoding.n_features, config.network_options)
         self.average = RunningAverage(self.denoiser, config.ema_decay)
         self.embedding = self.embedding_average = self.statistics = None
         if n_conditions:

@@ -41,7 +41,7 @@ class _EdgeNetwork(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, u, v, d2, d2_0, c_d, c_0, w2, b2, w_out, b_out, pairs: Pairs, saving: bool
+        ctx, u, v, d2, d2_0, c_d, c_0, w2, b2, w_out, b_out, pairs: Pairs, saving: bool, heard=None
     ) -> Tensor:
         attention = b_out is not None
         n_edges, width = pairs.n_edges, u.shape[1]
@@ -73,6 +73,8 @@ class _EdgeNetwork(torch.autograd.Function):
             message = torch.ops.aten.silu.out(z, out=hidden)
             score = torch.mv(message, w_out, out=score_work[:n])
             score = score.add_(b_out).sigmoid_() if attention else score.tanh_()
+            if heard is not None:
+                score[: chunk.n_edges].mul_(heard[chunk.edges])
             scores[chunk.edges] = score[: chunk.n_edges]
             if attention:
                 for piece in chunk.pieces:
@@ -85,6 +87,7 @@ class _EdgeNetwork(torch.autograd.Function):
         if saving:
             ctx.save_for_backward(u, doubled, distances, columns, w2, b2, w_out, scores, kept)
             ctx.pairs, ctx.chunks, ctx.longest, ctx.attention = pairs, chunks, longest, attention
+            ctx.heard = heard
         return out
 
     @staticmethod
@@ -110,6 +113,8 @@ class _EdgeNetwork(torch.autograd.Function):
             score = scores[chunk.edges]
             if not ctx.attention:
                 g_score = g_out[chunk.edges] * (1 - score * score)
+                if ctx.heard is not None:
+                    g_score *= ctx.heard[chunk.edges]
                 g_w_out.addmv_(message.t(), g_score)
                 g = torch.outer(g_score, w_out, out=message)
             else:
@@ -138,7 +143,7 @@ class _EdgeNetwork(torch.autograd.Function):
             torch.sum(twice, 1, out=g_v[group.nodes].view(-1, group.size, width))
         return (
             g_u, g_v, g_distances[:, 0], g_distances[:, 1], g_columns[0], g_columns[1],
-            g_w2, g_b2, g_w_out, g_b_out if ctx.attention else None, None, None,
+            g_w2, g_b2, g_w_out, g_b_out if ctx.attention else None, None, None, None,
         )  # fmt: skip
 
 
@@ -186,17 +191,29 @@ def _attention_backward(
 
 
 def _edge_network(
-    u: Tensor, v: Tensor, x: Tensor, x0: Tensor, pairs: Pairs, weights: EdgeWeights
+    u: Tensor,
+    v: Tensor,
+    x: Tensor,
+    x0: Tensor,
+    pairs: Pairs,
+    weights: EdgeWeights,
+    heard: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     difference, d2 = pair_differences(x, pairs)
     d2_0 = d2 if x0 is x else pair_differences(x0, pairs)[1]
     inputs = (u, v, d2, d2_0, *weights)
     saving = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
-    return _EdgeNetwork.apply(*inputs, pairs, saving), difference, d2
+    return _EdgeNetwork.apply(*inputs, pairs, saving, heard), difference, d2
 
 
 def messages(
-    u: Tensor, v: Tensor, x: Tensor, x0: Tensor, layout: AtomLayout, weights: EdgeWeights
+    u: Tensor,
+    v: Tensor,
+    x: Tensor,
+    x0: Tensor,
+    layout: AtomLayout,
+    weights: EdgeWeights,
+    heard: Tensor | None = None,
 ) -> Tensor:
     r"""Sum of the attention-weighted messages that reach each atom.
 
@@ -214,6 +231,8 @@ def messages(
         Which atoms form a molecule.
     weights : EdgeWeights
         The edge network; ``b_out`` is required.
+    heard : Tensor, (E,), optional
+        1 for the pairs (i, j) of `Pairs` whose message counts, 0 for the others.
 
     Returns
     -------
@@ -221,7 +240,7 @@ def messages(
         Zero for the atom of a one-atom molecule. Differentiable once, with respect to every
         floating-point argument.
     """
-    return _edge_network(u, v, x, x0, Pairs.of(layout), weights)[0]
+    return _edge_network(u, v, x, x0, Pairs.of(layout), weights, heard)[0]
 
 
 def coordinate_updates(
@@ -233,6 +252,7 @@ def coordinate_updates(
     weights: EdgeWeights,
     coords_range: float = 15.0,
     norm_constant: float = 1.0,
+    heard: Tensor | None = None,
 ) -> Tensor:
     r"""Displacement of each atom along its relative vectors.
 
@@ -249,6 +269,6 @@ def coordinate_updates(
     Tensor, (A, 3)
     """
     pairs = Pairs.of(layout)
-    scores, difference, d2 = _edge_network(u, v, x, x0, pairs, weights)
+    scores, difference, d2 = _edge_network(u, v, x, x0, pairs, weights, heard)
     factors = scores * coords_range / (torch.sqrt(d2 + 1e-8) + norm_constant)
     return torch.zeros_like(x).index_add(0, pairs.first, factors.unsqueeze(1) * difference)
