@@ -26,7 +26,7 @@ torch_only.prepare()
 
 from benchmarks.pack_qm9 import unpack  # noqa: E402
 from deepchem_ead.generator.config import EADConfig  # noqa: E402
-from deepchem_ead.kernels import pair_attention  # noqa: E402
+from deepchem_ead.kernels import pair_torch  # noqa: E402
 from deepchem_ead.training.curve import COLUMNS, read_curve  # noqa: E402
 from deepchem_ead.training.resident import ResidentTrainer  # noqa: E402
 
@@ -108,7 +108,7 @@ def main() -> None:
     if arguments.tf32:
         torch.set_float32_matmul_precision("high")
     if arguments.compile_pairs:
-        pair_attention._dense_attention = torch.compile(pair_attention._dense_attention)
+        pair_torch._dense_attention = torch.compile(pair_torch._dense_attention)
 
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)

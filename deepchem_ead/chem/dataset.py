@@ -15,11 +15,11 @@ from deepchem_ead.errors import MoleculeError
 if TYPE_CHECKING:
     import deepchem
 
-    from deepchem_ead.chem.molecules import MoleculeBatch
+    from deepchem_ead.chem.batch import Molecules
 
 
 def numpy_dataset(
-    batch: MoleculeBatch,
+    batch: Molecules,
     max_atoms: int | None = None,
     tasks: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
@@ -56,7 +56,7 @@ def numpy_dataset(
     return NumpyDataset(X, y, np.ones_like(y), names)
 
 
-def _labels(batch: MoleculeBatch, tasks: Sequence[str]) -> np.ndarray:
+def _labels(batch: Molecules, tasks: Sequence[str]) -> np.ndarray:
     tasks = [tasks] if isinstance(tasks, str) else list(tasks)
     if not tasks or any(task not in batch.properties for task in tasks):
         raise ValueError(f"tasks={tasks}: choose from the properties {sorted(batch.properties)}")

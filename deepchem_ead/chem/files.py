@@ -29,7 +29,7 @@ from deepchem_ead.choices import SMILES_FILES
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
-    from deepchem_ead.chem.molecules import MoleculeBatch
+    from deepchem_ead.chem.batch import Molecules
 
 _FORMATS = {
     ".sdf": "sdf",
@@ -166,7 +166,7 @@ class MoleculeWriter:
         self._format = {"sdf": _format_sdf, "xyz": _format_xyz, "smi": _format_smi}[kind]
         self.count = count
 
-    def write(self, batch: MoleculeBatch) -> None:
+    def write(self, batch: Molecules) -> None:
         """Write a batch and flush it: an interruption later loses nothing of it."""
         text = self._format(batch, self.count)
         self._stream.write(text)
@@ -265,7 +265,7 @@ def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
     return count, length
 
 
-def _format_sdf(batch: MoleculeBatch, first: int) -> str:
+def _format_sdf(batch: Molecules, first: int) -> str:
     # The bonds are needed here, so the molecules are not taken from the cached SMILES.
     text = []
     marked = _marked(batch)
@@ -279,7 +279,7 @@ def _format_sdf(batch: MoleculeBatch, first: int) -> str:
     return "".join(text)
 
 
-def _format_xyz(batch: MoleculeBatch, first: int) -> str:
+def _format_xyz(batch: Molecules, first: int) -> str:
     marked = _marked(batch)
     text = []
     for i, smiles in enumerate(batch.smiles):
@@ -290,7 +290,7 @@ def _format_xyz(batch: MoleculeBatch, first: int) -> str:
     return "".join(text)
 
 
-def _format_smi(batch: MoleculeBatch, first: int) -> str:
+def _format_smi(batch: Molecules, first: int) -> str:
     return "".join(
         f"{smiles}\t{' '.join(_name(batch, i).split()) or first + i}\n"
         for i, smiles in enumerate(batch.smiles)
@@ -298,16 +298,16 @@ def _format_smi(batch: MoleculeBatch, first: int) -> str:
     )
 
 
-def _name(batch: MoleculeBatch, i: int) -> str:
+def _name(batch: Molecules, i: int) -> str:
     return batch.ids[i] if batch.ids is not None else ""
 
 
-def _marked(batch: MoleculeBatch) -> set[str]:
+def _marked(batch: Molecules) -> set[str]:
     """Properties whose text would be read back as numbers or truth values."""
     return {name for name, values in batch.properties.items() if is_text(values)}
 
 
-def _tags(batch: MoleculeBatch, i: int, smiles: str | None, marked: set[str]) -> dict[str, str]:
+def _tags(batch: Molecules, i: int, smiles: str | None, marked: set[str]) -> dict[str, str]:
     tags = {} if smiles is None else {SMILES_TAG: smiles}
     tags[CHARGE_TAG] = str(int(batch.charges[i]))
     for name, values in batch.properties.items():

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from deepchem_ead.chem.molecules import MoleculeBatch
+    from deepchem_ead.chem.batch import Molecules
 
 _NAMED = 3
 
 
-def formal_charges(batch: MoleculeBatch) -> np.ndarray:
+def formal_charges(batch: Molecules) -> np.ndarray:
     """Formal charge of each atom, int8, shape (A,); see :meth:`MoleculeBatch.formal_charges`."""
     charges = np.zeros(len(batch.atomic_numbers), np.int8)
     for i, total in enumerate(batch.charges.tolist()):
@@ -23,7 +23,7 @@ def formal_charges(batch: MoleculeBatch) -> np.ndarray:
     return charges
 
 
-def _of_molecule(batch: MoleculeBatch, i: int, total: int) -> np.ndarray | list[int]:
+def _of_molecule(batch: Molecules, i: int, total: int) -> np.ndarray | list[int]:
     graph = batch.graph(i)
     given = graph is not None and (graph.bonds is not None or graph.formal_charges.any())
     if given and graph.formal_charges.sum() == total:
@@ -40,7 +40,7 @@ def _of_molecule(batch: MoleculeBatch, i: int, total: int) -> np.ndarray | list[
     return charges
 
 
-def add_formal_charges(X: np.ndarray, batch: MoleculeBatch) -> np.ndarray:
+def add_formal_charges(X: np.ndarray, batch: Molecules) -> np.ndarray:
     """X (N, max_atoms, 4) of a batch with the formal charges as a fifth column, float32."""
     column = np.zeros((*X.shape[:2], 1), np.float32)
     column[np.arange(X.shape[1]) < batch.counts[:, None], 0] = batch.formal_charges()

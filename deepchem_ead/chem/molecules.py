@@ -20,6 +20,7 @@ from deepchem_ead.chem.rdkit_io import arrays_from_mol, smiles_of
 from deepchem_ead.chem.records import Record, columns
 from deepchem_ead.chem.validity import judge
 from deepchem_ead.errors import MoleculeError
+from deepchem_ead.views import VIEWS
 
 if TYPE_CHECKING:
     import deepchem
@@ -535,9 +536,7 @@ class MoleculeBatch:
         MoleculeError
             If the molecule has no atoms or coordinates that are not finite.
         """
-        from deepchem_ead.viz.view3d import view_molecule
-
-        return view_molecule(self[i], width=width, height=height)
+        return VIEWS["view"](self[i], width=width, height=height)
 
     def grid(self, path: str | os.PathLike, n: int = 24, columns: int | None = None) -> Path:
         """Write a picture (.png, .jpg or .svg) with 2D drawings of the first ``n`` molecules.
@@ -549,9 +548,7 @@ class MoleculeBatch:
         ValueError
             If the batch is empty, n < 1, or for another suffix.
         """
-        from deepchem_ead.viz.drawing import draw_grid
-
-        return draw_grid(self, path, n=n, columns=columns)
+        return VIEWS["grid"](self, path, n=n, columns=columns)
 
     def write_html(self, path: str | os.PathLike, n: int = 1000, title: str | None = None) -> Path:
         """Write a page of the first ``n`` molecules: drawings, captions, and 3D views that turn.
@@ -564,9 +561,7 @@ class MoleculeBatch:
         ValueError
             If the batch is empty, n < 1, or for a suffix other than .html.
         """
-        from deepchem_ead.viz.page import write_page
-
-        return write_page(self, path, n=n, title=title)
+        return VIEWS["page"](self, path, n=n, title=title)
 
 
 def _pick(values: list | None, index: slice | list[int]) -> list | None:

@@ -1,67 +1,15 @@
-"""The pair operation of the attention denoiser, in PyTorch; on a GPU in Triton where it can be.
-
-Molecules are worked off in chunks of a few, padded to the largest of the chunk: within a batch
-sorted by size this wastes little, and every operation is one dense product.
-"""
+"""The pair operation of the attention denoiser, by Triton kernels on a GPU where they can run."""
 
 from __future__ import annotations
 
-import math
-import weakref
-from collections.abc import Iterator
-from typing import NamedTuple
-
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels import pair_torch
+from deepchem_ead.kernels.pair_weights import N_RADIAL, RADIAL_RANGE, PairWeights, radial_features
 from deepchem_ead.kernels.triton import attention as fused
 
-#: Radial features of one distance.
-N_RADIAL = 32
-
-#: Distance up to which the radial features reach, in the unit of the coordinates.
-RADIAL_RANGE = 15.0
-
-#: On the CPU, where a chunk should stay in the cache, and on a GPU, where it should fill it. On the
-#: CPU without gradients it is one: a molecule's result must not depend on others to the last bit.
-MOLECULES_PER_CHUNK = (16, 128)
-
-
-class PairWeights(nn.Module):
-    """Weights of the pair operation.
-
-    Attributes
-    ----------
-    radial, radial_input : Tensor, (P, N_RADIAL)
-        C and D of `AttentionDenoiser`: from the radial features of current and input distances.
-    logits : Tensor, (H, P)
-        L.
-    gates : Tensor, (H, P)
-        G.
-    backend : {"auto", "torch", "triton"}
-        Who computes with them: "auto" is the Triton kernels for float32 on a GPU where they can
-        run, PyTorch elsewhere.
-    """
-
-    backend = "auto"
-
-    def __init__(self, n_pair_features: int, n_heads: int) -> None:
-        super().__init__()
-        p = n_pair_features
-        self.radial = nn.Parameter(torch.randn(p, N_RADIAL) / N_RADIAL**0.5)
-        self.radial_input = nn.Parameter(torch.randn(p, N_RADIAL) / N_RADIAL**0.5)
-        self.logits = nn.Parameter(torch.randn(n_heads, p) / p**0.5)
-        self.gates = nn.Parameter(torch.randn(n_heads, p) / p**0.5)
-
-
-def radial_features(d2: Tensor) -> Tensor:
-    """Gaussians of ``log(1 + d)`` on a uniform grid, (..., N_RADIAL), from squared distances."""
-    end = math.log1p(RADIAL_RANGE)
-    spacing = end / (N_RADIAL - 1)
-    rho = torch.log1p((d2 + 1e-8).sqrt()).unsqueeze(-1)
-    centers = torch.linspace(0, end, N_RADIAL, dtype=d2.dtype, device=d2.device)
-    return torch.exp(-0.5 * ((rho - centers) / spacing).square())
+__all__ = ["N_RADIAL", "RADIAL_RANGE", "PairWeights", "pair_attention", "radial_features"]
 
 
 def pair_attention(
@@ -76,108 +24,10 @@ def pair_attention(
     weights: PairWeights,
     n_heads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Attention-weighted sums over the other atoms of each molecule (see `AttentionDenoiser`).
+    """Attention-weighted sums over the other atoms of each molecule.
 
-    Parameters
-    ----------
-    q, k, v : Tensor, (A, F)
-        Queries, keys and values; heads are consecutive blocks of F / H columns.
-    own, other : Tensor, (A, P)
-        What atoms i and j give to the pair features.
-    x, x0 : Tensor, (A, 3)
-        Current and input coordinates.
-    layout : AtomLayout
-    weights : PairWeights
-    n_heads : int
-
-    Returns
-    -------
-    values : Tensor, (A, F)
-        ``sum_j a_ij v_j`` of each head.
-    pairs : Tensor, (A, H P)
-        ``sum_j a_ij p_ij``.
-    vectors : Tensor, (A, H, 3)
-        ``sum_j a_ij (G p_ij) (x_i - x_j) / (d_ij + 1)``.
-
-    All are zero for an atom that is alone.
+    Arguments and results are those of `deepchem_ead.kernels.pair_torch.pair_attention`.
     """
     if fused.computes(x, q, layout, weights, n_heads):
         return fused.pair_attention(q, k, v, own, other, x, x0, layout, weights)
-    results = []
-    for chunk in _chunks(layout, _molecules_per_chunk(q.device)):
-        parts = [chunk.pad(t) for t in (q, k, v, own, other, x, x0)]
-        dense = _dense_attention(*parts, chunk.mask, weights, n_heads)
-        results.append([t.flatten(0, 1).index_select(0, chunk.places) for t in dense])
-    values, pairs, vectors = (torch.cat(t) for t in zip(*results, strict=True))
-    return values, pairs.flatten(1), vectors
-
-
-class _Chunk(NamedTuple):
-    """A few molecules: their flat nodes, and where these are in the padded molecules (c, n)."""
-
-    nodes: slice
-    places: Tensor
-    mask: Tensor
-
-    def pad(self, t: Tensor) -> Tensor:
-        """Flat (A, D) to padded (c, n, D), zero where no node is."""
-        padded = t.new_zeros(self.mask.numel(), t.shape[1])
-        return padded.index_copy(0, self.places, t[self.nodes]).view(*self.mask.shape, -1)
-
-
-def _molecules_per_chunk(device: torch.device) -> int:
-    if device.type != "cpu":
-        return MOLECULES_PER_CHUNK[1]
-    return MOLECULES_PER_CHUNK[0] if torch.is_grad_enabled() else 1
-
-
-def _chunks(layout: AtomLayout, n_molecules: int) -> tuple[_Chunk, ...]:
-    """Built on the host, once per layout object: a GPU is never waited for."""
-    known = _known_chunks.setdefault(layout, {})
-    if n_molecules not in known:
-        known[n_molecules] = tuple(_build_chunks(layout, n_molecules))
-    return known[n_molecules]
-
-
-def _build_chunks(layout: AtomLayout, n_molecules: int) -> Iterator[_Chunk]:
-    device = layout.index.device
-    sizes = torch.tensor([g.size for g in layout.groups for _ in range(g.n_molecules)])
-    first = 0
-    for counts in sizes.split(n_molecules):
-        mask = torch.arange(int(counts.max())) < counts.unsqueeze(1)
-        places = mask.flatten().nonzero().squeeze(1)
-        yield _Chunk(slice(first, first + len(places)), places.to(device), mask.to(device))
-        first += len(places)
-
-
-_known_chunks: weakref.WeakKeyDictionary[AtomLayout, dict[int, tuple[_Chunk, ...]]]
-_known_chunks = weakref.WeakKeyDictionary()
-
-
-def _dense_attention(
-    q, k, v, own, other, x, x0, mask, weights: PairWeights, n_heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    c, n, _ = q.shape
-
-    def heads(t: Tensor) -> Tensor:  # (c, H, n, D)
-        return t.view(c, n, n_heads, -1).transpose(1, 2)
-
-    diff = x.unsqueeze(2) - x.unsqueeze(1)
-    d2 = diff.square().sum(3)
-    d2_0 = (x0.unsqueeze(2) - x0.unsqueeze(1)).square().sum(3)
-    radial = torch.cat([radial_features(d2), radial_features(d2_0)], 3)
-    mixed = radial @ torch.cat([weights.radial, weights.radial_input], 1).T
-    p = nn.functional.silu(mixed + own.unsqueeze(2) + other.unsqueeze(1))  # (c, n, n, P)
-    read = p @ torch.cat([weights.logits, weights.gates]).T  # (c, n, n, 2H)
-    logits, gates = read.permute(0, 3, 1, 2).chunk(2, 1)  # (c, H, n, n)
-    scale = (q.shape[2] // n_heads) ** -0.5
-    logits = logits + scale * (heads(q) @ heads(k).transpose(2, 3))
-    other_atom = mask.unsqueeze(1) & ~torch.eye(n, dtype=torch.bool, device=q.device)
-    other_atom = other_atom.unsqueeze(1)  # (c, 1, n, n)
-    # A finite value, and zeros afterwards: an atom that is alone must not become NaN.
-    attention = torch.softmax(logits.masked_fill(~other_atom, -1e9), 3) * other_atom
-    values = (attention @ heads(v)).transpose(1, 2).reshape(c, n, -1)
-    pairs = attention.transpose(1, 2) @ p  # (c, n, H, P)
-    unit = diff / ((d2 + 1e-8).sqrt() + 1).unsqueeze(3)
-    vectors = (attention * gates).transpose(1, 2) @ unit  # (c, n, H, 3)
-    return values, pairs, vectors
+    return pair_torch.pair_attention(q, k, v, own, other, x, x0, layout, weights, n_heads)

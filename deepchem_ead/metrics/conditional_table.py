@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from deepchem_ead.metrics.conditional_results import (
+    PropertyResult,
+    RequestResult,
+    SecondOpinion,
+    find_result,
+)
+from deepchem_ead.metrics.conditional_rows import ConditionalRow
 from deepchem_ead.metrics.property_units import field_unit
 from deepchem_ead.metrics.text_table import aligned
-
-if TYPE_CHECKING:
-    from deepchem_ead.metrics.conditional_report import (
-        ConditionalReport,
-        PropertyResult,
-        SecondOpinion,
-    )
-    from deepchem_ead.metrics.conditional_rows import ConditionalRow
 
 #: Field of :class:`RequestResult` -> column heading.
 SHARES = {
@@ -38,11 +36,16 @@ BASELINES = {
 }
 
 
-def error_table(report: ConditionalReport, rows: Sequence[ConditionalRow], name: str) -> str:
+def error_table(
+    properties: Sequence[PropertyResult],
+    requests: Sequence[RequestResult],
+    rows: Sequence[ConditionalRow],
+    name: str,
+) -> str:
     """Mean absolute errors, a column for each property: the report's, baselines, other rows."""
-    tasks = list(dict.fromkeys(result.task for result in report.properties))
+    tasks = list(dict.fromkeys(result.task for result in properties))
     body: list[tuple[str, dict[str, str]]] = []
-    for label, results in _groups(report, name):
+    for label, results in _groups(properties, requests, name):
         body.append((label, {task: with_error(r) for task, r in results.items()}))
         body.append(("  median", {t: number(r.median) for t, r in results.items()}))
         body.append(("  valid ones only", {t: number(r.valid_mae) for t, r in results.items()}))
@@ -52,7 +55,7 @@ def error_table(report: ConditionalReport, rows: Sequence[ConditionalRow], name:
             apart = {task: number(r.disagreement) for task, r in seconds.items()}
             body.append(("  between oracles", apart))
     for key, label in BASELINES.items():
-        found = [result for result in report.properties if key in result.baselines]
+        found = [result for result in properties if key in result.baselines]
         errors = {result.task: number(result.baselines[key]) for result in found}
         if errors:
             body.append((label, errors))
@@ -63,29 +66,31 @@ def error_table(report: ConditionalReport, rows: Sequence[ConditionalRow], name:
     return aligned(head, [[label, *(cells.get(t, "-") for t in tasks)] for label, cells in body])
 
 
-def share_table(report: ConditionalReport) -> str:
+def share_table(properties: Sequence[PropertyResult], requests: Sequence[RequestResult]) -> str:
     """Percent of molecules, a row for each request."""
     body = []
-    for request in report.requests:
-        results = [report.result(task, request.asked) for task in request.asked]
+    for request in requests:
+        results = [find_result(properties, task, request.asked) for task in request.asked]
         shares = [_percent(getattr(request, key)) for key in SHARES]
         tolerances = ", ".join(f"{number(r.tolerance)} {r.unit}".strip() for r in results)
         body.append([" + ".join(request.asked), *shares, tolerances])
     return aligned(["% of molecules", *SHARES.values(), "tolerance"], body)
 
 
-def _groups(report: ConditionalReport, name: str) -> list[tuple[str, dict[str, PropertyResult]]]:
+def _groups(
+    properties: Sequence[PropertyResult], requests: Sequence[RequestResult], name: str
+) -> list[tuple[str, dict[str, PropertyResult]]]:
     """Properties asked for one by one as one row, each request of several as another."""
-    alone = [request for request in report.requests if len(request.asked) == 1]
-    together = [request for request in report.requests if len(request.asked) > 1]
+    alone = [request for request in requests if len(request.asked) == 1]
+    together = [request for request in requests if len(request.asked) > 1]
     groups = []
     if alone:
         sizes = {request.n for request in alone}
         n = "/".join(f"{size:,}" for size in sorted(sizes))
-        results = {r.task: r for r in report.properties if len(r.asked) == 1}
+        results = {r.task: r for r in properties if len(r.asked) == 1}
         groups.append((f"{name} (n={n})", results))
     for request in together:
-        results = {r.task: r for r in report.properties if r.asked == request.asked}
+        results = {r.task: r for r in properties if r.asked == request.asked}
         groups.append((f"{name}, {' + '.join(request.asked)} (n={request.n:,})", results))
     return groups
 

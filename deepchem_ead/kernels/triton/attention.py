@@ -1,6 +1,6 @@
 """Who may use the Triton kernels of the pair operation, and their call.
 
-The function is `deepchem_ead.kernels.pair_attention.pair_attention`; that module is the
+The function is `deepchem_ead.kernels.pair_torch.pair_attention`; that module is the
 specification. Everything is computed in float32, matrix products as in the "fp32" of the edge
 functions (`deepchem_ead.kernels.triton`); the environment variables are theirs too. Nothing is
 kept per pair, the host never waits for the GPU, and results are reproducible. The first call
@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import logging
 from functools import cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.pair_weights import PairWeights
 from deepchem_ead.kernels.triton import attention_ranges, why_no_kernels
 from deepchem_ead.kernels.triton.attention_ranges import LEAST_ATOMS, MOST_ATOMS, largest_block
-
-if TYPE_CHECKING:
-    from deepchem_ead.kernels.pair_attention import PairWeights
 
 __all__ = ["computes", "pair_attention", "why_not"]
 
@@ -119,7 +116,7 @@ def pair_attention(
     layout: AtomLayout,
     weights: PairWeights,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As `pair_attention.pair_attention`, where the kernels can run (see `why_not`).
+    """As `pair_torch.pair_attention`, where the kernels can run (see `why_not`).
 
     Also takes bfloat16 q, k, v, own and other, whose gradients are then bfloat16; results are
     always float32.

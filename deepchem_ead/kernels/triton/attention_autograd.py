@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from deepchem_ead.diffusion.layout import AtomLayout
-from deepchem_ead.kernels.pair_attention import PairWeights
+from deepchem_ead.kernels.pair_weights import PairWeights
 from deepchem_ead.kernels.triton import attention_kernels as kernels
 from deepchem_ead.kernels.triton.attention_ranges import Range, ranges
 from deepchem_ead.kernels.triton.autograd import product_precision

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from deepchem_ead.diffusion.layout import AtomLayout
-from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention
+from deepchem_ead.kernels.pair_torch import pair_attention
+from deepchem_ead.kernels.pair_weights import PairWeights
 from deepchem_ead.kernels.triton.attention_autograd import pair_function
 from deepchem_ead.kernels.triton.autograd import product_precision
 from deepchem_ead.kernels.triton.self_check import TOLERANCES, verdict

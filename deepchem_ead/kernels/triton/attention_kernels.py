@@ -29,7 +29,7 @@ import math
 import triton
 import triton.language as tl
 
-from deepchem_ead.kernels.pair_attention import N_RADIAL, RADIAL_RANGE
+from deepchem_ead.kernels.pair_weights import N_RADIAL, RADIAL_RANGE
 from deepchem_ead.kernels.triton.elementary import dot, silu, silu_slope
 
 _R = tl.constexpr(N_RADIAL)

@@ -1,0 +1,138 @@
+"""The pair operation of the attention denoiser in PyTorch: the specification of all kernels.
+
+Molecules are worked off in chunks of a few, padded to the largest of the chunk: within a batch
+sorted by size this wastes little, and every operation is one dense product.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.pair_weights import PairWeights, radial_features
+
+#: On the CPU, where a chunk should stay in the cache, and on a GPU, where it should fill it. On the
+#: CPU without gradients it is one: a molecule's result must not depend on others to the last bit.
+MOLECULES_PER_CHUNK = (16, 128)
+
+
+def pair_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    own: Tensor,
+    other: Tensor,
+    x: Tensor,
+    x0: Tensor,
+    layout: AtomLayout,
+    weights: PairWeights,
+    n_heads: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Attention-weighted sums over the other atoms of each molecule (see `AttentionDenoiser`).
+
+    Parameters
+    ----------
+    q, k, v : Tensor, (A, F)
+        Queries, keys and values; heads are consecutive blocks of F / H columns.
+    own, other : Tensor, (A, P)
+        What atoms i and j give to the pair features.
+    x, x0 : Tensor, (A, 3)
+        Current and input coordinates.
+    layout : AtomLayout
+    weights : PairWeights
+    n_heads : int
+
+    Returns
+    -------
+    values : Tensor, (A, F)
+        ``sum_j a_ij v_j`` of each head.
+    pairs : Tensor, (A, H P)
+        ``sum_j a_ij p_ij``.
+    vectors : Tensor, (A, H, 3)
+        ``sum_j a_ij (G p_ij) (x_i - x_j) / (d_ij + 1)``.
+
+    All are zero for an atom that is alone.
+    """
+    results = []
+    for chunk in _chunks(layout, _molecules_per_chunk(q.device)):
+        parts = [chunk.pad(t) for t in (q, k, v, own, other, x, x0)]
+        dense = _dense_attention(*parts, chunk.mask, weights, n_heads)
+        results.append([t.flatten(0, 1).index_select(0, chunk.places) for t in dense])
+    values, pairs, vectors = (torch.cat(t) for t in zip(*results, strict=True))
+    return values, pairs.flatten(1), vectors
+
+
+class _Chunk(NamedTuple):
+    """A few molecules: their flat nodes, and where these are in the padded molecules (c, n)."""
+
+    nodes: slice
+    places: Tensor
+    mask: Tensor
+
+    def pad(self, t: Tensor) -> Tensor:
+        """Flat (A, D) to padded (c, n, D), zero where no node is."""
+        padded = t.new_zeros(self.mask.numel(), t.shape[1])
+        return padded.index_copy(0, self.places, t[self.nodes]).view(*self.mask.shape, -1)
+
+
+def _molecules_per_chunk(device: torch.device) -> int:
+    if device.type != "cpu":
+        return MOLECULES_PER_CHUNK[1]
+    return MOLECULES_PER_CHUNK[0] if torch.is_grad_enabled() else 1
+
+
+def _chunks(layout: AtomLayout, n_molecules: int) -> tuple[_Chunk, ...]:
+    """Built on the host, once per layout object: a GPU is never waited for."""
+    known = _known_chunks.setdefault(layout, {})
+    if n_molecules not in known:
+        known[n_molecules] = tuple(_build_chunks(layout, n_molecules))
+    return known[n_molecules]
+
+
+def _build_chunks(layout: AtomLayout, n_molecules: int) -> Iterator[_Chunk]:
+    device = layout.index.device
+    sizes = torch.tensor([g.size for g in layout.groups for _ in range(g.n_molecules)])
+    first = 0
+    for counts in sizes.split(n_molecules):
+        mask = torch.arange(int(counts.max())) < counts.unsqueeze(1)
+        places = mask.flatten().nonzero().squeeze(1)
+        yield _Chunk(slice(first, first + len(places)), places.to(device), mask.to(device))
+        first += len(places)
+
+
+_known_chunks: weakref.WeakKeyDictionary[AtomLayout, dict[int, tuple[_Chunk, ...]]]
+_known_chunks = weakref.WeakKeyDictionary()
+
+
+def _dense_attention(
+    q, k, v, own, other, x, x0, mask, weights: PairWeights, n_heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    c, n, _ = q.shape
+
+    def heads(t: Tensor) -> Tensor:  # (c, H, n, D)
+        return t.view(c, n, n_heads, -1).transpose(1, 2)
+
+    diff = x.unsqueeze(2) - x.unsqueeze(1)
+    d2 = diff.square().sum(3)
+    d2_0 = (x0.unsqueeze(2) - x0.unsqueeze(1)).square().sum(3)
+    radial = torch.cat([radial_features(d2), radial_features(d2_0)], 3)
+    mixed = radial @ torch.cat([weights.radial, weights.radial_input], 1).T
+    p = nn.functional.silu(mixed + own.unsqueeze(2) + other.unsqueeze(1))  # (c, n, n, P)
+    read = p @ torch.cat([weights.logits, weights.gates]).T  # (c, n, n, 2H)
+    logits, gates = read.permute(0, 3, 1, 2).chunk(2, 1)  # (c, H, n, n)
+    scale = (q.shape[2] // n_heads) ** -0.5
+    logits = logits + scale * (heads(q) @ heads(k).transpose(2, 3))
+    other_atom = mask.unsqueeze(1) & ~torch.eye(n, dtype=torch.bool, device=q.device)
+    other_atom = other_atom.unsqueeze(1)  # (c, 1, n, n)
+    # A finite value, and zeros afterwards: an atom that is alone must not become NaN.
+    attention = torch.softmax(logits.masked_fill(~other_atom, -1e9), 3) * other_atom
+    values = (attention @ heads(v)).transpose(1, 2).reshape(c, n, -1)
+    pairs = attention.transpose(1, 2) @ p  # (c, n, H, P)
+    unit = diff / ((d2 + 1e-8).sqrt() + 1).unsqueeze(3)
+    vectors = (attention * gates).transpose(1, 2) @ unit  # (c, n, H, 3)
+    return values, pairs, vectors
