@@ -17,10 +17,10 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.records import as_text, rounded
 from deepchem_ead.chem.sdf import add_tags
 from deepchem_ead.chem.text import open_lines
-from deepchem_ead.designs.predictors import StructurePredictor, as_predictor
 from deepchem_ead.generation.condition_values import find_unit
 from deepchem_ead.metrics.property_units import field_errors, field_unit
 from deepchem_ead.metrics.text_table import aligned
+from deepchem_ead.models.predictors import StructurePredictor, as_predictor
 from deepchem_ead.models.property_ensemble import PropertyEnsemble
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.molnet.qm9 import QM9_UNITS

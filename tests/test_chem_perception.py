@@ -12,9 +12,9 @@ from rdkit.Chem import AllChem
 
 from deepchem_ead import EADModel, EGNNPropertyModel
 from deepchem_ead.chem import MoleculeBatch
-from deepchem_ead.designs.predictors import as_predictor
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules, novelty, validity
+from deepchem_ead.models.predictors import as_predictor
 from deepchem_ead.molnet import load_file_3d
 
 CLOSED_SHELLS = [

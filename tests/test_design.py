@@ -16,7 +16,6 @@ import deepchem_ead
 from deepchem_ead import MoleculeBatch
 from deepchem_ead.chem.synthesis import sa_scores
 from deepchem_ead.designs.design import design, select_molecules
-from deepchem_ead.designs.predictors import as_predictor
 from deepchem_ead.designs.targets import (
     Target,
     chance_within,
@@ -26,6 +25,7 @@ from deepchem_ead.designs.targets import (
 )
 from deepchem_ead.generation.condition_values import parse_quantity
 from deepchem_ead.metrics import strict
+from deepchem_ead.models.predictors import as_predictor
 from deepchem_ead.molnet.sample import load_sample
 
 EV = 1 / 27.2114

@@ -12,10 +12,10 @@ import pytest
 from property_data import small_model
 
 from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, cli, load_qm9_3d
-from deepchem_ead.designs.predictors import as_predictor
 from deepchem_ead.metrics import CONDITIONAL_ROWS, evaluate_conditional, reference_smiles
 from deepchem_ead.metrics.conditional import _Progress
 from deepchem_ead.metrics.conditional_targets import CV_PER_ATOM, LabelledMolecules
+from deepchem_ead.models.predictors import as_predictor
 from deepchem_ead.molnet.qm9 import task_values
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.molnet.splits import edm_halves

@@ -14,7 +14,6 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
 from deepchem_ead.chem.synthesis import sa_scores
 from deepchem_ead.choices import DEFAULT_PREDICTOR
-from deepchem_ead.designs.predictors import Predictor, as_predictor
 from deepchem_ead.designs.result import DesignResult
 from deepchem_ead.designs.targets import (
     Target,
@@ -28,6 +27,7 @@ from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
 from deepchem_ead.metrics.reference import reference_smiles
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.guides import guiding_model
+from deepchem_ead.models.predictors import Predictor, as_predictor
 from deepchem_ead.models.property_model import EGNNPropertyModel
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def design(
         predictor must know all of them.
     predictor : EGNNPropertyModel, PropertyEnsemble, Predictor or str
         What judges the properties; a text is what ``EGNNPropertyModel.from_pretrained`` takes. Any
-        other DeepChem model becomes one by `deepchem_ead.designs.predictors.as_predictor`.
+        other DeepChem model becomes one by `deepchem_ead.models.predictors.as_predictor`.
     n : int
         Molecules to generate.
     keep : int

@@ -55,7 +55,7 @@ def evaluate_conditional(
     oracle : EGNNPropertyModel, PropertyEnsemble, or a Predictor
         Has ``tasks`` and ``predict_molecules(batch)`` or ``predict(batch)``, which gives (N, T) in
         the unit of the dataset's labels, NaN where it cannot judge. Other DeepChem models become
-        one by `deepchem_ead.designs.predictors.as_predictor`. It must not have been trained on the
+        one by `deepchem_ead.models.predictors.as_predictor`. It must not have been trained on the
         dataset.
     dataset : dc.data.Dataset
         The generator's training molecules (EDM: the second half of the training part,

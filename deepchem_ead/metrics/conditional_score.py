@@ -47,7 +47,7 @@ class Judge:
         if self._predict is None or getattr(oracle, "tasks", None) is None:
             raise TypeError(
                 f"a {type(oracle).__name__} cannot judge molecules as it is; make it a predictor "
-                "by deepchem_ead.designs.predictors.as_predictor(model, featurizer, tasks)"
+                "by deepchem_ead.models.predictors.as_predictor(model, featurizer, tasks)"
             )
         self.tasks = [str(task) for task in oracle.tasks]
 

@@ -283,7 +283,7 @@ def _gradients(values: Tensor, x_hat: Tensor, w: Tensor) -> tuple[Tensor, Tensor
 DISTIL = """\
 import deepchem as dc
 from deepchem_ead import EGNNPropertyModel, MoleculeBatch
-from deepchem_ead.designs.predictors import as_predictor
+from deepchem_ead.models.predictors import as_predictor
 judge = as_predictor(regressor, featurizer, tasks=["gap"])
 labels = judge.predict(MoleculeBatch.from_padded(train.X))
 guide = EGNNPropertyModel(judge.tasks)

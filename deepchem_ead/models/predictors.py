@@ -78,7 +78,7 @@ def as_predictor(
     Examples
     --------
     >>> import deepchem as dc
-    >>> from deepchem_ead.designs.predictors import as_predictor
+    >>> from deepchem_ead.models.predictors import as_predictor
     >>> model = dc.models.MultitaskRegressor(1, 1024, layer_sizes=[8])
     >>> as_predictor(model, dc.feat.CircularFingerprint(size=1024), tasks=["gap"]).tasks
     ['gap']
