@@ -8,6 +8,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.bond_tables import BOND_LENGTHS, EDM_VALENCES, MARGINS, VOCABULARIES
+from deepchem_ead.chem.limits import too_many_pairs
 from deepchem_ead.errors import MoleculeError
 
 _TABLE_SIZE = 119  # one row per atomic number, 0 (padding) included
@@ -102,7 +103,15 @@ def distances(positions: np.ndarray) -> np.ndarray:
     -------
     array of float32, shape (n, n)
         Angstrom; NaN or inf where a coordinate is not finite.
+
+    Raises
+    ------
+    MoleculeError
+        If there are so many atoms that they would take gigabytes; says how many, and the remedy.
     """
+    reason = too_many_pairs(len(positions))
+    if reason is not None:
+        raise MoleculeError(reason)
     positions = np.asarray(positions)
     if positions.dtype != np.float64:
         positions = positions.astype(np.float32, copy=False)
@@ -238,8 +247,9 @@ def molecule_from_orders(
     molecule = Chem.RWMol()
     for number in np.asarray(numbers).tolist():
         molecule.AddAtom(_template_atom(number))
-    orders = np.tril(orders, -1)
     rows, columns = np.nonzero(orders)
+    lower = rows > columns
+    rows, columns = rows[lower], columns[lower]
     types = orders[rows, columns].tolist()
     for i, j, order in zip(rows.tolist(), columns.tolist(), types, strict=True):
         molecule.AddBond(i, j, _BOND_TYPES[order])

@@ -133,31 +133,33 @@ class _Problem:
         Bounds of each bond's extra order (its order minus one).
     states : list of list
         For each atom its possible (charge, extra valence, cost): the extra orders of its bonds add
-        up to the extra valence.
+        up to the extra valence. Listed by :meth:`solve`, which few molecules need.
     """
 
     def __init__(self, numbers, bonded, orders, lengths, charge):
         self.charge = charge
         self.numbers = [int(number) for number in numbers]
-        self.first, self.second = np.nonzero(np.triu(bonded, 1))
+        first, second = np.nonzero(bonded)
+        upper = first < second
+        self.first, self.second = first[upper], second[upper]
         self.bonds = list(zip(self.first.tolist(), self.second.tolist(), strict=True))
         known = orders[self.first, self.second].astype(int)
         self.weights = _LENGTH_WEIGHT * (lengths[self.first, self.second].astype(float) - known)
-        degrees = bonded.sum(axis=1).tolist()
-        self.states = [
-            [(q, v - degree, cost) for q, v, cost in _states(number) if v >= degree]
-            for number, degree in zip(self.numbers, degrees, strict=True)
-        ]
-        self.deficits = group_valences(numbers) - degrees
+        self.degrees = bonded.sum(axis=1)
         self.low = np.where(known > 0, np.clip(known - 2, 0, 2), 0)
         self.high = np.where(known > 0, np.clip(known, 0, 2), 2)
-        self._tighten()
+        self.deficits = group_valences(numbers) - self.degrees
+        self.states: list[list[tuple[int, int, float]]] = []
 
-    def _tighten(self) -> None:
-        """Drop states that the bonds cannot fill, and orders that no state allows.
+    def _find_states(self) -> None:
+        """List the states; drop those that the bonds cannot fill, and orders that none allows.
 
         A bond of an atom that has no valence to spare is single; the solver need not find out.
         """
+        self.states = [
+            [(q, v - degree, cost) for q, v, cost in _states(number) if v >= degree]
+            for number, degree in zip(self.numbers, self.degrees.tolist(), strict=True)
+        ]
         n, changed = len(self.states), True
         while changed:
             spare = np.array([max((e for _, e, _ in s), default=0) for s in self.states] or [0])
@@ -182,6 +184,7 @@ class _Problem:
 
     def solve(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Extra orders (b,) and formal charges (n,) of the best structure, or None."""
+        self._find_states()
         if not all(self.states) or (self.low > self.high).any():
             return None
         # scipy.optimize takes a moment to import and most molecules never get here.

@@ -12,7 +12,10 @@ _DEFAULTS = {
     "DEEPCHEM_EAD_MAX_RECORD_MB": 64.0,
     "DEEPCHEM_EAD_MAX_GZIP_RATIO": 100.0,
     "DEEPCHEM_EAD_MAX_PADDED_GB": 1.0,
+    "DEEPCHEM_EAD_MAX_PAIRS_GB": 2.0,
 }
+_BYTES_A_PAIR = 50
+_HARMLESS_GB = 0.05  # of ordinary molecules: not worth a look at the environment
 
 
 def limit(name: str) -> float:
@@ -45,6 +48,21 @@ def record_too_large() -> str:
     return (
         f"it is larger than {limit('DEEPCHEM_EAD_MAX_RECORD_MB'):g} MB; if that is meant, set the "
         "environment variable DEEPCHEM_EAD_MAX_RECORD_MB to more"
+    )
+
+
+def too_many_pairs(n_atoms: int) -> str | None:
+    """Why the distances of all pairs of a molecule's atoms cannot be taken; None if they can.
+
+    With what is made of them each pair takes about fifty bytes.
+    """
+    gigabytes = _BYTES_A_PAIR * n_atoms**2 / 2**30
+    if gigabytes < _HARMLESS_GB or gigabytes <= limit("DEEPCHEM_EAD_MAX_PAIRS_GB"):
+        return None
+    return (
+        f"{n_atoms} atoms are too many to find bonds by distances, which would take "
+        f"{gigabytes:.1f} GB (limit {limit('DEEPCHEM_EAD_MAX_PAIRS_GB'):g}); give the bonds, in an "
+        "SDF file, or set the environment variable DEEPCHEM_EAD_MAX_PAIRS_GB to more"
     )
 
 

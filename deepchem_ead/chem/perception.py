@@ -25,6 +25,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.bonds import distances, molecule_from_orders, orders_of_lengths
+from deepchem_ead.chem.elements import SYMBOL_NUMBERS
 from deepchem_ead.chem.lewis import lewis_structure
 
 #: (element, formal charge) -> allowed (aromatic bonds, sum of the orders of all other bonds).
@@ -242,10 +243,17 @@ def neutral_valences(number: int) -> frozenset[int]:
     return frozenset(valence for aromatic, valence in states if aromatic == 0)
 
 
-def has_valences(number: int) -> bool:
-    """Whether an element is in :data:`ALLOWED_STATES`: others have no structure."""
-    symbol = Chem.GetPeriodicTable().GetElementSymbol(number)
-    return any(known == symbol for known, _ in ALLOWED_STATES)
+@cache
+def _has_valences() -> np.ndarray:
+    """Whether each element is in :data:`ALLOWED_STATES`, by atomic number: bool (119,)."""
+    known = np.zeros(119, bool)
+    known[[SYMBOL_NUMBERS[symbol] for symbol, _ in ALLOWED_STATES]] = True
+    return known
+
+
+def has_valences(numbers: np.ndarray) -> np.ndarray:
+    """Which elements are in :data:`ALLOWED_STATES`: others have no structure."""
+    return _has_valences()[numbers]
 
 
 def state_allowed(atom: Chem.Atom) -> bool:

@@ -8,6 +8,7 @@ from rdkit import Chem, rdBase
 from deepchem_ead.chem.bonds import distances, molecule_from_orders
 from deepchem_ead.chem.elements import formula_of, symbol_of
 from deepchem_ead.chem.graphs import MolecularGraph
+from deepchem_ead.chem.limits import too_many_pairs
 from deepchem_ead.chem.perception import has_valences, neutral_valences, perceive
 from deepchem_ead.chem.rdkit_io import mol_from_graph, molecule_of
 
@@ -44,9 +45,12 @@ def judge(
     if not np.isfinite(positions).all():
         return None, "coordinates not finite"
     given = graph is not None and graph.bonds is not None
-    unknown = [symbol_of(z) for z in numbers.tolist() if not given and not has_valences(z)]
-    if unknown:
-        return None, f"no known valence of {unknown[0]}"
+    known = given or has_valences(numbers)
+    if not np.all(known):
+        return None, f"no known valence of {symbol_of(int(numbers[np.argmin(known)]))}"
+    too_many = None if given else too_many_pairs(len(numbers))
+    if too_many is not None:
+        return None, too_many
     mol = molecule_of(numbers, positions, charge, graph)
     if mol is None:
         return None, broken_graph(numbers, positions, charge, graph)[2]

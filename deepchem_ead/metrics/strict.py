@@ -27,6 +27,7 @@ from rdkit import Chem
 
 from deepchem_ead.chem.bonds import check_elements, molecule_from_orders
 from deepchem_ead.chem.perception import ALLOWED_STATES, neutral_valences, perceive, state_allowed
+from deepchem_ead.chem.rdkit_io import atoms_of
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
 
 __all__ = ["ALLOWED_STATES", "score", "structure", "whole_smiles"]
@@ -72,7 +73,7 @@ def score(
             for ok, total, number in zip(finite, sums, numbers, strict=True)
         )
         return MoleculeScore(False, n_stable, n_atoms, None, False, n_fragments, connected)
-    n_stable = sum(state_allowed(atom) for atom in molecule.GetAtoms())
+    n_stable = sum(state_allowed(atom) for atom in atoms_of(molecule))
     stable = connected and n_stable == n_atoms
     smiles = Chem.MolToSmiles(molecule) if stable else None
     return MoleculeScore(stable, n_stable, n_atoms, smiles, stable, n_fragments, connected)
@@ -103,7 +104,7 @@ def structure(
     molecule = perceive(numbers, positions, charge).molecule
     if molecule is None or len(Chem.GetMolFrags(molecule)) > 1:
         return None
-    if not all(map(state_allowed, molecule.GetAtoms())):
+    if not all(map(state_allowed, atoms_of(molecule))):
         return None
     Chem.AssignStereochemistryFrom3D(molecule)
     return molecule.GetMol()

@@ -10,6 +10,7 @@ from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
 from deepchem_ead.chem.elements import formula_of
+from deepchem_ead.chem.limits import too_many_pairs
 from deepchem_ead.chem.perception import has_valences
 from deepchem_ead.chem.validity import broken_graph
 
@@ -65,8 +66,9 @@ def _invalid(batch: MoleculeBatch, i: int, reason: str | None) -> Cell:
     formula, status = formula_of(numbers), f"invalid: {reason}"
     graph = batch.graph(i)
     given = graph is not None and graph.bonds is not None
-    known = given or all(map(has_valences, numbers.tolist()))
-    if len(numbers) == 0 or not np.isfinite(positions).all() or not known:
+    known = given or has_valences(numbers).all()
+    drawable = given or (known and too_many_pairs(len(numbers)) is None)
+    if len(numbers) == 0 or not np.isfinite(positions).all() or not drawable:
         return Cell(None, [], formula, status, False)
     mol, atoms, _ = broken_graph(numbers, positions, int(batch.charges[i]), graph)
     for atom in mol.GetAtoms():
