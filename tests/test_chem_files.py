@@ -215,6 +215,11 @@ def test_bad_records_are_named_and_can_be_skipped(tmp_path, make):
         (4, 31, "Qq ", "atom 0: 'Qq' is not an element"),
         (6, 3, "?", "atom 2: .* does not hold x y z"),
         (15, 3, " 99", "bond 0: .* does not name two of the 11 atoms"),
+        (15, 0, "  1  1", "bond 0: .* joins atom 1 to itself"),
+        (16, 0, "  1  2", "bond 1: .* two atoms that have a bond already"),
+        (3, 0, " 10  0", ".* announces 10 atoms and 0 bonds, but another atom follows"),
+        (3, 3, "  9", ".* announces 11 atoms and 9 bonds, but another bond follows"),
+        (0, 0, "$RXN ", "it begins with '[$]RXN.* no SDF but a reaction"),
     ],
 )
 def test_reasons_for_unreadable_sdf(tmp_path, row, start, new, reason):
@@ -402,10 +407,36 @@ def test_xyz_comments(tmp_path, comment, name, tags):
     assert batch.ids == [name] and {k: v[0] for k, v in batch.properties.items()} == tags
 
 
-@pytest.mark.parametrize("text", ["charge=-1.", "Charge=-1,", "total_charge=1-", "net_charge=-1.0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "charge=-1.",
+        "Charge=-1,",
+        "total_charge=1-",
+        "net_charge=-1.0",
+        "Charge: -1 Multiplicity: 1",
+        "fluoride, total charge -1",
+    ],
+)
 def test_charges_in_xyz_comments(tmp_path, text):
     (tmp_path / "a.xyz").write_text(f"1\n{text}\nF 0 0 0\n")
     assert MoleculeBatch.read(tmp_path / "a.xyz").charges.tolist() == [-1]
+
+
+@pytest.mark.parametrize(
+    ("count", "comment", "reason"),
+    [
+        ("1", "units=bohr", "must be in Angstrom"),
+        ("1", "fluoride in Bohr", "must be in Angstrom"),
+        ("1 au", "", "'1 au'; the line must hold nothing else, and coordinates are in Angstrom"),
+    ],
+)
+def test_other_units_of_length_are_refused(tmp_path, count, comment, reason):
+    (tmp_path / "a.xyz").write_text(f"{count}\n{comment}\nF 0 0 0\n")
+    with pytest.raises(MoleculeError, match=f"record 1: line 1: .*{reason}"):
+        MoleculeBatch.read(tmp_path / "a.xyz")
+    (tmp_path / "a.xyz").write_text("1\nalpha in Bohr^3\nF 0 0 0\n")
+    assert len(MoleculeBatch.read(tmp_path / "a.xyz")) == 1
 
 
 @pytest.mark.parametrize("count", ["1", "2", "4", "5"])

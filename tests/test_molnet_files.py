@@ -193,6 +193,7 @@ def test_constant_labels_are_refused(tmp_path):
         ({"splitter": "best"}, "random"),
         ({"on_error": "ignore"}, "skip"),
         ({"labels": "x.csv"}, "without tasks"),
+        ({"tasks": ["gap", "gap"]}, "named twice"),
     ],
 )
 def test_wrong_arguments_raise(tmp_path, options, message):
@@ -205,12 +206,17 @@ def test_csv_that_does_not_fit_is_refused(tmp_path):
     short = write_csv(tmp_path / "short.csv", [1, 2])
     with pytest.raises(ValueError, match="2 rows for 3 records"):
         load_file_3d(path, tasks=["gap"], labels=short)
-    with pytest.raises(ValueError, match=f"missing or NaN in record 3 .gdb{TABLE.index[3]}"):
+    with (
+        pytest.raises(ValueError, match=f"missing or NaN in record 3 .gdb{TABLE.index[3]}"),
+        pytest.warns(UserWarning, match="1 of 3 molecules are not named in the column 'name'"),
+    ):
         load_file_3d(path, tasks=["gap"], labels=short, id_column="name")
     with pytest.raises(ValueError, match="no column 'egap'; it has: name, gap, mu"):
         load_file_3d(path, tasks=["egap"], labels=short)
     twice = write_csv(tmp_path / "twice.csv", [1, 2, 1])
-    with pytest.raises(ValueError, match="of row 3 occurs twice"):
+    with pytest.raises(
+        ValueError, match=r"twice\.csv, line 4: the id .* occurs twice \(before in line 2\)"
+    ):
         load_file_3d(path, tasks=["gap"], labels=twice, id_column="name")
     others = write_csv(tmp_path / "others.csv", [10, 11])
     with pytest.raises(ValueError, match="no molecule is named in column 'name'"):
@@ -317,8 +323,10 @@ def test_atoms_on_top_of_each_other_are_left_out_or_raise(tmp_path, kind):
         (b"id;gap\na;1,5\n", r"no column 'id'.*separated by ';'"),
         (b'id,gap\na,"1\nb,2\n', r"l\.csv, line 3: .*quotes"),
         ("id,gap\nZürich,1\n".encode("latin-1"), r"l\.csv, line 2: not UTF-8"),
-        (b"id,gap\na,1_000\n", "'1_000' in id a, which is not a number"),
+        (b"id,gap\na,1_000\n", r"'1_000' in .*l\.csv, line 2 \(id a\), which is not a number"),
         (b'id,gap\na,"1,5"\n', "write a decimal point"),
+        (b"", r"l\.csv is empty"),
+        ("id,gap\na,1\n".encode("utf-16-le"), r"l\.csv, line 1: not text.*UTF-8"),
     ],
 )
 def test_csv_that_would_shift_or_swallow_a_label_is_refused(tmp_path, data, message):
@@ -327,7 +335,27 @@ def test_csv_that_would_shift_or_swallow_a_label_is_refused(tmp_path, data, mess
         labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["a"], [1], 1)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("text", ["", "NA", "#N/A", " null", "None", "nan"])
+def test_missing_values_as_other_programs_write_them(tmp_path, text):
+    (tmp_path / "l.csv").write_text(f"id,gap\na,{text}\nb,\u22122\n")
+    labels = labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["a", "b"], [1, 2], 2)
+    assert np.isnan(labels[0, 0]) and labels[1, 0] == -2
+
+
+def test_ids_that_lost_their_zeros_are_told(tmp_path):
+    (tmp_path / "l.csv").write_text("id,gap\n7,1\n12,2\n")
+    with pytest.warns(UserWarning, match="1 of 2 .*label: '0007'; rows that name no molecule: '7'"):
+        labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["0007", "12"], [1, 2], 2)
+
+
+def test_outliers_among_labels_are_told():
+    y = np.r_[np.linspace(0, 1, 20), -9999.0][:, None]
+    rows = [f"row {i}" for i in range(len(y))]
+    with pytest.warns(UserWarning, match=r"'gap' lies far .* in row 20 \(the first is -9999"):
+        check_labels(y, ["gap"], rows, allow_missing=False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16", "utf-8-sig"])
 def test_csv_with_a_byte_order_mark(tmp_path, encoding):
     (tmp_path / "l.csv").write_bytes("id, gap\na,1.5D-1\n".encode(encoding))
     labels = labels_from_csv(tmp_path / "l.csv", ["gap"], "id", ["a"], [1], 1)

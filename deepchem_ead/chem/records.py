@@ -20,6 +20,11 @@ CHARGE_TAG = "charge"
 
 _CHARGE_NAMES = {"charge", "totalcharge", "netcharge", "formalcharge", "molecularcharge"}
 _CHARGE = re.compile(r"(?:([+-]?[0-9]{1,3})(?:\.0*)?|([0-9]{1,3})([+-]))[,;]?")
+_CHARGE_IN_WORDS = re.compile(
+    r"(?<![\w-])(?:(?:total|net|formal|molecular)[ _-])?charge\s{0,3}[:=]?\s{0,3}"
+    r"([+-]?[0-9]{1,2})(?:\.0*)?(?=$|[\s,;])",
+    re.IGNORECASE,
+)
 _MARK = "property_"
 
 
@@ -70,6 +75,12 @@ def pop_charge(tags: dict[str, str]) -> int:
                 del tags[tag]
                 return int(found[1] or found[3] + found[2])
     return 0
+
+
+def charge_in_words(text: str) -> int:
+    """Total charge that a comment without ``=`` tells, as in ``Charge: -1``; 0 if none."""
+    found = _CHARGE_IN_WORDS.search(text)
+    return int(found[1]) if found else 0
 
 
 @lru_cache(maxsize=1024)

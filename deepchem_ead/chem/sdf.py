@@ -25,6 +25,16 @@ from deepchem_ead.chem.text import OVERLONG
 from deepchem_ead.chem.values import is_counts_line, plain, sdf_name, sdf_value
 from deepchem_ead.errors import MoleculeError
 
+#: Files that hold MOL blocks or molecules, too, by the first word in them.
+_OTHER_FORMATS = {
+    "$RXN": "a reaction (RXN)",
+    "$RDFILE": "an RD file",
+    "$MDL": "an RG file (R-groups)",
+    "@<TRIPOS>MOLECULE": "a MOL2 file",
+    "HETATM": "a PDB file",
+    "ATOM": "a PDB file",
+    "HEADER": "a PDB file",
+}
 _SHORTEST = 0.72
 _LONGEST = {Chem.BondType.DOUBLE: 0.96, Chem.BondType.TRIPLE: 0.9, Chem.BondType.AROMATIC: 0.96}
 
@@ -57,6 +67,11 @@ def _read_record(block: list[str]) -> Record:
     closed = is_record_end(lines[-1])
     if closed:
         lines.pop()
+    if lines[0].strip() and lines[0].split()[0] in _OTHER_FORMATS:
+        raise MoleculeError(
+            f"it begins with {lines[0].strip()[:40]!r} and so is no SDF but "
+            f"{_OTHER_FORMATS[lines[0].split()[0]]}; convert its molecules to SDF"
+        )
     if len(lines) > 4 and not is_counts_line(lines[3]):
         lines = _without_blank_lines_above(lines)
     end = table_end(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -61,6 +62,8 @@ def _rewrite_v2000(table: list[str]) -> tuple[list[str], np.ndarray]:
         n_atoms, n_bonds = int(counts[:3]), int(counts[3:6])
     except ValueError:
         raise MoleculeError(f"the counts line (line 4) reads {counts.strip()[:40]!r}") from None
+    if n_atoms < 0 or n_bonds < 0:
+        raise MoleculeError(f"the counts line (line 4) announces {n_atoms} atoms, {n_bonds} bonds")
     bonds_from = _ATOM_LINES + n_atoms
     if len(table) - 1 < bonds_from + n_bonds:
         raise MoleculeError(
@@ -69,11 +72,27 @@ def _rewrite_v2000(table: list[str]) -> tuple[list[str], np.ndarray]:
         )
     atoms = [_v2000_atom(i, line) for i, line in enumerate(table[_ATOM_LINES:bonds_from])]
     bonds = table[bonds_from : bonds_from + n_bonds]
+    _refuse_more_rows(table[bonds_from : bonds_from + n_bonds + 1], n_atoms, n_bonds)
+    known: set[frozenset[int]] = set()
     for i, line in enumerate(bonds):
-        _check_bond(i, line, n_atoms, lambda line: [int(line[k : k + 3]) for k in (0, 3)])
+        _check_bond(i, line, n_atoms, known, lambda line: [int(line[k : k + 3]) for k in (0, 3)])
     rows = [f"{0:10.4f}{0:10.4f}{0:10.4f} {symbol:<3}{rest}" for _, symbol, rest in atoms]
     positions = np.array([xyz for xyz, _, _ in atoms], dtype=np.float64).reshape(-1, 3)
     return table[:_ATOM_LINES] + rows + table[bonds_from:], positions
+
+
+def _refuse_more_rows(rows: list[str], n_atoms: int, n_bonds: int) -> None:
+    """Refuse atoms or bonds beyond those that the counts line announces."""
+    announced = f"the counts line (line 4) announces {n_atoms} atoms and {n_bonds} bonds"
+    for i, line in enumerate(rows):
+        if len(line) > 30 and "." in line[:30] and line[31:32].isalpha():
+            raise MoleculeError(
+                f"{announced}, but another atom follows ({line.strip()[:40]!r}); correct the counts"
+            )
+        if i == n_bonds and re.match(r"[ \d]{3}[ \d]{2}\d[ \d]{2}\d", line):
+            raise MoleculeError(
+                f"{announced}, but another bond follows ({line.strip()[:40]!r}); correct the counts"
+            )
 
 
 def _v2000_atom(i: int, line: str) -> tuple[list[float], str, str]:
@@ -123,7 +142,7 @@ def _rewrite_v3000(table: list[str]) -> tuple[list[str], np.ndarray]:
     if "END CTAB" not in keywords:
         raise MoleculeError(f"there is no line '{_V30}END CTAB': the record is cut short")
     repaired, xyz, n_found = list(table), [], {"ATOM": 0, "BOND": 0}
-    section = ""
+    section, known = "", set()
     for row, line in enumerate(table):
         fields = line[len(_V30) :].split() if line.startswith(_V30) else []
         if fields[:1] in (["BEGIN"], ["END"]):
@@ -144,7 +163,9 @@ def _rewrite_v3000(table: list[str]) -> tuple[list[str], np.ndarray]:
             n_found["ATOM"] += 1
         elif section == "BOND" and fields and not table[row - 1].endswith("-"):
             ends = line[len(_V30) :]
-            _check_bond(n_found["BOND"], ends, n_atoms, lambda t: [int(v) for v in t.split()[2:4]])
+            _check_bond(
+                n_found["BOND"], ends, n_atoms, known, lambda t: [int(v) for v in t.split()[2:4]]
+            )
             n_found["BOND"] += 1
     for name, n in (("ATOM", n_atoms), ("BOND", n_bonds)):
         if n_found[name] != n:
@@ -163,12 +184,19 @@ def _symbol(i: int, text: str) -> str:
         raise MoleculeError(f"atom {i}: {error}") from None
 
 
-def _check_bond(i: int, line: str, n_atoms: int, ends: Callable[[str], list[int]]) -> None:
+def _check_bond(
+    i: int, line: str, n_atoms: int, known: set[frozenset[int]], ends: Callable[[str], list[int]]
+) -> None:
+    """Refuse a bond that does not join two atoms, or two that are joined; adds it to ``known``."""
     try:
         found = ends(line)
     except ValueError:
         found = []
+    shown = line.strip()[:40]
     if len(found) != 2 or not all(1 <= atom <= n_atoms for atom in found):
-        raise MoleculeError(
-            f"bond {i}: {line.strip()[:40]!r} does not name two of the {n_atoms} atoms"
-        )
+        raise MoleculeError(f"bond {i}: {shown!r} does not name two of the {n_atoms} atoms")
+    if found[0] == found[1]:
+        raise MoleculeError(f"bond {i}: {shown!r} joins atom {found[0]} to itself; remove it")
+    if frozenset(found) in known:
+        raise MoleculeError(f"bond {i}: {shown!r} joins two atoms that have a bond already")
+    known.add(frozenset(found))

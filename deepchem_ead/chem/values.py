@@ -40,6 +40,7 @@ def number(text: str) -> float:
     ValueError
         If it is none; says which text, and the remedy for a decimal comma.
     """
+    text = text.replace("\u2212", "-")  # a minus sign as text processors write it
     try:
         if "_" not in text:  # Python reads "1_000" as a number
             return float(text)

@@ -14,7 +14,7 @@ from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.limits import record_limit, record_too_large
 from deepchem_ead.chem.qm9_xyz import COLUMNS as QM9_COLUMNS
 from deepchem_ead.chem.qm9_xyz import FOOTER_LINES, is_footer, qm9_tags
-from deepchem_ead.chem.records import BadRecord, Record, settle_tags
+from deepchem_ead.chem.records import BadRecord, Record, charge_in_words, settle_tags
 from deepchem_ead.chem.text import OVERLONG
 from deepchem_ead.chem.values import number
 from deepchem_ead.chem.xyz_comment import (
@@ -29,6 +29,12 @@ _COLUMNS = "species:S:1:pos:R:3"
 _ROWS_AT_ONCE = 4096
 _LINES_AHEAD = 512
 _ISOTOPE = re.compile(r"([0-9]{1,3})([A-Za-z]{1,2})")
+# "Coordinates in Bohr", "units=bohr", "(Bohr)"; not "alpha in Bohr^3".
+_OTHER_UNIT = re.compile(
+    r"(?:\bin\s|\(|\bunits?\s{0,3}[:=]?\s{0,3}[\"']?)\s{0,3}(?:bohr|nanomet(?:er|re)s?)\b"
+    r"(?!\s?[\^*0-9])",
+    re.IGNORECASE,
+)
 _NAMED_ISOTOPES = {"D": 2, "T": 3}
 
 
@@ -119,7 +125,12 @@ def _find_next_count(source: _Source) -> None:
 def _atom_count(line: str) -> int:
     text = line.strip()
     if not text.isdecimal() or len(text) > 12:
-        raise MoleculeError(f"expected the number of atoms, found {text[:40]!r}")
+        only = text.split()[:1]
+        remedy = "; the line must hold nothing else, and coordinates are in Angstrom"
+        raise MoleculeError(
+            f"expected the number of atoms, found {text[:40]!r}"
+            + (remedy if only and only[0].isdecimal() else "")
+        )
     return int(text)
 
 
@@ -128,6 +139,7 @@ def _read_frame(source: _Source, start: int, count: int, largest: int) -> Record
     comment = next(iter(source.take(1)), "")
     if comment is OVERLONG:
         raise MoleculeError(record_too_large())
+    _refuse_other_unit(comment)
     name, tags = read_comment(comment.rstrip("\r\n"))
     columns = _find_columns(tags.pop(PROPERTIES_KEY, _COLUMNS))
     numbers, positions, width = _read_atoms(source, count, columns, largest)
@@ -137,6 +149,7 @@ def _read_frame(source: _Source, start: int, count: int, largest: int) -> Record
             name, tags = qm9_tags(comment, source.take(FOOTER_LINES))
     _refuse_more_atoms(source, start, count, columns)
     charge, tags = settle_tags(tags, has_meaning)
+    charge = charge or charge_in_words(name)
     graph = None
     if count and max(numbers) >= 1000:
         graph = _isotopes(numbers)
@@ -173,6 +186,15 @@ def _read_atoms(
         numbers += some_numbers
         positions += some_positions
     return numbers, positions, width
+
+
+def _refuse_other_unit(comment: str) -> None:
+    found = _OTHER_UNIT.search(comment)
+    if found:
+        raise MoleculeError(
+            f"the comment says {found[0].strip()!r}, but coordinates must be in Angstrom "
+            "(1 Bohr is 0.529177 Angstrom); convert them and correct the comment"
+        )
 
 
 def _refuse_more_atoms(source: _Source, start: int, count: int, columns: _Columns) -> None:

@@ -122,6 +122,8 @@ def load_file_3d(
     splitter = find_splitter(splitter)
     generators = find_transformers(transformers)
     tasks = [tasks] if isinstance(tasks, str) else list(tasks or ())
+    if len(set(tasks)) < len(tasks):
+        raise ValueError(f"tasks={tasks}: a task is named twice")
     if labels is not None and not tasks:
         raise ValueError("labels is given without tasks: name the columns to take")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from deepchem_ead.molnet.tables import read_table
 #: Above this magnitude float32 resolves no better than 8 units.
 MAX_LABEL = 1e8
 _LISTED_ROWS = 10
+#: In median distances from the median; a normal distribution never comes near.
+_FAR = 100.0
+_FEW = 10
+#: How other programs write that there is no value.
+_MISSING = {"", "na", "n/a", "#n/a", "nan", "none", "null", "nil", "<na>", "#value!"}
 
 
 def labels_from_tags(
@@ -76,7 +82,8 @@ def labels_from_csv(
         or a value is not a number.
     """
     wanted = [*tasks] if id_column is None else [id_column, *tasks]
-    table = read_table(path, wanted).rows
+    found_table = read_table(path, wanted)
+    table, lines = found_table.rows, found_table.lines
     if id_column is None:
         if len(table) != n_records:
             raise ValueError(
@@ -84,22 +91,43 @@ def labels_from_csv(
                 "must be one row for each record, in order. Name the column with the molecules' ids"
             )
         found = [table[record - 1] for record in records]
-        rows = [f"row {record}" for record in records]
+        rows = [f"{path}, line {lines[record - 1]}" for record in records]
     else:
         by_id: dict[str, dict[str, str]] = {}
-        for row, entry in enumerate(table, start=1):
-            key = (entry[id_column] or "").strip()
+        line_of: dict[str, int] = {}
+        for line, entry in zip(lines, table, strict=True):
+            key = entry[id_column].strip()
             if key in by_id:
-                raise ValueError(f"{path}: the id {key!r} of row {row} occurs twice")
-            by_id[key] = entry
+                raise ValueError(
+                    f"{path}, line {line}: the id {key!r} occurs twice (before in line "
+                    f"{line_of[key]}); keep one"
+                )
+            by_id[key], line_of[key] = entry, line
         if not any(name in by_id for name in names):
             raise ValueError(
                 f"no molecule is named in column {id_column!r} of {path}; the molecules are "
                 f"called {', '.join(repr(name) for name in names[:3])}, ..."
             )
+        _warn_of_unnamed(path, id_column, by_id, names)
         found = [by_id.get(name, {}) for name in names]
-        rows = [f"id {name}" for name in names]
+        rows = [f"{path}, line {line_of.get(name)} (id {name})" for name in names]
     return _numbers([[entry.get(task) or "" for task in tasks] for entry in found], tasks, rows)
+
+
+def _warn_of_unnamed(
+    path: str | os.PathLike, id_column: str, by_id: Collection[str], names: Sequence[str]
+) -> None:
+    """Say which molecules the table does not name; leading zeros are lost in many programs."""
+    unnamed = [name for name in names if name not in by_id]
+    if unnamed:
+        known = set(names)
+        others = [key for key in by_id if key not in known]
+        rest = f"; rows that name no molecule: {_some(others)}" if others else ""
+        warnings.warn(
+            f"{path}: {len(unnamed)} of {len(names)} molecules are not named in the column "
+            f"{id_column!r} and have no label: {_some(unnamed)}{rest}",
+            stacklevel=4,
+        )
 
 
 def check_labels(
@@ -130,6 +158,11 @@ def check_labels(
     ValueError
         If labels are NaN (unless allowed), infinite, above 1e8 in magnitude, or all the same; the
         message names the task and the rows.
+
+    Warns
+    -----
+    UserWarning
+        If a label lies a hundred times farther from the median than half of them do.
     """
     missing = np.isnan(y)
     for k, task in enumerate(tasks):
@@ -155,6 +188,7 @@ def check_labels(
                 f"label {task!r} is {known[0]:g} in all of {_listed(~missing[:, k], rows)}: there "
                 "is nothing to learn from it; remove the task"
             )
+        _warn_of_outliers(task, values, rows)
     return np.where(missing, 0.0, y), (~missing).astype(np.float32)
 
 
@@ -163,13 +197,36 @@ def _numbers(texts: list[list[str]], tasks: Sequence[str], rows: Sequence[str]) 
     for i, row in enumerate(texts):
         for k, text in enumerate(row):
             try:
-                values[i, k] = number(text) if text.strip() else np.nan
+                values[i, k] = np.nan if text.strip().lower() in _MISSING else number(text)
             except ValueError:
                 remedy = "; write a decimal point" if "," in text else ""
                 raise ValueError(
                     f"label {tasks[k]!r} is {text!r} in {rows[i]}, which is not a number{remedy}"
                 ) from None
     return values
+
+
+def _warn_of_outliers(task: str, values: np.ndarray, rows: Sequence[str]) -> None:
+    known = values[np.isfinite(values)]
+    if len(known) < _FEW:
+        return
+    distance = np.abs(values - np.median(known))
+    typical = np.median(distance[np.isfinite(values)])
+    far = distance > _FAR * typical
+    if typical > 0 and far.any():
+        first = int(np.flatnonzero(far)[0])
+        warnings.warn(
+            f"label {task!r} lies far from the others in {_listed(far, rows)} (the first is "
+            f"{values[first]:g}, the median {np.median(known):g}); training follows such values "
+            "most of all: correct them, remove them if they stand for missing ones, or take the "
+            "logarithm",
+            stacklevel=4,
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED_ROWS} more" if len(names) > _LISTED_ROWS else ""
+    return ", ".join(map(repr, names[:_LISTED_ROWS])) + more
 
 
 def _listed(chosen: np.ndarray, rows: Sequence[str]) -> str:

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 
 class TextTable(NamedTuple):
-    """Names of the columns, and the text of each row by column."""
+    """Names of the columns, and the text of each row by column and its line in the file."""
 
     columns: list[str]
     rows: list[dict[str, str]]
+    lines: list[int]
 
 
 def read_table(path: str | os.PathLike, wanted: Sequence[str] | None = None) -> TextTable:
@@ -42,8 +43,10 @@ def read_table(path: str | os.PathLike, wanted: Sequence[str] | None = None) -> 
     reader = csv.reader(text, delimiter="\t" if tabs else ",", strict=True)
     try:
         columns = [name.strip() for name in next((row for row in reader if row), [])]
+        if not columns:
+            raise ValueError(f"{path} is empty: it needs a line with the names of the columns")
         _check_columns(path, columns, columns if wanted is None else wanted)
-        rows = []
+        rows, lines = [], []
         for row in reader:
             if row and len(row) != len(columns):
                 raise ValueError(
@@ -53,12 +56,13 @@ def read_table(path: str | os.PathLike, wanted: Sequence[str] | None = None) -> 
                 )
             if row:
                 rows.append(dict(zip(columns, row, strict=True)))
+                lines.append(reader.line_num)
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {reader.line_num}: {error}; correct the quotes, or save the file as CSV "
             "again"
         ) from None
-    return TextTable(columns, rows)
+    return TextTable(columns, rows, lines)
 
 
 def _check_columns(path: str | os.PathLike, columns: list[str], wanted: Sequence[str]) -> None:
@@ -95,9 +99,16 @@ def read_text(path: str | os.PathLike) -> str:
             data = stream.read()
     except (gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path}: damaged gzip file ({error})") from None
+    utf32 = data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in data and not (utf32 or utf16):
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise ValueError(
+            f"{path}, line {line}: not text (a byte is 0), or UTF-16 without its mark; save the "
+            "file as CSV UTF-8"
+        )
     try:
-        return data.decode("utf-16" if utf16 else "utf-8-sig")
+        return data.decode("utf-32" if utf32 else "utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(
