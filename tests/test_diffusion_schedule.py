@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from deepchem_ead.diffusion import NoiseSchedule
+from deepchem_ead.diffusion import NOISE_SCHEDULES, NoiseSchedule
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,24 @@ def test_real_levels_interpolate_log_tau():
     assert middle[2] == ours.tau[50]
 
 
+@pytest.mark.parametrize("name", NOISE_SCHEDULES)
 @pytest.mark.parametrize("timesteps", [1, 2, 10, 4000])
-def test_any_number_of_timesteps(timesteps):
-    table = NoiseSchedule.polynomial_2(timesteps).tau
+def test_any_number_of_timesteps(timesteps, name):
+    table = NOISE_SCHEDULES[name](timesteps, 1e-5).tau
     assert table.shape == (timesteps + 1,)
     assert table.isfinite().all() and (table.diff() > 0).all()
 
 
-def test_bad_arguments():
+def test_cosine_has_the_papers_middle_and_the_others_ends():
+    ours, edms = NOISE_SCHEDULES["cosine"](1000, 1e-5), NoiseSchedule.polynomial_2()
+    first, half = (math.cos(math.pi / 2 * (t + 0.008) / 1.008) for t in (0, 0.5))
+    assert float(ours.alpha[500]) == pytest.approx(half / first, rel=1e-4)
+    assert torch.allclose(ours.alpha[[0, -1]], edms.alpha[[0, -1]], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", NOISE_SCHEDULES)
+def test_bad_arguments(name):
     with pytest.raises(ValueError, match="timesteps must be at least 1"):
-        NoiseSchedule.polynomial_2(0)
+        NOISE_SCHEDULES[name](0, 1e-5)
     with pytest.raises(ValueError, match="precision must lie between"):
-        NoiseSchedule.polynomial_2(precision=0.6)
+        NOISE_SCHEDULES[name](10, 0.6)

@@ -24,6 +24,7 @@ from deepchem_ead.diffusion.kernels import (
 from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES, N_LEVEL_FEATURES, SIGMA_COLUMN
 from deepchem_ead.diffusion.levels import sample_levels
+from deepchem_ead.diffusion.noise_schedules import NOISE_SCHEDULES
 from deepchem_ead.diffusion.position_targets import (
     POSITION_TARGETS,
     PositionNoise,
@@ -39,6 +40,7 @@ __all__ = [
     "FEATURE_TARGETS",
     "FRAMES",
     "LEVEL_FEATURES",
+    "NOISE_SCHEDULES",
     "N_LEVEL_FEATURES",
     "POSITION_TARGETS",
     "AtomLayout",

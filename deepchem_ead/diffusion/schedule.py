@@ -47,10 +47,7 @@ class NoiseSchedule:
         ----------
         EDM, Hoogeboom et al., arXiv:2203.17003, appendix B.
         """
-        if timesteps < 1:
-            raise ValueError(f"timesteps must be at least 1, not {timesteps}")
-        if not 0 < precision < 0.5:
-            raise ValueError(f"precision must lie between 0 and 0.5, not {precision}")
+        check_arguments(timesteps, precision)
         t = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
         alpha2 = (1 - t**2) ** 2
         ratio = alpha2 / torch.cat([alpha2.new_ones(1), alpha2[:-1]])
@@ -100,3 +97,11 @@ class NoiseSchedule:
             return low
         high = table[(lower + 1).clamp(max=self.timesteps)]
         return low * (high / low) ** fraction
+
+
+def check_arguments(timesteps: int, precision: float) -> None:
+    """Refuse a number of steps or a precision that makes no schedule."""
+    if timesteps < 1:
+        raise ValueError(f"timesteps must be at least 1, not {timesteps}")
+    if not 0 < precision < 0.5:
+        raise ValueError(f"precision must lie between 0 and 0.5, not {precision}")

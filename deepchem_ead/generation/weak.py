@@ -15,7 +15,7 @@ from deepchem_ead.sampling import AutoGuidance, GuidedProcess
 #: What must be equal for two models to speak about the same states.
 MUST_AGREE = (
     "elements", "variable_size", "include_charge", "type_scale", "charge_scale", "timesteps",
-    "schedule_precision", "frame",
+    "noise_schedule", "schedule_precision", "frame",
 )  # fmt: skip
 
 

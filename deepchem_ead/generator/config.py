@@ -8,7 +8,13 @@ from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.denoisers import DENOISERS, DenoiserOptions
-from deepchem_ead.diffusion import FEATURE_TARGETS, FRAMES, LEVEL_FEATURES, POSITION_TARGETS
+from deepchem_ead.diffusion import (
+    FEATURE_TARGETS,
+    FRAMES,
+    LEVEL_FEATURES,
+    NOISE_SCHEDULES,
+    POSITION_TARGETS,
+)
 from deepchem_ead.generator.settings import Settings
 from deepchem_ead.optim.clipping import CLIPPING_RULES
 from deepchem_ead.optim.rate import DECAYS
@@ -80,6 +86,9 @@ class EADConfig(Settings):
         `deepchem_ead.diffusion.LEVEL_FEATURES`.
     timesteps : int
         Noise levels T.
+    noise_schedule : str
+        How the noise grows with the level: "polynomial_2" (EDM) or "cosine", see
+        `deepchem_ead.diffusion.NOISE_SCHEDULES`.
     schedule_precision : float
         Precision s of the noise schedule.
     interval : int
@@ -136,7 +145,7 @@ class EADConfig(Settings):
         "dummy_padding", "p_fixed_size", "conditions", "feature_target",
         "position_target", "position_scale", "self_conditioning", "composition",
         "denoiser", "n_layers", "n_features", "n_heads", "denoiser_options", "level_features",
-        "timesteps", "schedule_precision", "frame", "gradient_clipping",
+        "timesteps", "noise_schedule", "schedule_precision", "frame", "gradient_clipping",
     )  # fmt: skip
     FORMER: ClassVar[dict] = {"sampling_steps": 0}
 
@@ -164,6 +173,7 @@ class EADConfig(Settings):
     denoiser_options: dict = field(default_factory=dict)
     level_features: str = "linear"
     timesteps: int = 1000
+    noise_schedule: str = "polynomial_2"
     schedule_precision: float = 1e-5
     interval: int = 29
     p_sync: float = 0.0
@@ -210,6 +220,7 @@ class EADConfig(Settings):
             shares=("p_sync", "p_fixed_size", "p_uncond", "ema_decay"),
             choices={
                 "frame": tuple(FRAMES),
+                "noise_schedule": tuple(NOISE_SCHEDULES),
                 "feature_target": FEATURE_TARGETS,
                 "position_target": POSITION_TARGETS,
                 "dummy_padding": ("full", "random"),

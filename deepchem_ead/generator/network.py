@@ -12,9 +12,9 @@ from deepchem_ead.denoisers import DENOISERS, InputColumns
 from deepchem_ead.diffusion import (
     FRAMES,
     N_LEVEL_FEATURES,
+    NOISE_SCHEDULES,
     SIGMA_COLUMN,
     DiffusionProcess,
-    NoiseSchedule,
     atoms_only,
     closed_shell,
     feature_target,
@@ -51,7 +51,7 @@ class EADNetwork(nn.Module):
     def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
         super().__init__()
         self.process = DiffusionProcess(
-            NoiseSchedule.polynomial_2(config.timesteps, config.schedule_precision),
+            NOISE_SCHEDULES[config.noise_schedule](config.timesteps, config.schedule_precision),
             FRAMES[config.frame](),
             feature_target(config.feature_target, encoding.table),
             position_target(config.position_target, config.position_scale),
