@@ -85,9 +85,7 @@ def refuse_other_job(path: Path, job: Mapping[str, Any]) -> None:
     with open(path, encoding="utf-8") as stream:
         record = next(reader(line for line, _ in zip(stream, range(_LINES), strict=False)))
     if isinstance(record, BadRecord) or JOB_TAG not in record.tags:
-        raise ValueError(
-            f"{path} does not say which job made it, so it cannot be resumed; choose another name"
-        )
+        raise _no_job(path)
     try:
         there = dict(json.loads(record.tags[JOB_TAG]))
     except (ValueError, TypeError):
@@ -95,6 +93,8 @@ def refuse_other_job(path: Path, job: Mapping[str, Any]) -> None:
             f"{path}: the tag {JOB_TAG} of its first record cannot be read, so it cannot be "
             "resumed; choose another name"
         ) from None
+    if "weights" not in there:  # written in Python: only that it was sampled, and how
+        raise _no_job(path)
     names = [n for n in {**job, **there} if n not in _FREE and job.get(n) != there.get(n)]
     if not names:
         return
@@ -112,6 +112,12 @@ def refuse_other_job(path: Path, job: Mapping[str, Any]) -> None:
     raise ValueError(
         f"{path} was begun by another job: {'; '.join(said)}. Give the same conditions and other "
         "options as then, or choose another name"
+    )
+
+
+def _no_job(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} does not say which job made it, so it cannot be resumed; choose another name"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 import shutil
@@ -21,7 +20,6 @@ import numpy as np
 from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.chem.records import JOB_TAG
 from deepchem_ead.choices import TRAINING_FILES
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generation.condition_values import parse_quantity
@@ -437,11 +435,7 @@ def generate_file(
                 named = replace(
                     part.molecules, properties=properties, ids=None if kind == "smi" else ids
                 )
-                if first == 0 and kind != "smi":
-                    told = {**named[:1].properties, JOB_TAG: np.array([json.dumps(job)])}
-                    writer.write(replace(named[:1], properties=told))
-                    named = named[1:]
-                writer.write(named)
+                writer.write(named, job)
                 first += size
                 reasons = part.molecules.reasons
                 n_valid += reasons.count(None)

@@ -48,6 +48,22 @@ def test_fragments_without_bonds_have_to_be_near_and_samples_have_none(parts, ga
     assert sampled.reasons[0].startswith(f"{len(parts)} fragments (")
 
 
+@pytest.mark.parametrize("kind", ["sdf", "xyz"])
+def test_files_remember_that_their_molecules_were_sampled(tmp_path, kind):
+    debris = replace(side_by_side("CO", "N", gap=3.0), info=SAMPLED | {"seed": 7})
+    whole = MoleculeBatch.concatenate([debris, replace(QM9[5:7], properties={}, ids=None)])
+    batch = replace(whole, info=debris.info)
+    for name in ("once", "twice"):
+        path = tmp_path / f"{name}.{kind}"
+        getattr(batch, f"to_{kind}")(path)
+        assert path.read_text().count("deepchem_ead_job") == 1
+        batch = MoleculeBatch.read(path)
+        assert batch.info["sampled"] and not batch.properties
+        assert batch.reasons == ["2 fragments (CH4O, H3N)", None, None]
+    getattr(replace(batch, info={}), f"to_{kind}")(path)
+    assert MoleculeBatch.read(path).smiles[0] == "CO.N"
+
+
 @pytest.mark.parametrize("smiles", ["[Na+].CC(=O)[O-]", "O.O.CCO", "C"])
 def test_given_bonds_are_kept_however_far(tmp_path, smiles):
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -529,10 +530,13 @@ def test_only_the_same_job_is_resumed(suffix, deepchem_ead, model_folder, tmp_pa
 
 
 def test_a_file_of_something_else_is_not_resumed(deepchem_ead, model_folder, molecules_file):
-    before = Path(molecules_file).read_bytes()
-    words = ["generate", "-m", model_folder, "-n", 60, "--resume", "-o", molecules_file]
-    assert_one_line(deepchem_ead(*words), "does not say which job made it")
-    assert Path(molecules_file).read_bytes() == before
+    python = Path(molecules_file).with_name("python.sdf")
+    replace(MoleculeBatch.read(molecules_file), info={"sampled": True, "seed": 0}).to_sdf(python)
+    for file in (molecules_file, python):
+        before = Path(file).read_bytes()
+        words = ["generate", "-m", model_folder, "-n", 60, "--resume", "-o", file]
+        assert_one_line(deepchem_ead(*words), "does not say which job made it")
+        assert Path(file).read_bytes() == before
 
 
 def test_a_file_has_one_writer(deepchem_ead, model_folder, tmp_path, monkeypatch):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from deepchem_ead.chem.rdkit_io import mol_from_graph, smiles_of
 from deepchem_ead.chem.records import (
     CHARGE_TAG,
+    JOB_TAG,
     SMILES_TAG,
     BadRecord,
     Record,
@@ -166,9 +169,16 @@ class MoleculeWriter:
         self._format = {"sdf": _format_sdf, "xyz": _format_xyz, "smi": _format_smi}[kind]
         self.count = count
 
-    def write(self, batch: Molecules) -> None:
-        """Write a batch and flush it: an interruption later loses nothing of it."""
-        text = self._format(batch, self.count)
+    def write(self, batch: Molecules, job: Mapping[str, Any] | None = None) -> None:
+        """Write a batch and flush it: an interruption later loses nothing of it.
+
+        ``job`` says how the molecules were made, in plain values; the first record of an SDF or XYZ
+        file keeps it. By default it is what ``batch.info`` says of molecules that were sampled.
+        """
+        if job is None and batch.info.get("sampled"):
+            job = _plain(batch.info)
+        told = {JOB_TAG: json.dumps(job)} if job and self.count == 0 else {}
+        text = self._format(batch, self.count, told)
         self._stream.write(text)
         self._stream.flush()
         self.count += len(batch)
@@ -265,13 +275,22 @@ def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
     return count, length
 
 
-def _format_sdf(batch: Molecules, first: int) -> str:
+def _plain(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in ``info``, without where and how fast they were used and long lists."""
+    return {
+        name: value
+        for name, value in info.items()
+        if isinstance(value, str | int | float | dict) and name not in ("source", "seconds")
+    }
+
+
+def _format_sdf(batch: Molecules, first: int, told: dict[str, str]) -> str:
     # The bonds are needed here, so the molecules are not taken from the cached SMILES.
     text = []
     marked = _marked(batch)
     for i, mol in enumerate(batch.to_rdkit()):
         numbers, positions = batch.atoms(i)
-        tags = _tags(batch, i, smiles_of(mol), marked)
+        tags = _tags(batch, i, smiles_of(mol), marked) | (told if i == 0 else {})
         graph = batch.graph(i)
         if mol is None and graph is not None:
             mol = mol_from_graph(numbers, positions, graph)
@@ -279,18 +298,18 @@ def _format_sdf(batch: Molecules, first: int) -> str:
     return "".join(text)
 
 
-def _format_xyz(batch: Molecules, first: int) -> str:
+def _format_xyz(batch: Molecules, first: int, told: dict[str, str]) -> str:
     marked = _marked(batch)
     text = []
     for i, smiles in enumerate(batch.smiles):
         graph = batch.graph(i)
         isotopes = None if graph is None else graph.isotopes
-        tags = _tags(batch, i, smiles, marked)
+        tags = _tags(batch, i, smiles, marked) | (told if i == 0 else {})
         text.append(format_xyz(*batch.atoms(i), _name(batch, i), tags, isotopes))
     return "".join(text)
 
 
-def _format_smi(batch: Molecules, first: int) -> str:
+def _format_smi(batch: Molecules, first: int, told: dict[str, str]) -> str:
     return "".join(
         f"{smiles}\t{' '.join(_name(batch, i).split()) or first + i}\n"
         for i, smiles in enumerate(batch.smiles)

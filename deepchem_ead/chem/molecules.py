@@ -17,7 +17,7 @@ from deepchem_ead.chem.formal_charges import add_formal_charges, formal_charges
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
 from deepchem_ead.chem.rdkit_io import arrays_from_mol, smiles_of
-from deepchem_ead.chem.records import Record, columns
+from deepchem_ead.chem.records import JOB_TAG, Record, columns
 from deepchem_ead.chem.validity import judge
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.views import VIEWS
@@ -235,7 +235,9 @@ class MoleculeBatch:
         text ""), title lines and the key ``id`` become :attr:`ids`, formal charges or the tag
         ``charge`` become :attr:`charges`. The bonds, formal charges, isotopes and radicals of an
         SDF record are kept in :attr:`graphs`; stereo follows from them and the coordinates. The tag
-        ``SMILES`` is not kept: it follows from the molecule.
+        ``SMILES`` is not kept: it follows from the molecule. A file that says that its molecules
+        were generated (tag ``deepchem_ead_job``) gives a batch that says so, too
+        (``info["sampled"]``): fragments are debris there, also after reading.
 
         Parameters
         ----------
@@ -260,6 +262,8 @@ class MoleculeBatch:
     ) -> MoleculeBatch:
         """Batch from the records of a molecule file, as :meth:`read` makes it."""
         names = [record.name for record in records]
+        if any(JOB_TAG in record.tags for record in records):
+            info = {**(info or {}), "sampled": True}
         return cls.from_arrays(
             [record.numbers for record in records],
             [record.positions for record in records],
