@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from deepchem_ead import EADModel, load_qm9_3d
-from deepchem_ead.cli_support import parse_option
+from deepchem_ead.commands.options import parse_option
 from deepchem_ead.generator.checkpoint import checkpoint_files, read_tensors
 
 COLUMNS = ("step", "loss", "first molecule", "machine")

@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks.conditional import add_sampling_options, check_settings
 from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
 from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.commands.jobs.datasets import training_data
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
 from deepchem_ead.generation.request import Request
 from deepchem_ead.metrics import MetricsReport
 from deepchem_ead.molnet.qm9pack import qm9pack_version
-from deepchem_ead.tasks import training_data
 
 Runs = dict[str, dict]
 

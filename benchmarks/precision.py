@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
-from deepchem_ead.cli_support import parse_option
-from deepchem_ead.tasks import training_data
+from deepchem_ead.commands.jobs.datasets import training_data
+from deepchem_ead.commands.options import parse_option
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from deepchem_ead import EADModel, load_qm9_3d
-from deepchem_ead.cli_support import parse_option
+from deepchem_ead.commands.options import parse_option
 from deepchem_ead.diffusion import forward_step
 from deepchem_ead.molnet.splits import edm_halves
 

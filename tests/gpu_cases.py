@@ -19,11 +19,11 @@ import deepchem_ead
 from benchmarks import gpu, sample_resident, train_resident
 from benchmarks.pack_qm9 import pack
 from deepchem_ead import EADModel, EGNNPropertyModel
+from deepchem_ead.commands.jobs.installation import describe_installation
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.generation import job as generation
 from deepchem_ead.kernels.triton import attention_check, self_check
 from deepchem_ead.models import EADConfig
-from deepchem_ead.tasks import describe_installation
 from deepchem_ead.training.resident import ResidentTrainer
 
 SMALL = {"n_layers": 1, "n_features": 32, "n_heads": 4, "batch_size": 32, "max_atoms": 29,

@@ -22,8 +22,9 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from typer.testing import CliRunner
 
-from deepchem_ead import EADModel, MoleculeBatch, choices, cli, demo, tasks
+from deepchem_ead import EADModel, MoleculeBatch, choices, cli
 from deepchem_ead.chem.files import MoleculeWriter
+from deepchem_ead.commands.jobs import datasets, demo, molecule_file, runs
 from deepchem_ead.generation import job as generation
 from deepchem_ead.generator import pretrained
 from deepchem_ead.locks import hold
@@ -138,7 +139,7 @@ def test_train_writes_a_run(run_folder):
     assert (run_folder / "curve.csv").exists()
     model = EADModel.from_pretrained(run_folder / "model")
     assert model.config.n_features == 32
-    assert tasks.n_parameters(model) > 1000
+    assert runs.n_parameters(model) > 1000
 
 
 def test_train_takes_a_yaml_file_as_preset(deepchem_ead, molecules_file, tmp_path):
@@ -217,13 +218,13 @@ def test_minutes_count_the_time_before_an_interruption(
 
 
 def at_step(monkeypatch, chosen: int, action) -> None:
-    class Log(tasks.CurveLog):
+    class Log(runs.CurveLog):
         def __call__(self, model, step, **kwargs):
             super().__call__(model, step, **kwargs)
             if step == chosen:
                 action(model)
 
-    monkeypatch.setattr(tasks, "CurveLog", Log)
+    monkeypatch.setattr(runs, "CurveLog", Log)
 
 
 def test_ctrl_c_stops_a_run_that_then_goes_on(deepchem_ead, molecules_file, tmp_path):
@@ -419,18 +420,18 @@ def test_ctrl_c_keeps_finished_batches(deepchem_ead, model_folder, tmp_path, mon
     whole, out = tmp_path / "whole.xyz", tmp_path / "molecules.xyz"
     words = ["generate", "-m", model_folder, "-n", 5, "--batch-size", 2]
     deepchem_ead(*words, "-o", whole)
-    batches = tasks.generate_batches
+    batches = molecule_file.generate_batches
 
     def interrupted(*arguments, **options):
         yield next(batches(*arguments, **options))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "generate_batches", interrupted)
+    monkeypatch.setattr(molecule_file, "generate_batches", interrupted)
     result = deepchem_ead(*words, "-o", out)
     assert result.code == 130
     assert f"interrupted with 2 molecules in {out}; --resume adds the rest" in result.err
     assert len(MoleculeBatch.read(out)) == 2
-    monkeypatch.setattr(tasks, "generate_batches", batches)
+    monkeypatch.setattr(molecule_file, "generate_batches", batches)
     assert deepchem_ead(*words, "-o", out, "--resume").code == 0
     assert out.read_bytes() == whole.read_bytes()
 
@@ -708,7 +709,7 @@ def test_interrupting_before_training_is_no_traceback(deepchem_ead, monkeypatch)
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "training_data", interrupted)
+    monkeypatch.setattr(datasets, "training_data", interrupted)
     result = deepchem_ead("train", "qm9-sample")
     assert (result.code, result.err) == (130, "interrupted\n")
 

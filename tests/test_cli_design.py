@@ -19,7 +19,8 @@ from test_cli import (  # noqa: F401  (fixtures)
     deepchem_ead,
 )
 
-from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, property_tasks
+from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch
+from deepchem_ead.commands.jobs import predictions
 from deepchem_ead.molnet.sample import load_sample
 
 TINY_PREDICTOR = {"n_layers": 1, "n_features": 32, "batch_size": 16, "warmup_steps": 0}
@@ -456,11 +457,11 @@ def test_predict_of_xyz_and_of_nothing(deepchem_ead, predictor, tmp_path):  # no
 
 
 def test_digits_follow_the_uncertainty():
-    assert property_tasks._shown(0.21034, 0.0243) == "0.210 +- 0.024"
-    assert property_tasks._shown(71.331, 1.28) == "71.3 +- 1.3"
-    assert property_tasks._shown(-8123.4, 250.0) == "-8123 +- 250"
-    assert property_tasks._shown(1.5, 0.0) == "1.5000 +- 0.0000"
-    assert property_tasks._shown(float("nan"), float("nan")) == "-"
+    assert predictions._shown(0.21034, 0.0243) == "0.210 +- 0.024"
+    assert predictions._shown(71.331, 1.28) == "71.3 +- 1.3"
+    assert predictions._shown(-8123.4, 250.0) == "-8123 +- 250"
+    assert predictions._shown(1.5, 0.0) == "1.5000 +- 0.0000"
+    assert predictions._shown(float("nan"), float("nan")) == "-"
 
 
 # --------------------------------------------------------------------------------------- design

@@ -12,6 +12,7 @@ import pytest
 from property_data import small_model
 
 from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch, cli, load_qm9_3d
+from deepchem_ead.commands.jobs.datasets import conditional_data
 from deepchem_ead.metrics import CONDITIONAL_ROWS, evaluate_conditional, reference_smiles
 from deepchem_ead.metrics.conditional import _Progress
 from deepchem_ead.metrics.conditional_targets import CV_PER_ATOM, LabelledMolecules
@@ -20,7 +21,6 @@ from deepchem_ead.molnet.qm9 import task_values
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.molnet.splits import edm_halves
 from deepchem_ead.sampling import PropertyGuidance
-from deepchem_ead.tasks_conditional import conditional_data
 from deepchem_ead.viz import plot_targets
 
 TASKS = ["alpha", "gap", "mu", "Cv"]

@@ -10,7 +10,8 @@ import huggingface_hub.constants
 import pytest
 from local_hub import REPOSITORY, LocalHub
 
-from deepchem_ead import CheckpointError, EADModel, tasks
+from deepchem_ead import CheckpointError, EADModel
+from deepchem_ead.commands.jobs import installation
 from deepchem_ead.generator import pretrained
 
 TINY = {"preset": "qm9-small", "n_layers": 1, "n_features": 32}
@@ -117,7 +118,7 @@ def test_downloaded_weights_are_checked(cached):
 
 
 def test_everything_that_is_shipped_is_listed_and_loads():
-    listed = tasks.describe_installation()
+    listed = installation.describe_installation()
     names = pretrained.names()
     assert {"qm9", "qm9-small", "qm9-properties"} <= set(names)
     for name in names:

@@ -7,7 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from deepchem_ead import EADModel, cli, tasks
+from deepchem_ead import EADModel, cli
+from deepchem_ead.commands.jobs import datasets
 from deepchem_ead.training.curve import CurveLog, TensorBoardLog, read_curve
 
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 32, "batch_size": 16}
@@ -85,7 +86,7 @@ def test_without_tensorboard_the_error_says_what_to_do(tmp_path, monkeypatch, ca
     def training_data(name, properties):
         raise AssertionError("the data is loaded before the error")
 
-    monkeypatch.setattr(tasks, "training_data", training_data)
+    monkeypatch.setattr(datasets, "training_data", training_data)
     words = ["train", "qm9-sample", "--out", str(tmp_path / "run"), "--tensorboard"]
     monkeypatch.setattr(sys, "argv", ["deepchem-ead", *words])
     with pytest.raises(SystemExit):

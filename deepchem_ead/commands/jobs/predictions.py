@@ -1,4 +1,4 @@
-"""The jobs behind the commands that predict properties."""
+"""Predict the properties of the molecules in a file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from deepchem.data import NumpyDataset
 
-from deepchem_ead import tasks
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.chem.files import file_format, scan_records
@@ -17,31 +15,22 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.records import as_text, rounded
 from deepchem_ead.chem.sdf import add_tags
 from deepchem_ead.chem.text import open_lines
+from deepchem_ead.commands.jobs.outputs import new_file
 from deepchem_ead.generation.condition_values import find_unit
-from deepchem_ead.metrics.property_units import field_errors, field_unit
 from deepchem_ead.metrics.text_table import aligned
 from deepchem_ead.models.predictors import StructurePredictor, as_predictor
 from deepchem_ead.models.property_ensemble import PropertyEnsemble
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.molnet.qm9 import QM9_UNITS
-from deepchem_ead.outputs import new_file
-from deepchem_ead.properties.config import PropertyConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-    from deepchem.data import Dataset
-
-#: Share of a user's molecules that a predictor is tested on instead of being trained on.
-HELD_OUT = 0.1
 
 
 def load_predictor(names: Sequence[str], **options) -> StructurePredictor:
     """One property model, or several as an ensemble, by folder or name."""
     models = [EGNNPropertyModel.from_pretrained(name, **options) for name in names]
     return as_predictor(models[0] if len(models) == 1 else PropertyEnsemble(models))
-
-
-# ---------------------------------------------------------------------------------- predict
 
 
 def predict_file(
@@ -195,55 +184,3 @@ def _shown(value: float, std: float) -> str:
         return "-"
     digits = int(np.clip(1 - np.floor(np.log10(std)), 0, 6)) if std > 0 else 4
     return f"{value:.{digits}f} +- {std:.{digits}f}"
-
-
-# ---------------------------------------------------------------------------- train-predictor
-
-
-def labelled_data(
-    name: str, properties: Sequence[str], smiles_column: str | None = None
-) -> tuple[Dataset, Dataset | None]:
-    """Molecules to train a predictor on, and others to test it on.
-
-    QM9's training and validation part; a tenth of a file's molecules, drawn at random, is held out
-    (None if there are fewer than ten).
-    """
-    if name in tasks.BUILT_IN:
-        source = "qm9pack" if name == "qm9" else "sample"
-        _, (train, valid, _), _ = tasks.load_qm9_3d(source=source, tasks=list(properties))
-        return train, valid
-    dataset = tasks.training_data(name, properties, smiles_column)
-    n_out = int(HELD_OUT * len(dataset))
-    if not n_out:
-        return dataset, None
-    order = np.random.default_rng(0).permutation(len(dataset))
-    return _rows(dataset, np.sort(order[n_out:])), _rows(dataset, np.sort(order[:n_out]))
-
-
-def _rows(dataset: Dataset, rows: np.ndarray) -> Dataset:
-    return NumpyDataset(dataset.X[rows], dataset.y[rows], dataset.w[rows], dataset.ids[rows])
-
-
-def new_predictor(
-    preset: str, properties: Sequence[str], overrides: dict, dataset: Dataset, model_dir: Path
-) -> EGNNPropertyModel:
-    """A property model that can hold the dataset: elements and size grow if need be."""
-    config = PropertyConfig.load(preset, **{**overrides, "tasks": list(properties)})
-    overrides = tasks.fitting(config, overrides, dataset)
-    return EGNNPropertyModel(list(properties), preset, model_dir=str(model_dir), **overrides)
-
-
-def held_out_errors(model: EGNNPropertyModel, held_out: Dataset) -> str:
-    """Calibrate the uncertainty on molecules that were not trained on, and say how far off it is.
-
-    Returns
-    -------
-    str
-        Mean absolute error of each task with its unit.
-    """
-    model.calibrate(held_out)
-    labels = np.where(held_out.w > 0, held_out.y, np.nan)
-    found = field_errors(model.predict(held_out), labels, model.tasks)
-    return ", ".join(
-        f"{task} {error:.4g} {field_unit(task).symbol}".rstrip() for task, error in found.items()
-    )

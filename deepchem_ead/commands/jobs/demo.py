@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from deepchem_ead import tasks
+from deepchem_ead.commands.jobs.evaluation import metrics_table
+from deepchem_ead.commands.jobs.runs import n_parameters
 from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.ead import EADModel
 
@@ -30,7 +31,7 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
     began = time.perf_counter()
     model = EADModel.from_pretrained(DEMO_MODEL, precision=precision)
     print(
-        f"1/3  loaded {DEMO_MODEL}: {tasks.n_parameters(model):,} parameters, "
+        f"1/3  loaded {DEMO_MODEL}: {n_parameters(model):,} parameters, "
         f"{model.model.sampling_denoiser.active_backend}"
     )
     config = model.config
@@ -49,7 +50,7 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         f"3/3  {molecules.info['n_evaluations']:,} network evaluations in "
         f"{molecules.info['seconds']:.0f} s\n"
     )
-    print(tasks.metrics_table(report, DEMO_MODEL))
+    print(metrics_table(report, DEMO_MODEL))
     print(
         f"\nmolecules  {out / 'molecules.sdf'}, {out / 'molecules.smi'}\n"
         f"picture    {out / 'molecules.png'}\n"

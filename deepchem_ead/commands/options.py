@@ -1,23 +1,17 @@
-"""What the commands share: choices, the reading of NAME=VALUE, and clean stops."""
+"""Options that several commands share, and the reading of NAME=VALUE."""
 
 from __future__ import annotations
 
-import errno
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 import yaml
 
-from deepchem_ead import _start
 from deepchem_ead.choices import REPEAT_RULES, SCHEDULES, STEPPERS
-
-if TYPE_CHECKING:
-    from deepchem_ead.training.resumable import ResumableModel
+from deepchem_ead.commands.running import one_line
 
 
 class Protocol(StrEnum):
@@ -39,6 +33,8 @@ class Precision(StrEnum):
 CheckpointInterval = Annotated[
     int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
 ]
+
+
 LogTensorboard = Annotated[
     bool,
     typer.Option(
@@ -46,16 +42,22 @@ LogTensorboard = Annotated[
         help="Log the curve for TensorBoard, too, in FOLDER/tensorboard (pip install tensorboard).",
     ),
 ]
+
+
 Restart = Annotated[
     bool,
     typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
 ]
+
+
 SmilesColumn = Annotated[
     str | None,
     typer.Option(
         metavar="NAME", help="Column of a table with the SMILES; 'smiles' in any case by default."
     ),
 ]
+
+
 Autoguidance = Annotated[
     float | None,
     typer.Option(
@@ -66,6 +68,8 @@ Autoguidance = Annotated[
         "not. As the model's configuration says by default.",
     ),
 ]
+
+
 Guide = Annotated[
     str | None,
     typer.Option(
@@ -74,6 +78,8 @@ Guide = Annotated[
         "generating model does not know need one. Takes several times as long.",
     ),
 ]
+
+
 DefaultGuide = Annotated[
     str | None,
     typer.Option(
@@ -83,6 +89,8 @@ DefaultGuide = Annotated[
         "qm9-guide for qm9, unless there is a --guidance-scale; none: do without.",
     ),
 ]
+
+
 NoiseScale = Annotated[
     float | None,
     typer.Option(
@@ -93,6 +101,8 @@ NoiseScale = Annotated[
         "default.",
     ),
 ]
+
+
 ClosedShell = Annotated[
     bool | None,
     typer.Option(
@@ -101,30 +111,6 @@ ClosedShell = Annotated[
         "electrons have; or any. As the model's configuration says by default.",
     ),
 ]
-
-#: Remedies that the library's messages name, and what they are called here.
-OPTIONS = {
-    "on_error='skip'": "--skip-bad",
-    'vocabulary="geom"': "--vocabulary geom",
-    "smiles_column=": "--smiles-column",
-    "n_atoms=": "--n-atoms ",
-    "protocol='edm'": "--protocol edm",
-    "raise max_sa": "raise --max-sa",
-    "raise the tolerance": "raise --tolerance",
-    "gap='5.4 eV'": "--condition gap=5.4eV",
-}
-
-#: Numbers of the errors of a full disk.
-NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-#: What helps against errors of the operating system.
-REMEDIES = {
-    **dict.fromkeys(NO_ROOM, "free some space, raise the limit, or write elsewhere"),
-    errno.EACCES: "choose a place that you may write to and read",
-    errno.EPERM: "choose a place that you may write to and read",
-    errno.EROFS: "choose a place that can be written to",
-    errno.EISDIR: "give the name of a file",
-    errno.ENOTDIR: "one of the folders in it is a file",
-}
 
 
 def _known_part(kind: str, names: Sequence[str]) -> Callable[[str | None], str | None]:
@@ -183,11 +169,6 @@ def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionI
     return typer.Option(*flags, metavar="NAME", help=f"{text}: {', '.join(names)}.")
 
 
-def examples(*lines: str) -> str:
-    """The end of a command's help: lines that can be copied."""
-    return "\n".join(["\b", "Examples:", *(f"  deepchem-ead {line}" for line in lines)])
-
-
 def chosen_guide(
     guide: str | None, model: str, conditions: Iterable[str], guidance_scale: float
 ) -> str | None:
@@ -209,18 +190,6 @@ def chosen_guide(
         err=True,
     )
     return shipped[0]
-
-
-def one_line(message: object) -> str:
-    """A message of the library as the command line says it."""
-    if isinstance(message, OSError) and message.strerror:
-        remedy = REMEDIES.get(message.errno)
-        where = f"{message.filename}: " if message.filename else ""
-        message = f"{where}{message.strerror}" + (f" ({remedy})" if remedy else "")
-    text = " ".join(str(message).split())
-    for argument, option in OPTIONS.items():
-        text = text.replace(argument, option)
-    return text
 
 
 def parse_option(text: str) -> tuple[str, object]:
@@ -261,56 +230,7 @@ def split_assignment(flag: str, text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Load what commands compute with, and end with one line when Ctrl-C is pressed."""
-
-    @wraps(function)
-    def run(*args, **options) -> None:
-        from deepchem_ead import property_tasks  # noqa: F401  (imports all the rest)
-
-        _start.interruptible()
-        try:
-            function(*args, **options)
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(128 + signal.SIGINT) from None
-
-    return run
-
-
-class Stop:
-    """The signal that ended a training early, if one did.
-
-    Attributes
-    ----------
-    number : int
-        Of the signal; 0 for none.
-    """
-
-    number = 0
-
-    def exit(self) -> None:
-        """End the program as interrupted, if it was."""
-        if self.number:
-            raise typer.Exit(128 + self.number)
-
-
-@contextmanager
-def stop_on_interrupt(model: ResumableModel) -> Iterator[Stop]:
-    """Let the first Ctrl-C (or SIGTERM) end training after the step; a second one ends at once."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.getsignal(number) for number in signals}
-    stopped = Stop()
-
-    def stop(number, frame) -> None:
-        stopped.number = number
-        model.stop_training()
-        signal.signal(number, previous[number])
-
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number in signals:
-            signal.signal(number, previous[number])
+PREDICTOR_HELP = (
+    "Property model: folder (RUN/model after 'train-predictor') or a name that 'info' lists. "
+    "Several (repeat the option) are averaged, and their disagreement adds to the uncertainty."
+)

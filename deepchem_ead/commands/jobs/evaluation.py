@@ -1,40 +1,25 @@
-"""What ``deepchem-ead evaluate --conditional`` does."""
+"""What ``deepchem-ead evaluate`` does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from deepchem_ead.commands.jobs.datasets import conditional_data
 from deepchem_ead.generation.request import askable
 from deepchem_ead.metrics.conditional import evaluate_conditional
 from deepchem_ead.metrics.conditional_report import ConditionalReport
+from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_STRICT_ROW
+from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.guides import guiding_model
 from deepchem_ead.models.property_model import EGNNPropertyModel
-from deepchem_ead.molnet import load_file_3d, load_qm9_3d
-from deepchem_ead.molnet.splits import edm_halves, one_shard
-
-if TYPE_CHECKING:
-    from deepchem.data import Dataset
 
 
-def conditional_data(name: str, tasks: Sequence[str]) -> tuple[Dataset, Dataset | None]:
-    """Molecules to draw requests from, and those to fit baselines on, as EDM's protocol has them.
-
-    Second and first half of the training part of "qm9" or "qm9-sample", or all of a file's.
-
-    Raises
-    ------
-    ValueError
-        If the data has no such property.
-    """
-    if name not in ("qm9", "qm9-sample"):
-        _, (dataset,), _ = load_file_3d(name, tasks=list(tasks), splitter=None, allow_missing=True)
-        return dataset, None
-    source = "qm9pack" if name == "qm9" else "sample"
-    _, (train, _, _), _ = load_qm9_3d(tasks=list(tasks), source=source)
-    first, second = (one_shard(train, rows, list(tasks)) for rows in edm_halves(len(train)))
-    return second, first
+def metrics_table(report: MetricsReport, name: str) -> str:
+    """A report as a table, beside QM9's own row where that is the yardstick."""
+    rows = {"edm": QM9_ROW, "strict": QM9_STRICT_ROW}
+    others = [rows[report.protocol]] if report.vocabulary == "qm9" else []
+    return report.table(others, name=name)
 
 
 def evaluate_conditional_models(

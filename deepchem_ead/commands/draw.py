@@ -1,4 +1,4 @@
-"""The command that draws molecules."""
+"""``deepchem-ead draw``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from deepchem_ead.choices import GEOMETRY_FILES
-from deepchem_ead.cli_support import command
+from deepchem_ead.commands.running import command
 
 
-@command
+@command(
+    "draw molecules.sdf",
+    "draw molecules.sdf --n 12 --out few.png",
+)
 def draw(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=f"{GEOMETRY_FILES}.")],
     out: Annotated[
@@ -50,7 +53,7 @@ def draw(
     needs no network. An existing file is replaced.
     """
     from deepchem_ead import MoleculeBatch
-    from deepchem_ead.outputs import folder_of
+    from deepchem_ead.commands.jobs.outputs import folder_of
     from deepchem_ead.viz.drawing import picture_format
 
     is_page = out.suffix.lower() in (".html", ".htm")

@@ -1,0 +1,178 @@
+"""``deepchem-ead design``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepchem_ead.choices import DEFAULT_PREDICTOR, TRAINING_FILES
+from deepchem_ead.commands.options import (
+    PREDICTOR_HELP,
+    Autoguidance,
+    ClosedShell,
+    DefaultGuide,
+    NoiseScale,
+    Precision,
+    Protocol,
+    StepperName,
+    choice,
+    chosen_guide,
+    parse_assignments,
+)
+from deepchem_ead.commands.running import command, one_line
+
+
+@command(
+    "design --condition gap=5.4eV --n 500 --keep 20",
+    "design -c gap=5.4eV -c mu=2D --tolerance gap=0.3eV --max-sa 5 --out best.sdf",
+    "design -c alpha=80 --molecules molecules.sdf --out chosen.csv",
+)
+def design(
+    condition: Annotated[
+        list[str],
+        typer.Option(
+            "--condition",
+            "-c",
+            metavar="NAME=VALUE",
+            help="Wanted property, e.g. gap=5.4eV; without a unit in that of the training data. "
+            "Can be repeated. A property that the generating model does not know only decides "
+            "which molecules are chosen.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="File to write: .sdf (with all results as tags), .xyz, .smi, or .csv (the table).",
+        ),
+    ] = Path("designs.sdf"),
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="Generating model: folder or name, see 'info'."
+        ),
+    ] = "qm9",
+    molecules: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Choose from the molecules of this file; nothing is generated."
+        ),
+    ] = None,
+    predictor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help=f"{PREDICTOR_HELP} By default {DEFAULT_PREDICTOR}."),
+    ] = None,
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=1, metavar="N", help="Molecules to generate.")
+    ] = 500,
+    keep: Annotated[int, typer.Option(min=1, metavar="N", help="Molecules to keep at most.")] = 50,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VALUE",
+            help="How far a prediction may be from the target, e.g. 0.3eV; with several "
+            "conditions by name, e.g. gap=0.3eV, repeated. By default any distance will do.",
+        ),
+    ] = None,
+    max_sa: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            max=10,
+            metavar="SCORE",
+            help="Largest synthetic accessibility score, from 1 (easy) to 10 (hard).",
+        ),
+    ] = None,
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            metavar="NAME",
+            help="What counts as valid: strict (refuses radicals and missing hydrogens), or edm.",
+        ),
+    ] = Protocol.strict,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help=f"Known molecules, which are left out: qm9, qm9-sample, or an {TRAINING_FILES}.",
+        ),
+    ] = None,
+    guidance_scale: Annotated[
+        float,
+        typer.Option(
+            min=0.0, metavar="W", help="Go beyond what the model says about the conditions."
+        ),
+    ] = 0.0,
+    guide: DefaultGuide = None,
+    autoguidance_scale: Autoguidance = None,
+    noise_scale: NoiseScale = None,
+    closed_shell: ClosedShell = None,
+    n_atoms: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
+    ] = None,
+    stepper: StepperName = "ancestral",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the molecules.")] = 0,
+    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
+) -> None:
+    """Generate molecules for property values and keep the best, with their predicted values.
+
+    Molecules are filtered by validity, uniqueness and what else is asked for, and ranked by the
+    distance of their predicted properties to the target. For very many of them, run 'generate'
+    first (it can be resumed) and pass its file with --molecules.
+    """
+    from deepchem_ead import EADModel, MoleculeBatch
+    from deepchem_ead.commands.jobs import datasets, molecule_file, predictions
+    from deepchem_ead.designs.design import design as run_design
+    from deepchem_ead.designs.design import select_molecules
+    from deepchem_ead.generation.request import askable
+    from deepchem_ead.models.guides import guiding_model
+
+    predictions.check_design_file(out)
+    conditions = parse_assignments("--condition", condition)
+    limits = _tolerance(tolerance, conditions)
+    options = {} if precision is None else {"precision": precision.value}
+    judge = predictions.load_predictor(predictor or [DEFAULT_PREDICTOR], **options)
+    chosen = {"tolerance": limits, "max_sa": max_sa, "protocol": protocol.value}
+    if reference is not None:
+        chosen["reference"] = datasets.known_molecules(reference)
+    if molecules is not None:
+        result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
+    else:
+        network = EADModel.from_pretrained(model, **options)
+        guide = chosen_guide(guide, model, conditions, guidance_scale)
+        steering = guiding_model(guide, network) if guide else None
+        heard = askable(network, steering)
+        unheard = [c for c in conditions if c not in heard]
+        if unheard:
+            typer.echo(f"{model} cannot be asked for {', '.join(unheard)}: only chosen by it")
+        result = run_design(
+            network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
+            guide=steering,
+            autoguidance_scale=autoguidance_scale,
+            noise_scale=noise_scale,
+            closed_shell=closed_shell,
+            n_atoms=molecule_file.read_size(n_atoms), steps=steps, stepper=stepper, seed=seed,
+        )  # fmt: skip
+    typer.echo(result.funnel_table())
+    if not len(result):
+        typer.echo(f"\n{one_line(result.message)}", err=True)
+        raise typer.Exit(1)
+    result.write(out)
+    typer.echo(f"\n{result.top()}\n\n{len(result):,} molecules in {out}")
+
+
+def _tolerance(texts: list[str] | None, conditions: dict[str, str]) -> str | dict[str, str] | None:
+    if not texts:
+        return None
+    if len(texts) == 1 and "=" not in texts[0]:
+        return texts[0]
+    return parse_assignments("--tolerance", texts)

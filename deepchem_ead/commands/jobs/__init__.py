@@ -1,0 +1,23 @@
+"""What the commands compute with; importing it takes seconds."""
+
+from deepchem_ead.commands.jobs import (
+    datasets,
+    evaluation,
+    file_job,
+    installation,
+    molecule_file,
+    outputs,
+    predictions,
+    runs,
+)
+
+__all__ = [
+    "datasets",
+    "evaluation",
+    "file_job",
+    "installation",
+    "molecule_file",
+    "outputs",
+    "predictions",
+    "runs",
+]
