@@ -338,7 +338,9 @@ def pretend_gpu(kernels: bool = False):
         "get_device_capability": lambda device=None: Device.capability,
         "get_device_name": lambda device=None: "a pretended GPU",
         "get_device_properties": lambda device=None: SimpleNamespace(
-            major=Device.capability[0], shared_memory_per_block_optin=Device.shared_bytes
+            total_memory=80 * 2**30,
+            major=Device.capability[0],
+            shared_memory_per_block_optin=Device.shared_bytes,
         ),
         "is_bf16_supported": lambda *args, **kwargs: True,
         "is_current_stream_capturing": lambda: Device.capturing is not None,

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sampling_toys import seeing
 
 from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout, PositionNoise, PositionResidual, sample_levels
@@ -87,10 +86,9 @@ def evaluated_layouts(model, monkeypatch):
     """All layouts the denoiser is called with from now on."""
     layouts, forward = [], model.model.sampling_denoiser.forward
 
-    @seeing
-    def noted(x, h, layout):
-        layouts.append(layout)
-        return forward(x, h, layout)
+    def noted(seen):
+        layouts.append(seen.layout)
+        return forward(seen)
 
     monkeypatch.setattr(model.model.sampling_denoiser, "forward", noted)
     return layouts

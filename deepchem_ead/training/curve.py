@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepchem_ead.training.fitting import Fitting
-from deepchem_ead.training.run import TrainingRun
+
+if TYPE_CHECKING:  # DeepChem is not needed to keep a curve
+    from deepchem_ead.training.run import TrainingRun
 
 COLUMNS = ("step", "epoch", "seconds", "loss")
 

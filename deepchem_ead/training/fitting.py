@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from deepchem_ead.training.run import TrainingPosition, TrainingRun
+if TYPE_CHECKING:  # DeepChem is not needed to watch a run
+    from deepchem_ead.training.run import TrainingPosition, TrainingRun
 
 
 class Fitting(Protocol):
