@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from deepchem_ead.chem.overlap import COVALENT_RADII, find_overlaps
+from deepchem_ead.chem.overlap import covalent_radii, find_overlaps
 from deepchem_ead.molnet.sample import load_sample
 
 
@@ -27,7 +27,7 @@ def test_as_all_distances_say(sizes):
     expected = {}
     for m, (a, b) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
         d = np.linalg.norm(x[a:b, None] - x[None, a:b], axis=-1)
-        radii = COVALENT_RADII[numbers[a:b]]
+        radii = covalent_radii()[numbers[a:b]]
         d[~(np.triu(d < 0.5 * (radii[:, None] + radii), 1))] = np.inf
         if np.isfinite(d).any():
             expected[m] = (divmod(int(d.argmin()), int(b - a)), d.min())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from rdkit import Chem
 from scipy.spatial import cKDTree
 
 from deepchem_ead.chem.elements import MAX_ATOMIC_NUMBER, symbol_of
@@ -23,9 +23,14 @@ _NEIGHBOURS = 8
 
 _LISTED = 10
 
-_TABLE = Chem.GetPeriodicTable()
-#: Covalent radius of each element in Angstrom, (119,); 0 for what is no element.
-COVALENT_RADII = np.array([0.0, *(_TABLE.GetRcovalent(z) for z in range(1, MAX_ATOMIC_NUMBER + 1))])
+
+@cache
+def covalent_radii() -> np.ndarray:
+    """Covalent radius of each element in Angstrom, (119,); 0 for what is no element."""
+    from rdkit import Chem  # training on a machine without it looks at no geometry
+
+    table = Chem.GetPeriodicTable()
+    return np.array([0.0, *(table.GetRcovalent(z) for z in range(1, MAX_ATOMIC_NUMBER + 1))])
 
 
 class Overlap(NamedTuple):
@@ -90,7 +95,7 @@ def find_overlaps(
     known = np.isfinite(x).all(axis=1) & (numbers >= 1) & (numbers <= MAX_ATOMIC_NUMBER)
     # Comparisons with NaN are False.
     x = np.where(known[:, None], x, np.nan)
-    radii = np.where(known, COVALENT_RADII[np.where(known, numbers, 0).astype(np.int64)], np.nan)
+    radii = np.where(known, covalent_radii()[np.where(known, numbers, 0).astype(np.int64)], np.nan)
     counts = np.diff(offsets)
     small = np.flatnonzero(counts <= _SMALL)
     pairs = [_all_pairs(x, radii, offsets, small[:0])]
