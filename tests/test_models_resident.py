@@ -312,6 +312,10 @@ def test_a_damaged_checkpoint_is_passed_over(X, tmp_path):
     newest = sorted(tmp_path.iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     assert resident.restore() and resident.global_step == 2
+    for file in tmp_path.iterdir():  # begun anew, the run would write over what is left of it
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        resident.restore()
 
 
 def test_packed_molecules_come_back(X, tmp_path):

@@ -46,6 +46,7 @@ from deepchem_ead.training.noising import (
 )
 from deepchem_ead.training.optimizer import take_rate_schedule
 from deepchem_ead.training.resumable import ResumableModel
+from deepchem_ead.training.state import check_config
 
 logger = logging.getLogger(__name__)
 
@@ -481,7 +482,7 @@ class EADModel(ResumableModel):
         """
         weights = TrainedWeights.from_pretrained(name)
         model = cls(**{**weights.config.to_dict(), **options})
-        model._check_config(weights.config.to_dict(), name)
+        check_config(model.config, weights.config.to_dict(), name)
         weights.load_into(model.model, model.config)
         weights.load_counts_into(model.model)
         weak = pretrained.find(name) / pretrained.WEAK

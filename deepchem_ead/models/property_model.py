@@ -35,6 +35,7 @@ from deepchem_ead.properties.network import PropertyNetwork, property_loss
 from deepchem_ead.training.batches import ShuffledBatches
 from deepchem_ead.training.optimizer import take_rate_schedule
 from deepchem_ead.training.resumable import ResumableModel
+from deepchem_ead.training.state import check_config
 
 
 class EGNNPropertyModel(ResumableModel):
@@ -430,7 +431,7 @@ class EGNNPropertyModel(ResumableModel):
         """
         tensors, config = pretrained.load(name, cls.__name__, PropertyConfig)
         model = cls(**{**config.to_dict(), **options})
-        model._check_config(config.to_dict(), name)
+        check_config(model.config, config.to_dict(), name)
         weights, labels = without_prefix("egnn", tensors), without_prefix("labels", tensors)
         check_shapes(weights, model.model.egnn.state_dict(), str(name))
         check_shapes(labels, model._label_buffers(), str(name))

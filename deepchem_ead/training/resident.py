@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,18 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator import pretrained
-from deepchem_ead.generator.checkpoint import (
-    check_shapes,
-    checkpoint_files,
-    flatten_optimizer,
-    prefixed,
-    unflatten_optimizer,
-    without_prefix,
-    write_checkpoint,
-)
-from deepchem_ead.generator.compact import read_checkpoint
+from deepchem_ead.generator.checkpoint import checkpoint_files
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.generator.network import EADNetwork
@@ -29,8 +18,8 @@ from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
 from deepchem_ead.training.resident_data import ResidentMolecules
 from deepchem_ead.training.resident_step import ResidentStep
-
-logger = logging.getLogger(__name__)
+from deepchem_ead.training.run import TrainingPosition
+from deepchem_ead.training.state import TrainingState
 
 
 class ResidentTrainer:
@@ -235,26 +224,15 @@ class ResidentTrainer:
         """Write a checkpoint that this class and `EADModel.restore` read."""
         if self.model_dir is None:
             return
-        tensors, groups = flatten_optimizer(self._step.optimizer.state_dict())
+        optimizer = self._step.optimizer.state_dict()
         # As the optimiser of EADModel.fit has them.
         plain = {"lr": float(self._step.rate), "fused": None, "capturable": False}
-        epoch, batch = divmod(self.global_step, self.molecules.steps_per_epoch)
-        data = {
-            "config": self.config.to_dict(),
-            "global_step": self.global_step,
-            "position": {
-                "epoch": epoch,
-                "batch": batch,
-                "n_batches": self.molecules.steps_per_epoch,
-                "start_step": 0,
-                "elapsed": self.elapsed,
-                "finished": finished,
-            },
-            "optimizer_groups": [{**group, **plain} for group in groups],
-            "rate_schedule": None,
-        }
-        tensors = prefixed("model", self.network.state_dict()) | prefixed("optimizer", tensors)
-        write_checkpoint(self.model_dir, self.global_step, tensors, data, keep)
+        optimizer["param_groups"] = [{**group, **plain} for group in optimizer["param_groups"]]
+        n_batches = self.molecules.steps_per_epoch
+        epoch, batch = divmod(self.global_step, n_batches)
+        position = TrainingPosition(epoch, batch, n_batches, 0, self.elapsed, finished)
+        state = TrainingState(self.global_step, position, self.network.state_dict(), optimizer)
+        state.write(self.model_dir, self.config, keep)
 
     def restore(self) -> bool:
         """Continue from the newest good checkpoint of ``model_dir``; False if there is none.
@@ -262,31 +240,22 @@ class ResidentTrainer:
         Raises
         ------
         CheckpointError
-            If the checkpoint belongs to another configuration.
+            If none of its checkpoints can be read, or the newest good one belongs to another
+            configuration.
         """
-        for path in self._checkpoints():
-            try:
-                tensors, data = read_checkpoint(path)
-            except CheckpointError as error:
-                logger.warning("%s; looking for an older one", error)
-                continue
-            different = self.config.structural_differences(EADConfig.from_stored(data["config"]))
-            if different:
-                raise CheckpointError(f"{path} belongs to another configuration: {different}")
-            weights = without_prefix("model", tensors)
-            check_shapes(weights, self.network.state_dict(), str(path))
-            self.network.load_state_dict(weights)
-            state = unflatten_optimizer(
-                without_prefix("optimizer", tensors),
-                self._step.optimizer.state_dict()["param_groups"],
-            )
-            self._step.optimizer.load_state_dict(state)
-            self._step.optimizer.param_groups[0]["lr"] = self._step.rate
-            self._step.forget_graph()  # the optimiser has new tensors
-            self.global_step = data["global_step"]
-            self.elapsed = data["position"]["elapsed"]
-            return True
-        return False
+        candidates = self._checkpoints()
+        if not candidates:
+            return False
+        state = TrainingState.read(candidates, self.config, self.network)
+        self.network.load_state_dict(state.weights)
+        optimizer = self._step.optimizer
+        # Its own groups: the step needs the rate as a tensor, and a graph what can be captured.
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({**state.optimizer, "param_groups": groups})
+        optimizer.param_groups[0]["lr"] = self._step.rate
+        self._step.forget_graph()  # the optimiser has new tensors
+        self.global_step, self.elapsed = state.global_step, state.position.elapsed
+        return True
 
     def _checkpoints(self) -> list[Path]:
         return [] if self.model_dir is None else checkpoint_files(self.model_dir)

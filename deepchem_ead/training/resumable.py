@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +14,7 @@ from deepchem.models.torch_models import TorchModel
 from torch import Tensor, nn
 
 from deepchem_ead.errors import CheckpointError
-from deepchem_ead.generator.checkpoint import (
-    check_shapes,
-    checkpoint_files,
-    flatten_optimizer,
-    prefixed,
-    unflatten_optimizer,
-    without_prefix,
-    write_checkpoint,
-)
-from deepchem_ead.generator.compact import read_checkpoint
+from deepchem_ead.generator.checkpoint import checkpoint_files
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
 from deepchem_ead.training.batches import ShuffledBatches
@@ -34,8 +23,7 @@ from deepchem_ead.training.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.training.own_folder import temporary_folder_of
 from deepchem_ead.training.progress import TrainingProgress
 from deepchem_ead.training.run import TrainingPosition, TrainingRun
-
-logger = logging.getLogger(__name__)
+from deepchem_ead.training.state import TrainingState
 
 
 class ResumableModel(TorchModel):
@@ -297,17 +285,14 @@ class ResumableModel(TorchModel):
         if max_checkpoints_to_keep == 0:
             return
         self._ensure_built()
-        folder = Path(model_dir or self.model_dir)
-        optimizer, groups = flatten_optimizer(self._pytorch_optimizer.state_dict())
-        tensors = prefixed("model", self.model.state_dict()) | prefixed("optimizer", optimizer)
-        data = {
-            "config": self.config.to_dict(),
-            "global_step": self._global_step,
-            "position": asdict(self.training_position),
-            "optimizer_groups": groups,
-            "rate_schedule": self._lr_schedule.state_dict() if self._lr_schedule else None,
-        }
-        write_checkpoint(folder, self._global_step, tensors, data, max_checkpoints_to_keep)
+        state = TrainingState(
+            self._global_step,
+            self.training_position,
+            self.model.state_dict(),
+            self._pytorch_optimizer.state_dict(),
+            self._lr_schedule.state_dict() if self._lr_schedule else None,
+        )
+        state.write(model_dir or self.model_dir, self.config, max_checkpoints_to_keep)
 
     def save(self) -> None:
         """Write a checkpoint, as DeepChem's searches of hyperparameters ask a model to."""
@@ -345,28 +330,7 @@ class ResumableModel(TorchModel):
         candidates = [checkpoint] if checkpoint else self.get_checkpoints(model_dir)
         if not candidates:
             raise CheckpointError(f"there is no checkpoint in {model_dir or self.model_dir}")
-        for k, path in enumerate(candidates):
-            try:
-                tensors, data = read_checkpoint(path)
-                break
-            except CheckpointError as error:
-                if k == len(candidates) - 1:
-                    raise
-                logger.warning("%s; falling back to %s", error, candidates[k + 1])
-        self._check_config(data["config"], path)
-        weights = without_prefix("model", tensors)
-        check_shapes(weights, self.model.state_dict(), path)
-        self.model.load_state_dict(weights)
-        state = unflatten_optimizer(without_prefix("optimizer", tensors), data["optimizer_groups"])
-        self._load_optimizer(state, data["rate_schedule"])
-        self._global_step = data["global_step"]
-        self.training_position = TrainingPosition(**data["position"])
-
-    def _check_config(self, values: dict, source: str | Path) -> None:
-        differences = self.config.structural_differences(type(self.config).from_stored(values))
-        if differences:
-            listed = "; ".join(
-                f"{k} is {mine!r} here and {theirs!r} there"
-                for k, (mine, theirs) in differences.items()
-            )
-            raise CheckpointError(f"{source} belongs to another configuration: {listed}")
+        state = TrainingState.read(candidates, self.config, self.model)
+        self.model.load_state_dict(state.weights)
+        self._load_optimizer(state.optimizer, state.rate_schedule)
+        self._global_step, self.training_position = state.global_step, state.position
