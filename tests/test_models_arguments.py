@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import deepchem as dc
@@ -13,6 +14,7 @@ from deepchem_ead import (
     EADModel,
     EGNNPropertyModel,
     MoleculeBatch,
+    design,
     load_file_3d,
     load_qm9_3d,
 )
@@ -207,3 +209,45 @@ def test_labels_that_look_normalised_are_warned_about():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         EADModel("qm9-small", **TINY_CONDITIONAL).fit(data, nb_epoch=1)
+
+
+NO_KEYWORDS = [
+    ("generate", {"scaffold": "c1ccccc1"}, "no part of a molecule .*docs/limits.md"),
+    ("generate", {"fixed_atoms": [0, 1]}, "no part of a molecule"),
+    ("generate", {"formula": "C6H6"}, "no formula can be given"),
+    ("generate", {"total_charge": 1}, "models know no charges"),
+    ("generate", {"smiles": "CCO"}, "lacks conformers"),
+    ("generate", {"condition": {}}, "did you mean 'conditions'"),
+    ("generate", {"temperature": 0.5}, "did you mean 'noise_scale'"),
+    ("generate", {"bath_size": 8}, "did you mean 'batch_size'"),
+    ("generate", {"zzz": 8}, "it has n, schedule, n_atoms"),
+    ("design", {"linker": "CC"}, "no part of a molecule"),
+    ("design", {"random_state": 1}, "did you mean 'seed'"),
+    ("design", {"tolerence": 1}, "did you mean 'tolerance'"),
+    ("fit", {"epochs": 3}, "did you mean 'nb_epoch'"),
+    ("model", {"pocket": "1abc"}, "no surroundings"),
+    ("model", {"modeldir": "runs"}, "did you mean 'model_dir'"),
+    ("model", {"hidden_nf": 64}, "did you mean 'n_features'"),
+    ("model", {"charge_scales": 1.0}, "did you mean 'charge_scale'"),
+    ("property", {"num_layers": 2}, "did you mean 'n_layers'"),
+    ("property", {"bonds": True}, "bonds are not given"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "keyword", "answer"), NO_KEYWORDS)
+def test_unknown_keywords_are_answered(generator, where, keyword, answer):
+    calls = {
+        "generate": lambda **more: generator.generate(1, **more),
+        "design": lambda **more: design(generator, {"gap": 0.2}, "qm9-guide", **more),
+        "fit": lambda **more: generator.fit(None, **more),
+        "model": lambda **more: EADModel("qm9-small", **more),
+        "property": lambda **more: EGNNPropertyModel(["gap"], **more),
+    }
+    with pytest.raises(TypeError, match=answer):
+        calls[where](**keyword)
+
+
+def test_wrapped_functions_keep_their_signature():
+    assert "closed_shell" in inspect.signature(EADModel.generate).parameters
+    assert "guide" in inspect.signature(design).parameters
+    assert EADModel.generate.__doc__.startswith("Generate molecules.")

@@ -23,6 +23,7 @@ from deepchem_ead.designs.targets import (
     within,
 )
 from deepchem_ead.generation.request import askable
+from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
 from deepchem_ead.metrics.reference import reference_smiles
 from deepchem_ead.models.ead import EADModel
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@check_keywords(EADModel.generate)
 def design(
     model: EADModel | str | Path,
     conditions: Mapping[str, object],
@@ -111,6 +113,7 @@ def design(
     )  # fmt: skip
 
 
+@check_keywords()
 def select_molecules(
     molecules: MoleculeBatch,
     conditions: Mapping[str, object],

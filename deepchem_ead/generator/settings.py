@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, fields
 from importlib import resources
 from importlib.abc import Traversable
@@ -12,6 +11,7 @@ from typing import ClassVar, Self
 import yaml
 
 from deepchem_ead.choices import preset_names
+from deepchem_ead.keywords import UnknownKeyword, hint
 
 _KINDS = {"bool": bool, "int": int, "float": float, "str": str, "dict": dict}
 
@@ -28,11 +28,16 @@ class Settings:
         Folder of the package with the YAML files of named settings.
     FORMER : dict
         Defaults that were others before: what they are in a stored record that does not say.
+    BESIDE : tuple of str
+        What models take beside these fields; it may have been meant by an unknown one.
     """
 
     STRUCTURE: ClassVar[tuple[str, ...]] = ()
     PRESETS: ClassVar[str] = "generator/presets"
     FORMER: ClassVar[dict] = {}
+    BESIDE: ClassVar[tuple[str, ...]] = (
+        "preset", "model_dir", "device", "optimizer", "log_frequency", "tensorboard",
+    )  # fmt: skip
 
     def check(
         self,
@@ -94,9 +99,8 @@ class Settings:
         known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else f" among {', '.join(known)}"
-                raise ValueError(f"there is no option {name!r}{hint}")
+                meant = hint(name, (*known, *cls.BESIDE)) or f" among {', '.join(known)}"
+                raise UnknownKeyword(f"there is no option {name!r}{meant}")
         return cls(**values)
 
     @classmethod

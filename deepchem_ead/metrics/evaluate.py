@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run, vocabulary_of
 from deepchem_ead.metrics.reference import reference_smiles
@@ -12,6 +13,7 @@ from deepchem_ead.metrics.report import MetricsReport
 _ROW_FIELDS = ("stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments")
 
 
+@check_keywords()
 def evaluate_molecules(
     molecules: Any,
     protocol: str = "edm",

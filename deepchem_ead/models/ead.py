@@ -23,6 +23,7 @@ from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding, warn_of_open_shells
 from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.generator.warm_start import TrainedWeights
+from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.models.guides import guiding_model
@@ -312,6 +313,7 @@ class EADModel(ResumableModel):
 
     # ------------------------------------------------------------------ generation
 
+    @check_keywords()
     def generate(
         self,
         n: int,

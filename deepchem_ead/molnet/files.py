@@ -18,6 +18,7 @@ from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.records import BadRecord, Record, describe
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat.embedding import TIME_LIMIT
+from deepchem_ead.keywords import check_keywords
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.smiles_files import embed_smiles_file, holds_smiles, read_smiles_rows
@@ -31,6 +32,7 @@ _FAR = 256.0
 NAMES_AS_IDS = "have no valid bonds and get their name as id instead of a SMILES"
 
 
+@check_keywords()
 def load_file_3d(
     path: str | os.PathLike,
     tasks: Sequence[str] | None = None,

@@ -14,6 +14,7 @@ from deepchem.molnet.load_function.molnet_loader import TransformerGenerator, _M
 
 from deepchem_ead import cache
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
+from deepchem_ead.keywords import check_keywords
 from deepchem_ead.locks import hold
 from deepchem_ead.molnet.names import find_splitter, find_transformers
 from deepchem_ead.molnet.qm9pack import INSTALL_HINT, load_qm9pack, qm9pack_version
@@ -47,6 +48,7 @@ QM9_UNITS = {
 _CV_PER_ATOM = 2.981
 
 
+@check_keywords()
 def load_qm9_3d(
     featurizer: dc.feat.Featurizer | None = None,
     splitter: dc.splits.Splitter | str | None = "edm",

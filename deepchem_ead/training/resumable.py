@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator.checkpoint import checkpoint_files
+from deepchem_ead.keywords import check_keywords
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
 from deepchem_ead.training.batches import ShuffledBatches
@@ -122,6 +123,7 @@ class ResumableModel(TorchModel):
 
     # ------------------------------------------------------------------ training
 
+    @check_keywords()
     def fit(
         self,
         dataset: Dataset,
