@@ -1,5 +1,12 @@
 """The mathematics of asynchronous diffusion: pure functions on flat tensors."""
 
+from deepchem_ead.diffusion.channels import (
+    CHANNELS,
+    any_channel,
+    by_column,
+    channel,
+    level_of,
+)
 from deepchem_ead.diffusion.closed_shells import ClosedShellTypes, closed_shell
 from deepchem_ead.diffusion.feature_targets import (
     FEATURE_TARGETS,
@@ -37,6 +44,7 @@ from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Outputs, Seen
 
 __all__ = [
+    "CHANNELS",
     "FEATURE_TARGETS",
     "FRAMES",
     "LEVEL_FEATURES",
@@ -59,13 +67,17 @@ __all__ = [
     "Seen",
     "SizeGroup",
     "TypeTarget",
+    "any_channel",
     "atoms_only",
+    "by_column",
+    "channel",
     "closed_shell",
     "dpm_solver_2m_step",
     "eta_step",
     "feature_target",
     "forward_step",
     "langevin_step",
+    "level_of",
     "position_target",
     "project_noise",
     "project_rotation",

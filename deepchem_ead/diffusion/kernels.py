@@ -2,7 +2,8 @@
 
 All functions work on variance-exploding states ``w = x + tau eps`` (A, D): positions and scaled
 features alike. ``tau_t`` and ``tau_s`` (A,) float64 are the noise-to-signal ratios before and after
-the step, ``tau_s <= tau_t``. Atoms with ``tau_s == tau_t`` come out bit for bit as they went in.
+the step, ``tau_s <= tau_t``; they may also be (A, D), one for each column. What has
+``tau_s == tau_t`` comes out bit for bit as it went in.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def eta_step(
     spread = eta * tau_s * torch.sqrt(1 - ratio)
     shrink = torch.sqrt(tau_s**2 - spread**2) / tau_t
     moved = x_hat + _column(shrink, w) * (w - x_hat) + _column(spread, w) * noise
-    return torch.where((tau_s == tau_t).unsqueeze(1), w, moved)
+    return torch.where(_column(tau_s == tau_t), w, moved)
 
 
 def forward_step(w: Tensor, tau_s: Tensor, tau_t: Tensor, noise: Tensor) -> Tensor:
@@ -96,9 +97,11 @@ def dpm_solver_2m_step(
         target = x_hat + _column(weight, w) * (x_hat - x_hat_previous)
     ratio = tau_s / tau_t
     moved = _column(ratio, w) * w + _column(1 - ratio, w) * target
-    return torch.where((tau_s == tau_t).unsqueeze(1), w, moved)
+    return torch.where(_column(tau_s == tau_t), w, moved)
 
 
-def _column(coefficient: Tensor, like: Tensor) -> Tensor:
-    """Float64 coefficients (A,) as a column in the state's precision."""
-    return coefficient.to(like.dtype).unsqueeze(1)
+def _column(coefficient: Tensor, like: Tensor | None = None) -> Tensor:
+    """Coefficients (A,) as a column, (A, D) as they are; in the precision of a state."""
+    if like is not None:
+        coefficient = coefficient.to(like.dtype)
+    return coefficient.unsqueeze(1) if coefficient.dim() == 1 else coefficient

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepchem_ead.diffusion.channels import by_column, channel, level_of
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame, project_rotation
 from deepchem_ead.diffusion.kernels import forward_step
@@ -95,11 +96,16 @@ class DiffusionProcess:
 
     def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
         """The noise of the process from independent standard normal draws (A, 3 + F)."""
-        return torch.cat([self.frame.noise(eps[:, :3], layout), eps[:, 3:]], 1)
+        noise_x = self.frame.noise(channel(eps, "positions"), layout)
+        return torch.cat([noise_x, channel(eps, "kinds")], 1)
 
     def add_noise(self, clean: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
-        """``w = x + tau eps`` for clean data (A, 3 + F) and levels (A,)."""
-        return clean + self.schedule.tau_at(levels).to(clean.dtype).unsqueeze(1) * noise
+        """``w = x + tau eps`` for clean data (A, 3 + F) and levels (A,) or (A, C)."""
+        return clean + self._tau_columns(levels, clean) * noise
+
+    def _tau_columns(self, levels: Tensor, w: Tensor) -> Tensor:
+        """Noise-to-signal ratios to multiply a state with, (A, 1) or (A, 3 + F)."""
+        return by_column(self.schedule.tau_at(levels).to(w.dtype), w.shape[1])
 
     def predict_noise(
         self,
@@ -117,12 +123,16 @@ class DiffusionProcess:
         each node (EDM: ``t / T``, the same number for all nodes), then the molecule's row of
         ``context`` (B, K), if there is one.
 
+        Levels are (A,), or (A, C): see `channels`. Frame and position target, and what the denoiser
+        is told about levels, go by those of the positions.
+
         ``previous`` (A, 3 + F) is an earlier estimate of the clean data, in the frame of ``w``, and
         NaN in molecules that have none. It does nothing without self-conditioning.
         """
         eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
-        tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
-        return torch.cat([eps_x, self.features.noise(h_out, w[:, 3:], tau, layout)], 1)
+        tau = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
+        noise_h = self.features.noise(h_out, channel(w, "kinds"), tau, layout)
+        return torch.cat([eps_x, noise_h], 1)
 
     def _outputs(
         self,
@@ -134,30 +144,37 @@ class DiffusionProcess:
         previous: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Estimated noise of the positions (A, 3), and what the denoiser says about features."""
-        alpha = self.schedule.alpha_at(levels).to(w.dtype)
-        x = self.frame.network_input(w[:, :3], alpha, layout)
-        level = LEVEL_FEATURES[self.level_features](levels, self.schedule).to(w.dtype)
-        tau = self.schedule.tau_at(levels)
-        evidence = self.features.evidence(w[:, 3:], tau.to(w.dtype).unsqueeze(1))
-        inputs, reference = [w[:, 3:] * alpha.unsqueeze(1), evidence, level], None
+        # Every use takes its own view: the order in which gradients add up is part of the bits.
+        level_x = level_of(levels, "positions")
+        tau, alpha = self.schedule.tau_at(level_x), self.schedule.alpha_at(level_x).to(w.dtype)
+        tau_h, alpha_h = tau, alpha
+        if levels.dim() > 1:
+            level_h = level_of(levels, "kinds")
+            tau_h = self.schedule.tau_at(level_h)
+            alpha_h = self.schedule.alpha_at(level_h).to(w.dtype)
+        x = self.frame.network_input(channel(w, "positions"), alpha, layout)
+        level = LEVEL_FEATURES[self.level_features](level_x, self.schedule).to(w.dtype)
+        evidence = self.features.evidence(channel(w, "kinds"), tau_h.to(w.dtype).unsqueeze(1))
+        scaled = channel(w, "kinds") * alpha_h.unsqueeze(1)
+        inputs, reference = [scaled, evidence, level], None
         if context is not None:
             inputs.append(layout.expand(context))
         if self.self_conditioning and previous is None:
-            estimated = torch.zeros_like(w[:, 3:])
+            estimated = torch.zeros_like(scaled)
             inputs += [estimated, estimated[:, :1]]
         elif self.self_conditioning:
             known = previous[:, :1].isfinite()
-            estimated = torch.where(known, previous[:, 3:], 0.0)
+            estimated = torch.where(known, channel(previous, "kinds"), 0.0)
             inputs += [estimated, known.to(w.dtype)]
-            positions = torch.where(known, previous[:, :3], w[:, :3])
+            positions = torch.where(known, channel(previous, "positions"), channel(w, "positions"))
             reference = self.frame.network_input(positions, alpha, layout)
         if self.composition:
             inputs.append(layout.expand(layout.sum(evidence)) * COUNT_SCALE)
             if self.self_conditioning:
                 inputs.append(layout.expand(layout.sum(estimated)))
-        share = levels.to(torch.float64) / self.schedule.timesteps
+        share = level_x.to(torch.float64) / self.schedule.timesteps
         dx, h_out = denoiser(Seen(x, torch.cat(inputs, 1), layout, reference, share))
-        eps_x = self.positions.noise(dx, w[:, :3], tau, layout)
+        eps_x = self.positions.noise(dx, channel(w, "positions"), tau, layout)
         return self.frame.project(eps_x, tau, layout), h_out
 
     def predict_clean(
@@ -171,7 +188,7 @@ class DiffusionProcess:
     ) -> Tensor:
         """The estimate of the clean data, ``x_hat = w - tau eps_hat``, (A, 3 + F)."""
         eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
-        return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
+        return w - self._tau_columns(levels, w) * eps
 
     def loss(
         self,
@@ -222,12 +239,13 @@ class DiffusionProcess:
         if earlier is not None:
             previous = self._estimate_from(earlier, denoiser, w, levels, layout, context)
         eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
-        tau = self.schedule.tau_at(levels)
-        target_x = self.frame.project(noise[:, :3], tau, layout)
-        told = h_out, w[:, 3:], tau.to(w.dtype).unsqueeze(1), noise[:, 3:]
+        tau = self.schedule.tau_at(level_of(levels, "positions"))
+        tau_h = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
+        target_x = self.frame.project(channel(noise, "positions"), tau, layout)
+        told = h_out, channel(w, "kinds"), tau_h, channel(noise, "kinds")
         missed = eps_x - target_x
         if self.quotient_loss:
-            missed = project_rotation(missed, w[:, :3], tau, layout)
+            missed = project_rotation(missed, channel(w, "positions"), tau, layout)
         weight = self.positions.weight(tau).to(w.dtype)
         error = weight * missed.square().sum(1) + self.features.error(*told)
         if node_weight is not None:
@@ -250,7 +268,9 @@ class DiffusionProcess:
     ) -> Tensor:
         """Estimate (A, 3 + F) of the clean data from a noisier state, NaN where it is not told."""
         noise = self.draw_noise(earlier.eps, layout)
-        tau_s, tau_t = self.schedule.tau_at(levels), self.schedule.tau_at(earlier.levels)
+        tau_s, tau_t = (
+            by_column(self.schedule.tau_at(t), w.shape[1]) for t in (levels, earlier.levels)
+        )
         noisier = forward_step(w, tau_s, tau_t, noise)
         estimate = self.predict_clean(denoiser, noisier, earlier.levels, layout, context)
         return torch.where(layout.expand(earlier.told).unsqueeze(1), estimate, torch.nan)

@@ -26,6 +26,7 @@ from deepchem_ead.sampling.repeat import RepeatRule, hold, langevin, literal, re
 from deepchem_ead.sampling.replay import ReplaySchedule
 from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
+from deepchem_ead.sampling.start import Start
 from deepchem_ead.sampling.state import (
     Query,
     SamplerState,
@@ -71,6 +72,7 @@ __all__ = [
     "ScheduleRun",
     "SettledFirstSchedule",
     "StaircaseSchedule",
+    "Start",
     "Step",
     "Stepper",
     "StepperRun",

@@ -78,7 +78,7 @@ class _AdaptiveRun(ClockedRun):
 
     def advancing(self, state: SamplerState) -> Tensor:
         known = list(self._velocities)
-        flag = torch.ones_like(state.levels, dtype=torch.bool)
+        flag = torch.ones(len(state.levels), dtype=torch.bool, device=state.levels.device)
         if len(known) == self._velocities.maxlen:
             for older, newer in zip(known[:-1], known[1:], strict=True):
                 flag &= newer <= older

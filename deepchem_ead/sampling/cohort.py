@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, DiffusionProcess
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    DiffusionProcess,
+    any_channel,
+    by_column,
+    level_of,
+)
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.registry import (
     resolve_repeat_rule,
@@ -16,6 +22,7 @@ from deepchem_ead.sampling.registry import (
     resolve_stepper,
 )
 from deepchem_ead.sampling.repeat import RepeatRule
+from deepchem_ead.sampling.start import KnownRows, Start
 from deepchem_ead.sampling.state import (
     Query,
     SamplerState,
@@ -49,6 +56,7 @@ class Cohort:
     callback : callable, optional
     record_levels : bool
     initial_state : Tensor, (A, 3 + F), optional
+    start : Start, optional
         See `sample` for all of these.
 
     Attributes
@@ -90,6 +98,7 @@ class Cohort:
         callback: Callable[[dict[str, Any]], None] | None = None,
         record_levels: bool = False,
         initial_state: Tensor | None = None,
+        start: Start | None = None,
     ) -> None:
         self._process, self.layout, self.context = process, layout, context
         self._noise, self._n_columns = noise, 3 + n_features
@@ -101,13 +110,18 @@ class Cohort:
         self._last: Step | None = None
         self._visited: list[Tensor] | None = [] if record_levels else None
 
-        self.levels = self._run.start
+        self._known = None
+        if start is not None:
+            self._known = KnownRows(start, layout, self._n_columns, process.schedule.timesteps)
+        self.levels = self._capped(self._run.start)
         # decoding noise comes first: how long a cohort runs depends on all its molecules
         w, self._decoding_noise = self._draw(), self._draw()
         if initial_state is None:
-            w = _centred(w / _column(process.schedule.alpha_at(self.levels), w), layout)
+            w = _centred(w / _column(process.schedule.alpha_at(self._run.start), w), layout)
         else:
             w = _checked(initial_state, w)
+        if self._known is not None:
+            w = self._known.fill(w)
         if context is not None and len(context) != layout.n_molecules:
             raise ValueError(f"context has {len(context)} rows for {layout.n_molecules} molecules")
         self.w, self.x_hat = w, torch.zeros_like(w)
@@ -120,6 +134,21 @@ class Cohort:
         self.finished = False
         self._course = self._steps()
         self.query = next(self._course)
+
+    def _capped(self, levels: Tensor) -> Tensor:
+        """Levels of a schedule (A,), but 0 where all is known: (A,) or (A, C)."""
+        if self._known is None:
+            return levels
+        levels = levels.unsqueeze(1) if self._by_channel else levels
+        return torch.minimum(levels, self._known.levels)
+
+    @property
+    def _by_channel(self) -> bool:
+        return self._known is not None and self._known.levels.dim() > 1
+
+    def _by_column(self, values: Tensor) -> Tensor:
+        """What depends on levels as it is multiplied with states: (A,) or (A, 3 + F)."""
+        return by_column(values, self._n_columns) if values.dim() > 1 else values
 
     def _draw(self) -> Tensor:
         return self._process.draw_noise(self._noise.normal(self._n_columns), self.layout)
@@ -177,6 +206,8 @@ class Cohort:
         x_hat = yield query
         # A second evaluation of a last state, told the first, would say something else.
         x_hat = torch.where(self.layout.expand(asking).unsqueeze(1), x_hat, self.x_hat)
+        if self._known is not None:
+            x_hat = self._known.fill(x_hat)
         self.x_hat = self.previous = x_hat
         self.n_evaluations += asking
         self.calls += 1
@@ -185,15 +216,16 @@ class Cohort:
     def _count_step(self) -> None:
         self.n_steps += self.unfinished
         if bool((self.levels == 0).any()):
-            self.unfinished = self.unfinished & (self.layout.max(self.levels) > 0)
+            waiting = any_channel(self.levels > 0).to(torch.uint8)
+            self.unfinished = self.unfinished & (self.layout.max(waiting) > 0)
             self.pairs_left = int(self.layout.counts[self.unfinished].square().sum())
 
     def _move(
         self, x_hat: Tensor, next_levels: Tensor, repeat: Tensor | None
     ) -> Generator[Query, Tensor, None]:
-        w, levels = self.w, self.levels
-        tau_t = self._process.schedule.tau_at(levels)
-        tau_s = self._process.schedule.tau_at(next_levels)
+        w, levels, next_levels = self.w, self.levels, self._capped(next_levels)
+        tau_t = self._by_column(self._process.schedule.tau_at(levels))
+        tau_s = self._by_column(self._process.schedule.tau_at(next_levels))
         transition = Transition(w, x_hat, levels, next_levels, tau_t, tau_s, self._draw())
         moved = self._kernel.step(transition)
         if isinstance(moved, Generator):
@@ -201,10 +233,13 @@ class Cohort:
         if repeat is not None:
             repeated = self._rule(w, x_hat, moved, tau_t, tau_s, self._draw())
             moved = torch.where(repeat.unsqueeze(1), repeated, moved)
+            repeat = repeat.unsqueeze(1) if self._by_channel else repeat
             next_levels = torch.where(repeat, levels, next_levels)
+        if self._known is not None:
+            moved = self._known.fill(moved)
 
-        shift = _shift_to_centre(moved, w, levels, self.layout)
-        self._kernel.remember(x_hat, tau_t, next_levels < levels, shift)
+        shift = _shift_to_centre(moved, w, level_of(levels, "positions"), self.layout)
+        self._kernel.remember(x_hat, tau_t, self._by_column(next_levels < levels), shift)
         self._last = Step(levels, w, x_hat, moved, shift)
         self.w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
         self.previous = torch.cat([self.x_hat[:, :3] - shift, self.x_hat[:, 3:]], 1)
@@ -222,10 +257,18 @@ class Cohort:
             return end.value
 
     def decode(self) -> Tensor:
-        """The finished molecules (A, 3 + F): centred positions (Angstrom) and scaled features."""
+        """The finished molecules (A, 3 + F): centred positions (Angstrom) and scaled features.
+
+        Molecules of which positions are known are in the frame of these instead.
+        """
         tau_0 = self._process.schedule.tau[0].to(self.w.dtype).to(self.w.device)
         positions = self.x_hat + tau_0 * self._decoding_noise
-        return torch.cat([self.layout.center(positions[:, :3]), self.w[:, 3:]], 1)
+        centred = torch.cat([self.layout.center(positions[:, :3]), self.w[:, 3:]], 1)
+        if self._known is None:
+            return centred
+        placed = self.layout.expand(self._known.placed).unsqueeze(1)
+        found = torch.cat([positions[:, :3], self.w[:, 3:]], 1)
+        return self._known.returned(torch.where(placed, found, centred))
 
     def visited_levels(self) -> Tensor | None:
         """Levels before each step and at the end (steps, A), int32 unless some are no integers.

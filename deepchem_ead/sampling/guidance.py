@@ -13,7 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, NoiseSchedule
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    Denoiser,
+    DiffusionProcess,
+    NoiseSchedule,
+    by_column,
+    level_of,
+)
 from deepchem_ead.diffusion.feature_targets import FeatureTarget
 
 #: Noise-to-signal ratio (Angstrom) below which an estimate looks like a molecule.
@@ -80,7 +87,7 @@ class GuidedProcess:
     ) -> Tensor:
         """``x_hat = w - tau eps_hat`` with the guided noise, (A, 3 + F)."""
         eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
-        return w - self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1) * eps
+        return w - by_column(self.schedule.tau_at(levels).to(w.dtype), w.shape[1]) * eps
 
     def extrapolated(self, eps: Tensor, other: Tensor, scale: float, w: Tensor, levels: Tensor):
         """``eps + scale (eps - other)`` with features as `FeatureTarget.admissible` allows.
@@ -88,7 +95,7 @@ class GuidedProcess:
         Types that are extrapolated beyond certainty make states that no network has seen.
         """
         guided = eps + scale * (eps - other)
-        tau = self.schedule.tau_at(levels).to(w.dtype).unsqueeze(1)
+        tau = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
         features = self.features.admissible(guided[:, 3:], w[:, 3:], tau)
         return torch.cat([guided[:, :3], features], 1)
 
@@ -229,7 +236,7 @@ class GradientGuidance(GuidedProcess):
         n_targets = len(self.tolerance)
         inner, targets = context[:, :-n_targets], context[:, -n_targets:].double()
         inner = inner if inner.shape[1] else None
-        tau = self.schedule.tau_at(levels).unsqueeze(1)
+        tau = by_column(self.schedule.tau_at(levels), w.shape[1])
         guided = tau <= self.max_tau
         if not guided.any():
             return self.process.predict_noise(denoiser, w, levels, layout, inner, previous)

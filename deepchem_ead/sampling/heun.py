@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import eta_step
+from deepchem_ead.diffusion import any_channel, by_column, eta_step
 from deepchem_ead.sampling.state import Query, Transition
 from deepchem_ead.sampling.steppers import MemorylessStepper
 
@@ -31,13 +31,14 @@ class HeunStepper(MemorylessStepper):
         w, x_hat, levels, next_levels, tau_t, tau_s, noise = transition
         euler = eta_step(w, x_hat, tau_t, tau_s, noise, eta=0.0)
         inside = (next_levels > 0) & (next_levels < levels)
-        x_hat_s = yield Query(euler, next_levels, inside)
+        x_hat_s = yield Query(euler, next_levels, any_channel(inside))
         # Both directions times the step in tau: their mean is what Euler's step is corrected to.
         step = tau_s - tau_t
-        first = _column(step / tau_t, w) * (w - x_hat)
-        second = _column(step / tau_s, w) * (euler - x_hat_s)
-        return torch.where(inside.unsqueeze(1), w + (first + second) / 2, euler)
+        first = _column(step / tau_t).to(w.dtype) * (w - x_hat)
+        second = _column(step / tau_s).to(w.dtype) * (euler - x_hat_s)
+        inside = by_column(inside, w.shape[1])
+        return torch.where(inside, w + (first + second) / 2, euler)
 
 
-def _column(coefficient: Tensor, like: Tensor) -> Tensor:
-    return coefficient.to(like.dtype).unsqueeze(1)
+def _column(values: Tensor) -> Tensor:
+    return values.unsqueeze(1) if values.dim() == 1 else values

@@ -14,6 +14,7 @@ from deepchem_ead.sampling.cohort import Cohort
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.repeat import RepeatRule
 from deepchem_ead.sampling.shared_batch import SharedBatch
+from deepchem_ead.sampling.start import Start
 from deepchem_ead.sampling.state import Schedule
 from deepchem_ead.sampling.steppers import Stepper
 
@@ -106,6 +107,7 @@ def sample(
     progress: Any = None,
     initial_state: Tensor | None = None,
     context: Tensor | None = None,
+    start: Start | None = None,
 ) -> SampleResult:
     """Generate molecules that start and end together.
 
@@ -145,6 +147,9 @@ def sample(
         standard normal latent.
     context : Tensor, (B, K), optional
         What the denoiser is told about each molecule besides its atoms.
+    start : Start, optional
+        What is known of the molecules: it does not move and comes out as it is, to the last bit.
+        Molecules some of whose positions are known come out in the frame of these.
 
     Returns
     -------
@@ -176,7 +181,7 @@ def sample(
 
     cohort = Cohort(
         process, layout, n_features, noise, schedule, stepper, repeat_rule, steps, context, report,
-        record_levels, initial_state,
+        record_levels, initial_state, start,
     )  # fmt: skip
     waiting = iter([cohort])
     for _ in run_cohorts(process, denoiser, lambda counts: next(waiting, None), refill_at=1.0):

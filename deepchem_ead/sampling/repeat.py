@@ -7,7 +7,7 @@ w, x_hat : Tensor, (A, D)
     State at level t and estimate of the clean data.
 moved : Tensor, (A, D)
     The state the transition from t to s would lead to, s one step below t.
-tau_t, tau_s : Tensor, (A,) float64
+tau_t, tau_s : Tensor, (A,) or (A, D) float64
 noise : Tensor, (A, D)
     Fresh noise of the process, independent of the transition's.
 
@@ -75,4 +75,5 @@ def renoise(
 
     Not distribution preserving: the estimate is a mean, which varies less than the data.
     """
-    return x_hat + tau_t.to(w.dtype).unsqueeze(1) * noise
+    tau = tau_t.to(w.dtype)
+    return x_hat + (tau.unsqueeze(1) if tau.dim() == 1 else tau) * noise

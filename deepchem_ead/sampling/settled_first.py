@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, NoiseSchedule
+from deepchem_ead.diffusion import AtomLayout, NoiseSchedule, any_channel
 from deepchem_ead.sampling.clocked import ClockedRun, check_clock
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.state import SamplerState, grid_interval
@@ -85,9 +85,10 @@ class _SettledFirstRun(ClockedRun):
 
     def advancing(self, state: SamplerState) -> Tensor:
         if not self._moves:
-            return torch.ones_like(state.levels, dtype=torch.bool)
+            return torch.ones(len(state.levels), dtype=torch.bool, device=state.levels.device)
         move = torch.stack(tuple(self._moves)).mean(0)
-        under_way = (state.levels > 0).to(move.dtype)  # others cannot advance and set no standard
+        # Others cannot advance and set no standard.
+        under_way = any_channel(state.levels > 0).to(move.dtype)
         total, n = self._layout.sum(move * under_way), self._layout.sum(under_way)
         average = self._layout.expand(total / n.clamp_min(1))
         return move >= average if self._reverse else move <= average

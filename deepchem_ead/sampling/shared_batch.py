@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
 from deepchem_ead.sampling.cohort import Cohort
@@ -52,7 +53,7 @@ class SharedBatch:
     def advance(self, process: DiffusionProcess, denoiser: Denoiser) -> None:
         """Evaluate the network on what every unfinished cohort asks for, and answer them."""
         w = torch.cat([cohort.query.w for cohort in self._cohorts])
-        levels = torch.cat([cohort.query.levels for cohort in self._cohorts])
+        levels = _side_by_side([cohort.query.levels for cohort in self._cohorts])
         # Without a reference the network's gradients go through all it sees.
         told = any(cohort.started for cohort in self._cohorts)
         previous = torch.cat([cohort.previous for cohort in self._cohorts]) if told else None
@@ -74,3 +75,11 @@ class SharedBatch:
         for cohort, rows in zip(self._cohorts, x_hat.split(sizes), strict=True):
             if not cohort.finished:
                 cohort.advance(rows)
+
+
+def _side_by_side(levels: list[Tensor]) -> Tensor:
+    """Levels of cohorts, (A,), or (A, C) if some have a level for each channel."""
+    width = max(rows.shape[1] if rows.dim() > 1 else 0 for rows in levels)
+    if width:
+        levels = [r if r.dim() > 1 else r.unsqueeze(1).expand(-1, width) for r in levels]
+    return torch.cat(levels)

@@ -19,8 +19,8 @@ class Query(NamedTuple):
     ----------
     w : Tensor, (A, 3 + F)
         Variance-exploding state.
-    levels : Tensor, (A,) float64
-        True level of each atom in it.
+    levels : Tensor, (A,) or (A, C) float64
+        True level of each atom in it, or of each of its channels.
     needed : Tensor, (A,) bool, optional
         Atoms whose estimate is used. Molecules without such atoms are not evaluated, and keep the
         estimate they have; None: all are.
@@ -38,11 +38,11 @@ class Transition(NamedTuple):
     ----------
     w, x_hat : Tensor, (A, 3 + F)
         State and estimate of the clean data.
-    levels, next_levels : Tensor, (A,) float64
-        Levels before and after, the latter not above the former. Where they are equal the atom is
-        to stay as it is, to the last bit.
-    tau_t, tau_s : Tensor, (A,) float64
-        Noise-to-signal ratios of these levels.
+    levels, next_levels : Tensor, (A,) or (A, C) float64
+        Levels before and after, the latter not above the former. What has the same level stays as
+        it is, to the last bit.
+    tau_t, tau_s : Tensor, (A,) or (A, 3 + F) float64
+        Noise-to-signal ratios of these levels, of the columns where channels have their own.
     noise : Tensor, (A, 3 + F)
         Fresh noise of the process.
     """
@@ -61,7 +61,7 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    levels : Tensor, (A,) float64
+    levels : Tensor, (A,) or (A, C) float64
         Levels before the step.
     w, x_hat : Tensor, (A, 3 + F)
         State and estimate before the step.
@@ -86,6 +86,7 @@ class SamplerState:
     Attributes
     ----------
     levels : Tensor, (A,) float64
+        Or (A, C), where something is known of an atom but not all (`deepchem_ead.sampling.Start`).
     w : Tensor, (A, 3 + F)
         Variance-exploding state.
     x_hat : Tensor, (A, 3 + F)

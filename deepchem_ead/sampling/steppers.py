@@ -28,10 +28,10 @@ class StepperRun(Protocol):
 
         Parameters
         ----------
-        x_hat, tau_t : Tensor, (A, D) and (A,)
+        x_hat, tau_t : Tensor, (A, D) and (A,) or (A, D)
             Those of the transition.
-        advanced : Tensor, (A,) bool
-            Atoms that took the transition and its level.
+        advanced : Tensor, (A,) or (A, D) bool
+            What took the transition and its level.
         shift : Tensor, (A, 3)
             Subtracted from all positions since.
         """
@@ -123,7 +123,8 @@ class _DPMSolverRun:
             # right for atoms that have not moved, too: their tau remains the present one
             self._x_hat, self._tau = x_hat.clone(), tau_t
         else:
-            self._x_hat = torch.where(advanced.unsqueeze(1), x_hat, self._x_hat)
+            column = advanced.unsqueeze(1) if advanced.dim() == 1 else advanced
+            self._x_hat = torch.where(column, x_hat, self._x_hat)
             self._tau = torch.where(advanced, tau_t, self._tau)
         # the state was shifted, and estimates of two steps are compared in one frame
         self._x_hat[:, :3] -= shift

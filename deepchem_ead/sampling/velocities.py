@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, NoiseSchedule
+from deepchem_ead.diffusion import AtomLayout, NoiseSchedule, by_column
 from deepchem_ead.sampling.state import SamplerState, Step
 
 #: Distance (Angstrom) over which a neighbour's weight falls to exp(-1/2): a C-C bond.
@@ -72,11 +72,12 @@ def latent_increment(step: Step, levels: Tensor, noise_schedule: NoiseSchedule) 
     Positions: the variance-exploding increment times alpha of the newer level, because the
     variance-preserving one would depend on the origin. Features: the variance-preserving increment.
     """
-    old = noise_schedule.alpha_at(step.levels).to(step.w.dtype).unsqueeze(1)
-    new = noise_schedule.alpha_at(levels).to(step.w.dtype).unsqueeze(1)
+    width = step.w.shape[1]
+    old = by_column(noise_schedule.alpha_at(step.levels).to(step.w.dtype), width)
+    new = by_column(noise_schedule.alpha_at(levels).to(step.w.dtype), width)
     increment = new * step.moved
-    increment[:, :3] -= new * step.w[:, :3]
-    increment[:, 3:] -= old * step.w[:, 3:]
+    increment[:, :3] -= (new * step.w)[:, :3]
+    increment[:, 3:] -= (old * step.w)[:, 3:]
     return increment
 
 

@@ -1,0 +1,91 @@
+"""Where sampling starts: what is known of the molecules, and the levels of the rest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion import AtomLayout, by_column, level_of
+
+
+class Start(NamedTuple):
+    """Rows at level 0 are known: they never move, and come out as they are, to the last bit.
+
+    Attributes
+    ----------
+    clean : Tensor, (A, 3 + F)
+        Positions (Angstrom, in any frame) and scaled features. Only known ones are looked at.
+    levels : Tensor, (A,) or (A, C)
+        0 where known, the highest level where not; see `deepchem_ead.diffusion.channels`.
+    """
+
+    clean: Tensor
+    levels: Tensor
+
+
+class KnownRows:
+    """What is known, in a frame where the known atoms of each molecule are centred.
+
+    Parameters
+    ----------
+    start : Start
+    layout : AtomLayout
+    n_columns : int
+        3 + F.
+    timesteps : int
+        The highest level.
+
+    Attributes
+    ----------
+    levels : Tensor, (A,) or (A, C) float64
+    known : Tensor, (A, 1) or (A, 3 + F) bool
+        What is known.
+    placed : Tensor, (B,) bool
+        Molecules some of whose positions are known.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, levels are others than 0 and the highest, or a known number is none.
+    """
+
+    def __init__(self, start: Start, layout: AtomLayout, n_columns: int, timesteps: int) -> None:
+        clean, levels = start
+        n, device = layout.n_nodes, layout.index.device
+        if clean.shape != (n, n_columns):
+            shape = tuple(clean.shape)
+            raise ValueError(f"clean must have the shape {(n, n_columns)}, not {shape}")
+        if levels.shape not in ((n,), (n, 2)):
+            shape = tuple(levels.shape)
+            raise ValueError(f"levels must have the shape ({n},) or ({n}, 2), not {shape}")
+        if not bool(((levels == 0) | (levels == timesteps)).all()):
+            raise ValueError(f"the levels of a start are 0 (known) and {timesteps} (not known)")
+        levels = levels.to(device, torch.float64)
+        if levels.dim() == 2 and bool((levels[:, 0] == levels[:, 1]).all()):
+            levels = levels[:, 0]
+        self.levels, self._layout, self._clean = levels, layout, clean.to(device)
+        self.known = by_column(levels == 0, n_columns)
+        wrong = (self.known & ~self._clean.isfinite()).any(1)
+        if bool(wrong.any()):
+            node = int(wrong.nonzero()[0])
+            raise ValueError(f"node {node} is to be known, but is {self._clean[node].tolist()}")
+        placed = (level_of(levels, "positions") == 0).unsqueeze(1)
+        n_placed = layout.sum(placed.to(torch.float64))
+        self.placed = n_placed[:, 0] > 0
+        given = torch.where(self.known, self._clean, 0.0).to(torch.float64)
+        origin = layout.sum(torch.where(placed, given[:, :3], 0.0)) / n_placed.clamp_min(1)
+        self._origin = layout.expand(origin)
+        given[:, :3] -= torch.where(placed, self._origin, 0.0)
+        self._given = given
+
+    def fill(self, state: Tensor) -> Tensor:
+        """The state or estimate (A, 3 + F) with what is known in its place."""
+        return torch.where(self.known, self._given.to(state.dtype), state)
+
+    def returned(self, state: Tensor) -> Tensor:
+        """A finished state in the frame and the precision of `Start.clean`."""
+        state = state.to(torch.float64)
+        state = torch.cat([state[:, :3] + self._origin, state[:, 3:]], 1).to(self._clean.dtype)
+        return torch.where(self.known, self._clean, state)
