@@ -380,6 +380,14 @@ def test_one_large_molecule_among_many_does_not_take_all_memory(monkeypatch):
     assert table.to_padded().shape[0] == 2000
 
 
+@pytest.mark.parametrize("byte", [b"0", b"\n"])
+def test_a_gzipped_table_does_not_unpack_without_end(tmp_path, byte):
+    with gzip.open(tmp_path / "t.csv.gz", "wb") as stream:
+        stream.write(b"id,gap\n" + byte * (12 << 20))
+    with pytest.raises(ValueError, match="unpacks to more than 100 times its size"):
+        read_table(tmp_path / "t.csv.gz")
+
+
 def test_tables_may_be_gzipped_tabbed_marked_and_quoted(tmp_path):
     with gzip.open(tmp_path / "t.tsv.gz", "wb") as stream:
         stream.write('\ufeffname\t gap \n\n"a,\tb"\t1\r\nc\t\n'.encode())

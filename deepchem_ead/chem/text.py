@@ -19,7 +19,7 @@ OVERLONG = "(a line that is too long)"
 
 _CHUNK = 1 << 18
 # A gzip file that unpacks to less than this is no danger, whatever its ratio.
-_HARMLESS = 32 << 20
+_HARMLESS = 8 << 20
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -109,6 +109,10 @@ class TextLines:
                     "DEEPCHEM_EAD_MAX_GZIP_RATIO to more"
                 )
         return data
+
+    def read_bytes(self) -> bytes:
+        """All that is left, unpacked within the limit."""
+        return b"".join(iter(self._read, b""))
 
     def _decoded(self, lines: list[str], number: int) -> list[str]:
         """Lines with every one that is not UTF-8 read as Windows-1252, which includes Latin-1."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from deepchem_ead.chem.text import open_lines
 
 
 class TextTable(NamedTuple):
@@ -93,12 +94,8 @@ def read_text(path: str | os.PathLike) -> str:
     ValueError
         If it is damaged or in another encoding; names the file, the line and the remedy.
     """
-    opener = gzip.open if str(path).lower().endswith(".gz") else open
-    try:
-        with opener(path, "rb") as stream:
-            data = stream.read()
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise ValueError(f"{path}: damaged gzip file ({error})") from None
+    with open_lines(path, exact=True) as lines:
+        data = lines.read_bytes()
     utf32 = data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in data and not (utf32 or utf16):
