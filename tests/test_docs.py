@@ -17,6 +17,7 @@ from pathlib import Path
 import deepchem as dc
 import numpy as np
 import pytest
+from registries import restore_registries
 from typer.main import get_command
 
 import deepchem_ead
@@ -49,6 +50,7 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
 def small_world(tmp_path, monkeypatch):
     """Real functions, tiny data: 60 molecules of the sample, one layer, five steps of sampling."""
     monkeypatch.chdir(tmp_path)
+    restore_registries(monkeypatch)
     monkeypatch.setenv("DEEPCHEM_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     table, _ = load_sample()

@@ -14,6 +14,7 @@ from deepchem_ead.metrics.evaluate import (
     validity,
 )
 from deepchem_ead.metrics.generative import GenerativeMetric
+from deepchem_ead.metrics.metric import METRICS, Metric, Views
 from deepchem_ead.metrics.reference import reference_smiles
 from deepchem_ead.metrics.reference_rows import (
     GEOM_ROWS,
@@ -28,6 +29,7 @@ from deepchem_ead.metrics.report import MetricsReport, format_table
 __all__ = [
     "CONDITIONAL_ROWS",
     "GEOM_ROWS",
+    "METRICS",
     "QM9_ROW",
     "QM9_ROWS",
     "QM9_STRICT_ROW",
@@ -35,8 +37,10 @@ __all__ = [
     "ConditionalReport",
     "ConditionalRow",
     "GenerativeMetric",
+    "Metric",
     "MetricsReport",
     "ReferenceRow",
+    "Views",
     "atom_stability",
     "connected",
     "evaluate_conditional",

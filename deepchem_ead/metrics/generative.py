@@ -7,20 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 from deepchem_ead.metrics import evaluate
+from deepchem_ead.metrics.metric import METRICS, Metric, Views
+
+_OWN = (
+    evaluate.atom_stability,
+    evaluate.molecule_stability,
+    evaluate.validity,
+    evaluate.uniqueness,
+    evaluate.valid_unique,
+    evaluate.novelty,
+    evaluate.connected,
+)
+for _function in _OWN:
+    METRICS.register(_function.__name__, _function)
 
 #: Metrics that can be asked for by name.
-NAMED_METRICS: dict[str, Callable[..., float]] = {
-    function.__name__: function
-    for function in (
-        evaluate.atom_stability,
-        evaluate.molecule_stability,
-        evaluate.validity,
-        evaluate.uniqueness,
-        evaluate.valid_unique,
-        evaluate.novelty,
-        evaluate.connected,
-    )
-}
+NAMED_METRICS = METRICS
 
 
 class GenerativeMetric:
@@ -31,9 +33,9 @@ class GenerativeMetric:
 
     Parameters
     ----------
-    metric : str or callable
-        One of :data:`NAMED_METRICS`, or ``f(samples, ...) -> float``; if it takes an argument
-        ``reference`` it is given the reference.
+    metric : str, Metric or callable
+        A name in :data:`METRICS`, a :class:`Metric`, or ``f(samples, ...) -> float``; if it takes
+        an argument ``reference`` it is given the reference.
     name : str, optional
         Key in results; the metric's own name by default.
     **kw
@@ -54,14 +56,17 @@ class GenerativeMetric:
 
     def __init__(self, metric: str | Callable[..., float], name: str | None = None, **kw: Any):
         if isinstance(metric, str):
-            if metric not in NAMED_METRICS:
-                raise ValueError(f"unknown metric {metric!r}; choose {', '.join(NAMED_METRICS)}")
-            metric = NAMED_METRICS[metric]
+            if metric not in METRICS:
+                raise ValueError(f"unknown metric {metric!r}; choose {', '.join(METRICS)}")
+            metric = METRICS[metric]
         elif not callable(metric):
             raise TypeError(f"metric must be a name or a callable, not {type(metric).__name__}")
+        if isinstance(metric, type):  # its options are its own fields
+            metric, kw = metric(**kw), {}
         _check_keywords(metric, kw)
         self.metric = metric
-        self.name = name or getattr(metric, "__name__", type(metric).__name__)
+        own = metric.name if isinstance(metric, Metric) else getattr(metric, "__name__", None)
+        self.name = name or own or type(metric).__name__
         self.kw = kw
 
     def __repr__(self) -> str:
@@ -73,6 +78,7 @@ class GenerativeMetric:
         Parameters
         ----------
         samples : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
+            Or `Views` of them, which several metrics can share.
         reference : optional
             Known molecules or SMILES, for metrics such as novelty.
 
@@ -85,6 +91,12 @@ class GenerativeMetric:
         ValueError
             The metric needs a reference and none was given.
         """
+        if isinstance(self.metric, Metric):
+            if reference is None and "reference" in self.metric.needs:
+                raise ValueError(f"{self.name} needs a reference, such as the training molecules")
+            return float(self.metric(Views.of(samples), reference))
+        if isinstance(samples, Views):
+            samples = samples.batch
         options = dict(self.kw)
         if "reference" in inspect.signature(self.metric).parameters:
             options.setdefault("reference", reference)
@@ -93,11 +105,11 @@ class GenerativeMetric:
 
 def _check_keywords(metric: Callable[..., float], keywords: dict[str, Any]) -> None:
     """Refuse unknown keywords now rather than after molecules have been generated."""
-    named = metric in NAMED_METRICS.values()
-    parameters = inspect.signature(evaluate.evaluate_molecules if named else metric).parameters
+    judge = evaluate.evaluate_molecules if metric in _OWN else metric
+    parameters = inspect.signature(judge).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
-    known = list(parameters)[1:]
+    known = [] if isinstance(metric, Metric) else list(parameters)[1:]
     for name in keywords:
         if name not in known:
             raise TypeError(

@@ -9,7 +9,7 @@ from deepchem.data import Dataset
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.generator.trained import Generator
-from deepchem_ead.metrics import GenerativeMetric
+from deepchem_ead.metrics import GenerativeMetric, Metric, Views
 
 
 class Evaluated(Generator, Protocol):
@@ -51,7 +51,7 @@ def evaluate_model(
             continue
         if samples is None:
             options = {"seed": model.config.seed, "progress": False, **generate_options}
-            samples = model.generate(n_samples, **options)
+            samples = Views(model.generate(n_samples, **options))
         scores[metric.name] = metric.compute_metric(samples, reference=dataset)
     return scores
 
@@ -59,6 +59,8 @@ def evaluate_model(
 def _resolve(metric) -> GenerativeMetric | DenoisingLoss:
     if isinstance(metric, (GenerativeMetric, DenoisingLoss)):
         return metric
+    if isinstance(metric, Metric):
+        return GenerativeMetric(metric)
     if metric == DenoisingLoss.name:
         return DenoisingLoss()
     if isinstance(metric, str) or not hasattr(metric, "compute_metric"):

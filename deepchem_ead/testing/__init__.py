@@ -2,6 +2,13 @@
 
 from deepchem_ead.testing.denoisers import DenoiserTests
 from deepchem_ead.testing.equivariance import assert_equivariant, equivariance_error
+from deepchem_ead.testing.metrics import MetricTests
 from deepchem_ead.testing.samplers import SamplerTests
 
-__all__ = ["DenoiserTests", "SamplerTests", "assert_equivariant", "equivariance_error"]
+__all__ = [
+    "DenoiserTests",
+    "MetricTests",
+    "SamplerTests",
+    "assert_equivariant",
+    "equivariance_error",
+]

@@ -1,0 +1,77 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from deepchem.data import Dataset
+
+from deepchem_ead.molnet.qm9 import QM9_UNITS, load_qm9_3d
+from deepchem_ead.registry import Registry
+
+#: ``load(tasks)``: training, validation and test molecules, X as `MoleculeBatch.to_padded` gives
+#: it, with these properties as columns of y; those of the data set's choice if ``tasks`` is empty.
+Loader = Callable[[Sequence[str]], tuple[Dataset, Dataset, Dataset]]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A data set that can be asked for by name: ``deepchem-ead train NAME``.
+
+    Attributes
+    ----------
+    name : str
+    load : callable
+        See `Loader`.
+    elements : str
+        Those that occur, comma separated.
+    units : mapping of str to str
+        Its properties and their units.
+    splits : tuple of int
+        Molecules for training, validation and test.
+
+    Examples
+    --------
+    >>> DATASETS["qm9"].splits, DATASETS["qm9"].units["mu"]
+    ((100000, 17748, 13083), 'Debye')
+    """
+
+    name: str
+    load: Loader
+    elements: str
+    units: Mapping[str, str] = field(default_factory=dict)
+    splits: tuple[int, int, int] | None = None
+
+    def parts(self, tasks: Sequence[str] = ()) -> tuple[Dataset, Dataset, Dataset]:
+        """Its training, validation and test molecules.
+
+        Raises
+        ------
+        ValueError
+            If it has no such property; lists those it has.
+        """
+        for task in tasks:
+            if task not in self.units:
+                raise ValueError(
+                    f"{self.name} has no property {task!r}; it has {', '.join(self.units)}"
+                )
+        return self.load(tasks)
+
+
+def _qm9(tasks: Sequence[str], source: str) -> tuple[Dataset, Dataset, Dataset]:
+    wanted = {"tasks": tuple(tasks)} if tasks else {}
+    _, (train, valid, test), _ = load_qm9_3d(source=source, **wanted)
+    return train, valid, test
+
+
+#: Data sets by name. Molecules in a file need none.
+DATASETS: Registry[DatasetInfo] = Registry("data set")
+for _info in (
+    DatasetInfo(
+        "qm9", partial(_qm9, source="qm9pack"), "H,C,N,O,F", QM9_UNITS, (100_000, 17_748, 13_083)
+    ),
+    DatasetInfo("qm9-sample", partial(_qm9, source="sample"), "H,C,N,O,F", QM9_UNITS),
+):
+    DATASETS.register(_info.name, _info)
