@@ -14,7 +14,7 @@ from deepchem.data import NumpyDataset
 from deepchem_ead.chem.files import file_format
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.choices import TRAINING_FILES
-from deepchem_ead.molnet import load_file_3d, load_qm9_3d
+from deepchem_ead.molnet import DATASETS, load_file_3d
 from deepchem_ead.molnet.files import NAMES_AS_IDS, known_properties
 from deepchem_ead.molnet.splits import edm_halves, one_shard
 
@@ -23,20 +23,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BUILT_IN = ("qm9", "qm9-sample")
-
 
 def training_data(
     name: str, properties: Sequence[str] = (), smiles_column: str | None = None
 ) -> Dataset:
-    """Training molecules of a built-in dataset ("qm9", "qm9-sample") or all of a file's.
+    """Training molecules of a data set ("qm9", "qm9-sample", ...) or all of a file's.
 
     Parameters
     ----------
     name : str
+        In `deepchem_ead.molnet.DATASETS`, or a file.
     properties : sequence of str
-        Columns of y: QM9's properties, or tags (keys) of the file, where some may be missing.
-        None: whatever the dataset has by default.
+        Columns of y: the data set's properties, or tags (keys) of the file, where some may be
+        missing. None: whatever the dataset has by default.
     smiles_column : str, optional
         Column with the SMILES in a table.
 
@@ -47,15 +46,14 @@ def training_data(
     ValueError
         If the data has no such property.
     """
-    wanted = {"tasks": list(properties)} if properties else {}
-    if name in BUILT_IN:
-        source = "qm9pack" if name == "qm9" else "sample"
-        _, (train, _, _), _ = load_qm9_3d(source=source, **wanted)
-        return train
+    if name in DATASETS:
+        return DATASETS[name].parts(properties)[0]
     if not Path(name).exists():
+        names = ", ".join(map(repr, DATASETS))
         raise FileNotFoundError(
-            f"there is no file {name!r}; data is 'qm9', 'qm9-sample' or an {TRAINING_FILES}"
+            f"there is no file {name!r}; data is {names} or an {TRAINING_FILES}"
         )
+    wanted = {"tasks": list(properties)} if properties else {}
     with warnings.catch_warnings():
         # Of ids that are no SMILES, which matters to those who split the dataset.
         warnings.filterwarnings("ignore", message=f".*{NAMES_AS_IDS}")
@@ -66,7 +64,7 @@ def training_data(
 
 
 def known_molecules(name: str) -> Dataset | MoleculeBatch | list[str]:
-    """Molecules that novelty is measured against: a built-in dataset, or those of a file.
+    """Molecules that novelty is measured against: a data set, or those of a file.
 
     An SDF or XYZ file gives molecules with their charges, a SMILES file the first word of a line.
 
@@ -98,7 +96,7 @@ def conditions_in(
     source : str
         That model.
     """
-    if name in BUILT_IN or not wanted or not Path(name).exists():
+    if name in DATASETS or not wanted or not Path(name).exists():
         return list(wanted)
     missing = set(wanted) - known_properties(name, smiles_column)
     if not missing:
@@ -120,12 +118,11 @@ def labelled_data(
 ) -> tuple[Dataset, Dataset | None]:
     """Molecules to train a predictor on, and others to test it on.
 
-    QM9's training and validation part; a tenth of a file's molecules, drawn at random, is held out
-    (None if there are fewer than ten).
+    A data set's training and validation part; a tenth of a file's molecules, drawn at random, is
+    held out (None if there are fewer than ten).
     """
-    if name in BUILT_IN:
-        source = "qm9pack" if name == "qm9" else "sample"
-        _, (train, valid, _), _ = load_qm9_3d(source=source, tasks=list(properties))
+    if name in DATASETS:
+        train, valid, _ = DATASETS[name].parts(properties)
         return train, valid
     dataset = training_data(name, properties, smiles_column)
     n_out = int(HELD_OUT * len(dataset))
@@ -142,17 +139,16 @@ def _rows(dataset: Dataset, rows: np.ndarray) -> Dataset:
 def conditional_data(name: str, tasks: Sequence[str]) -> tuple[Dataset, Dataset | None]:
     """Molecules to draw requests from, and those to fit baselines on, as EDM's protocol has them.
 
-    Second and first half of the training part of "qm9" or "qm9-sample", or all of a file's.
+    Second and first half of the training part of a data set, or all of a file's.
 
     Raises
     ------
     ValueError
         If the data has no such property.
     """
-    if name not in ("qm9", "qm9-sample"):
+    if name not in DATASETS:
         _, (dataset,), _ = load_file_3d(name, tasks=list(tasks), splitter=None, allow_missing=True)
         return dataset, None
-    source = "qm9pack" if name == "qm9" else "sample"
-    _, (train, _, _), _ = load_qm9_3d(tasks=list(tasks), source=source)
+    train, _, _ = DATASETS[name].parts(tasks)
     first, second = (one_shard(train, rows, list(tasks)) for rows in edm_halves(len(train)))
     return second, first
