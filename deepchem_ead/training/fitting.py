@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # DeepChem is not needed to watch a run
-    from deepchem_ead.training.run import TrainingPosition, TrainingRun
+    from deepchem_ead.training.position import TrainingPosition
+    from deepchem_ead.training.run import TrainingRun
 
 
 class Fitting(Protocol):

@@ -16,9 +16,9 @@ from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
+from deepchem_ead.training.position import TrainingPosition
 from deepchem_ead.training.resident_data import ResidentMolecules
 from deepchem_ead.training.resident_step import ResidentStep
-from deepchem_ead.training.run import TrainingPosition
 from deepchem_ead.training.state import TrainingState
 
 

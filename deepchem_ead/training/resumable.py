@@ -22,8 +22,9 @@ from deepchem_ead.training.batches import ShuffledBatches
 from deepchem_ead.training.curve import summary_writer_type
 from deepchem_ead.training.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.training.own_folder import temporary_folder_of
+from deepchem_ead.training.position import TrainingPosition
 from deepchem_ead.training.progress import TrainingProgress
-from deepchem_ead.training.run import TrainingPosition, TrainingRun
+from deepchem_ead.training.run import TrainingRun
 from deepchem_ead.training.state import TrainingState
 
 

@@ -20,7 +20,7 @@ from deepchem_ead.generator.checkpoint import (
 )
 from deepchem_ead.generator.compact import read_checkpoint
 from deepchem_ead.generator.settings import Settings
-from deepchem_ead.training.run import TrainingPosition
+from deepchem_ead.training.position import TrainingPosition
 
 logger = logging.getLogger(__name__)
 
