@@ -672,6 +672,31 @@ def test_help_is_text_for_people(command, deepchem_ead):
     assert "None" not in result.out and "StrEnum" not in result.out
 
 
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_the_list_of_commands_is_not_cut(columns, deepchem_ead, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = deepchem_ead("--help").out.partition("Commands:")[2]
+    assert "..." not in out
+    assert "score and draw them." in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["generate", "--scaffold", "c1ccccc1"], "see docs/limits.md"),
+        (["generate", "--smiles", "CCO"], "see docs/limits.md"),
+        (["generate", "--temperature", 0.5], "did you mean --noise-scale?"),
+        (["design", "--formula", "C6H6"], "no formula can be given"),
+        (["train", "qm9", "--epoch", 3], "did you mean --epochs?"),
+        (["draw", "--zzzz"], "No such option: --zzzz"),
+    ],
+)
+def test_unknown_options_are_answered(words, answer, deepchem_ead):
+    result = deepchem_ead(*words)
+    assert result.code == 2
+    assert answer in " ".join((result.out + result.err).split())
+
+
 def test_demo_shows_the_shipped_model(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("not ours")
     for n in (2, 3):  # a second demo replaces the first

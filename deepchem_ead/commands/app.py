@@ -15,6 +15,7 @@ from deepchem_ead.commands.design import design
 from deepchem_ead.commands.draw import draw
 from deepchem_ead.commands.evaluate import evaluate
 from deepchem_ead.commands.generate import generate
+from deepchem_ead.commands.group import CommandGroup
 from deepchem_ead.commands.info import info
 from deepchem_ead.commands.pack import pack
 from deepchem_ead.commands.predict import predict
@@ -29,6 +30,7 @@ COMMANDS = (
 )  # fmt: skip
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Generate 3D molecules by equivariant asynchronous diffusion (EAD).",
     epilog="A first look: 'deepchem-ead demo'. On your own molecules: 'deepchem-ead train "
     "molecules.sdf --out runs/mine', then 'deepchem-ead generate --model runs/mine/model'. "
