@@ -36,15 +36,8 @@ from deepchem_ead.properties.labels import (
 )
 from deepchem_ead.sampling import PropertyGuidance
 from deepchem_ead.training.batches import ShuffledBatches, row_weights
-from deepchem_ead.training.noising import (
-    evaluation_nodes,
-    evaluation_noise,
-    training_clean,
-    training_conditions,
-    training_earlier,
-    training_nodes,
-    training_noise,
-)
+from deepchem_ead.training.host_batch import Noising
+from deepchem_ead.training.noising import training_conditions
 from deepchem_ead.training.optimizer import take_rate_schedule
 from deepchem_ead.training.resumable import ResumableModel
 from deepchem_ead.training.state import check_config
@@ -207,38 +200,15 @@ class EADModel(ResumableModel):
         """Encode molecules and draw their levels and noise (see `EADNetwork.forward`)."""
         inputs, labels, weights = batch
         X, ids = inputs[0], self._ids_of(inputs[0])
-        training, key = (True, self._global_step) if len(inputs) == 1 else (False, inputs[1])
-        n_nodes = fixed_size = conditions = None
-        if self.config.variable_size:
-            counts = self.encoding.count_atoms(X, ids)
-            draw_nodes = training_nodes if training else evaluation_nodes
-            n_nodes, fixed_size = draw_nodes(counts, self.config, key)
+        training = len(inputs) == 1
+        conditions = None
         if self.config.condition_names:
-            conditions = inputs[2] if not training else self._properties_seen(labels, weights)
-        encoded = self.encoding.encode(X, ids, n_nodes)
-        draw_noise = training_noise if training else evaluation_noise
-        levels, eps = draw_noise(encoded, self.config, key)
-        earlier = training_earlier(encoded, levels, self.config, key) if training else None
-        node_weight = None
-        if encoded.is_dummy is not None and self.config.dummy_weight != 1:
-            node_weight = torch.where(encoded.is_dummy, self.config.dummy_weight, 1.0)
-        order = encoded.order
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(rank))
-        clean = encoded.clean
+            conditions = self._properties_seen(labels, weights) if training else inputs[2]
+        noising = Noising(self.config, self.encoding, self.model.denoiser.equivariant)
         if training:
-            clean = training_clean(encoded, self.config, key, self.model.denoiser.equivariant)
-        prepared = {
-            "clean": clean,
-            "levels": levels,
-            "eps": eps,
-            "layout": encoded.layout,
-            "node_weight": node_weight,
-            "fixed_size": None if fixed_size is None else torch.from_numpy(fixed_size[order]),
-            "conditions": None if conditions is None else torch.from_numpy(conditions[order]),
-            "rank": torch.from_numpy(rank),
-            "earlier": earlier,
-        }
+            prepared = noising.training(X, ids, conditions, self._global_step)
+        else:
+            prepared = noising.evaluation(X, ids, conditions, inputs[1])
         prepared = {k: v if v is None else v.to(self.device) for k, v in prepared.items()}
         if weights is None:
             return prepared, [], []

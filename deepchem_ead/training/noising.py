@@ -143,6 +143,13 @@ def _draw_nodes(
     return np.where(fixed, counts, padded), fixed
 
 
+def node_weights(is_dummy: Tensor | None, config: EADConfig) -> Tensor | None:
+    """Weight of each node (A,) in the loss; None if all have the weight 1."""
+    if is_dummy is None or config.dummy_weight == 1:
+        return None
+    return torch.where(is_dummy, config.dummy_weight, 1.0)
+
+
 def keyed_generator(*key: int) -> torch.Generator:
     """A generator whose numbers depend on the key only."""
     # PyTorch's CPU generator uses 32 bits of its seed, so the key has to be hashed into them.

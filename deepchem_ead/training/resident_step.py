@@ -11,7 +11,7 @@ from torch import Tensor
 from deepchem_ead.diffusion import EarlierState, sample_levels, turn_at_random
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.network import EADNetwork
-from deepchem_ead.training.noising import earlier_levels, subset_bounds
+from deepchem_ead.training.noising import earlier_levels, node_weights, subset_bounds
 from deepchem_ead.training.resident_data import ResidentMolecules
 
 logger = logging.getLogger(__name__)
@@ -110,9 +110,6 @@ class ResidentStep:
         plan = [self._plan.molecules, self._plan.fixed_size]
         chosen, fixed_size = (t.index_select(0, self._row)[0] for t in plan)
         clean, is_dummy = molecules.gather(chosen)
-        node_weight = None
-        if is_dummy is not None and config.dummy_weight != 1:
-            node_weight = torch.where(is_dummy, config.dummy_weight, 1.0)
         levels = sample_levels(
             molecules.layout,
             config.timesteps,
@@ -138,7 +135,7 @@ class ResidentStep:
                 "levels": levels,
                 "eps": eps,
                 "layout": molecules.layout,
-                "node_weight": node_weight,
+                "node_weight": node_weights(is_dummy, config),
                 "earlier": earlier,
                 "fixed_size": fixed_size,
                 "conditions": conditions,

@@ -1,0 +1,105 @@
+"""Batches made on the host: molecules of a dataset encoded, and what is drawn for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding, EncodedMolecules
+from deepchem_ead.training.noising import (
+    evaluation_nodes,
+    evaluation_noise,
+    node_weights,
+    training_clean,
+    training_earlier,
+    training_nodes,
+    training_noise,
+)
+
+
+@dataclass(frozen=True)
+class Noising:
+    """From rows of a dataset to what `EADNetwork.forward` takes, on the host.
+
+    `ResidentStep` does the same where the molecules stay on the device.
+
+    Attributes
+    ----------
+    config : EADConfig
+    encoding : AtomEncoding
+    equivariant : bool
+        Of the denoiser; one that is not is trained on molecules turned at random.
+    """
+
+    config: EADConfig
+    encoding: AtomEncoding
+    equivariant: bool
+
+    def training(
+        self, X: np.ndarray, ids: Sequence | None, conditions: np.ndarray | None, step: int
+    ) -> dict:
+        """A batch to learn from: everything random depends on the seed and the step only.
+
+        Parameters
+        ----------
+        X : ndarray, (B, width, 4)
+            x, y, z and the atomic number.
+        ids : sequence, optional
+            Of the molecules, for error messages.
+        conditions : ndarray, (B, P), optional
+            Properties that each molecule is told, NaN where unknown or hidden.
+        step : int
+        """
+        encoded, fixed_size = self._encode(X, ids, training_nodes, step)
+        levels, eps = training_noise(encoded, self.config, step)
+        return self._batch(encoded, fixed_size, conditions) | {
+            "clean": training_clean(encoded, self.config, step, self.equivariant),
+            "levels": levels,
+            "eps": eps,
+            "earlier": training_earlier(encoded, levels, self.config, step),
+        }
+
+    def evaluation(
+        self,
+        X: np.ndarray,
+        ids: Sequence | None,
+        conditions: np.ndarray | None,
+        rows: np.ndarray,
+    ) -> dict:
+        """A batch to be scored: a molecule's draws depend on the seed and its row (B,) only."""
+        encoded, fixed_size = self._encode(X, ids, evaluation_nodes, rows)
+        levels, eps = evaluation_noise(encoded, self.config, rows)
+        return self._batch(encoded, fixed_size, conditions) | {
+            "clean": encoded.clean,
+            "levels": levels,
+            "eps": eps,
+            "earlier": None,
+        }
+
+    def _encode(self, X, ids, draw_nodes, key) -> tuple[EncodedMolecules, np.ndarray | None]:
+        n_nodes = fixed_size = None
+        if self.config.variable_size:
+            counts = self.encoding.count_atoms(X, ids)
+            n_nodes, fixed_size = draw_nodes(counts, self.config, key)
+        return self.encoding.encode(X, ids, n_nodes), fixed_size
+
+    def _batch(
+        self,
+        encoded: EncodedMolecules,
+        fixed_size: np.ndarray | None,
+        conditions: np.ndarray | None,
+    ) -> dict:
+        order = encoded.order
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(rank))
+        return {
+            "layout": encoded.layout,
+            "node_weight": node_weights(encoded.is_dummy, self.config),
+            "fixed_size": None if fixed_size is None else torch.from_numpy(fixed_size[order]),
+            "conditions": None if conditions is None else torch.from_numpy(conditions[order]),
+            "rank": torch.from_numpy(rank),
+        }
