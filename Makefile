@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test test-nightly lint bench clean
+.PHONY: setup demo test test-nightly lint types bench clean
 
 setup: .venv/installed
 
@@ -32,9 +32,16 @@ test-nightly: .venv-nightly/installed
 	.venv-nightly/bin/pip install --quiet --editable '.[test,qm9]'
 	touch $@
 
-lint: setup
-	$(BIN)/pip install --quiet ruff
+lint: .venv/checked
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/checked
+	$(BIN)/mypy
+
+.venv/checked: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt ruff mypy
+	touch $@
 
 bench: setup
 	$(BIN)/python -m benchmarks.engine

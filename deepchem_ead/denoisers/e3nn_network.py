@@ -64,6 +64,8 @@ class E3NNDenoiser(DenoiserNetwork):
     arXiv:2207.09453.
     """
 
+    centres: Tensor
+
     Options = E3NNOptions
     reads = frozenset({"reference"})
 

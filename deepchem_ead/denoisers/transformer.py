@@ -60,6 +60,8 @@ class Transformer(DenoiserNetwork):
     arXiv:2507.00899). Adaptive norm: DiT, arXiv:2212.09748.
     """
 
+    octaves: Tensor
+
     Options = TransformerOptions
     reads = frozenset({"reference"})
     equivariant = False

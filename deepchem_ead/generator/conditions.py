@@ -73,6 +73,11 @@ class ConditionStatistics(nn.Module):
         Molecules of each number of atoms in each bin.
     """
 
+    mean: Tensor
+    mad: Tensor
+    edges: Tensor
+    sizes: Tensor
+
     def __init__(self, names: Sequence[str], max_atoms: int) -> None:
         super().__init__()
         self.names = tuple(names)

@@ -48,6 +48,8 @@ class EADNetwork(nn.Module):
         Of the molecules it will see.
     """
 
+    size_counts: Tensor
+
     def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
         super().__init__()
         self.process = DiffusionProcess(

@@ -30,7 +30,8 @@ class RunningAverage(AveragedModel):
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Count the weights of ``model`` in."""
-        averaged, current = list(self.module.parameters()), list(model.parameters())
+        averaged: list[Tensor] = list(self.module.parameters())
+        current: list[Tensor] = list(model.parameters())
         if self.n_averaged.is_cuda:
             change = torch._foreach_sub(current, averaged)
             torch._foreach_mul_(change, self._share(self.n_averaged.to(torch.float32)))

@@ -31,6 +31,9 @@ class GradientClipper(nn.Module):
     EDM, arXiv:2203.17003, released training code, for the rule of that name.
     """
 
+    norms: Tensor
+    n_steps: Tensor
+
     def __init__(self, rule: str = "edm", length: int = 50) -> None:
         super().__init__()
         self.rule = rule

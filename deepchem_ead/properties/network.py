@@ -128,6 +128,14 @@ class PropertyNetwork(nn.Module):
         Factor of the predicted standard deviations.
     """
 
+    mean: Tensor
+    mad: Tensor
+    per_atom: Tensor
+    offset: Tensor
+    scale: Tensor
+    calibration: Tensor
+    n_labels: Tensor
+
     def __init__(self, config: PropertyConfig, n_types: int) -> None:
         super().__init__()
         n_tasks = len(config.task_names)

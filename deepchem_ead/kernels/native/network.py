@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.kernels.native.build import Kernel
@@ -26,7 +27,7 @@ class NetworkProblem(ctypes.Structure):
     ]
 
 
-def _block_parameters(block: nn.Module) -> list[Tensor | None]:
+def _block_parameters(block: Any) -> list[Tensor | None]:
     """In the order of ``BlockParameters`` in network_problem.h."""
     message, node = block.message.edge_mlp, block.message.node_mlp
     attention, coordinates = block.message.att_mlp[0], block.coordinates.coord_mlp
@@ -41,9 +42,9 @@ def _block_parameters(block: nn.Module) -> list[Tensor | None]:
 
 
 def evaluate(
-    network: nn.Module, x: Tensor, h: Tensor, layout: AtomLayout, precision: str, kernel: Kernel
+    network: Any, x: Tensor, h: Tensor, layout: AtomLayout, precision: str, kernel: Kernel
 ) -> tuple[Tensor, Tensor]:
-    """Outputs of an EGNN, as its ``forward`` describes them.
+    """Outputs of an `EGNN` (its room is above this one), as its ``forward`` describes them.
 
     The weights are read afresh in every call.
 
