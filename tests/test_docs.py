@@ -12,6 +12,7 @@ import io
 import re
 import shlex
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import deepchem as dc
@@ -73,6 +74,7 @@ def small_world(tmp_path, monkeypatch):
         parts = (dataset.X[rows], dataset.y[rows], dataset.w[rows], dataset.ids[rows])
         return fit(self, dc.data.NumpyDataset(*parts), nb_epoch=min(nb_epoch, 2), **kw)
 
+    @wraps(generate)  # who forwards options to it asks for its keywords
     def small_generate(self, n, *args, steps=None, **kw):
         return generate(self, min(n, 4), *args, steps=min(steps or 5, 5), **kw)
 
