@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TypeVar, overload
+from typing import TypeVar, cast, overload
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Registry(Mapping[str, T]):
             raise UnknownName(self.what, name, self._parts) from None
         if isinstance(part, Lazy):
             import_module(part.module)
-            part = self._parts[name]
+            return cast(T, self._parts[name])
         return part
 
     def __contains__(self, name: object) -> bool:

@@ -142,7 +142,8 @@ def _rewrite_v3000(table: list[str]) -> tuple[list[str], np.ndarray]:
     if "END CTAB" not in keywords:
         raise MoleculeError(f"there is no line '{_V30}END CTAB': the record is cut short")
     repaired, xyz, n_found = list(table), [], {"ATOM": 0, "BOND": 0}
-    section, known = "", set()
+    section = ""
+    known: set[str] = set()
     for row, line in enumerate(table):
         fields = line[len(_V30) :].split() if line.startswith(_V30) else []
         if fields[:1] in (["BEGIN"], ["END"]):

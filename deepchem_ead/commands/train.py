@@ -121,7 +121,7 @@ def train(
         preset = "qm9-small"
     names = runs.read_config(preset, overrides, start).condition_names
     if start is not None and preset is None and "conditions" not in overrides:
-        names = datasets.conditions_in(data, names, start, smiles_column)
+        names = tuple(datasets.conditions_in(data, names, start, smiles_column))
         overrides["conditions"] = ",".join(names)
     dataset = datasets.training_data(data, names, smiles_column)
     model = runs.new_model(preset, overrides, dataset, model_dir=out, start=start)

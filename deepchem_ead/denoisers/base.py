@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -90,9 +90,7 @@ class DenoiserNetwork(nn.Module):
     bytes_per_pair: ClassVar[tuple[int, int]] = (1300, 1300)
 
     @classmethod
-    def build(
-        cls, columns: InputColumns, out_features: int, options: DenoiserOptions
-    ) -> DenoiserNetwork:
+    def build(cls, columns: InputColumns, out_features: int, options: Any) -> DenoiserNetwork:
         """A network with random weights.
 
         Parameters
@@ -101,8 +99,8 @@ class DenoiserNetwork(nn.Module):
             Of what it will see.
         out_features : int
             Invariant columns it must return, at least.
-        options : DenoiserOptions
-            An instance of its ``Options``.
+        options : Options
+            An instance of its own.
         """
         raise NotImplementedError
 

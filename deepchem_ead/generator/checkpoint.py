@@ -90,12 +90,14 @@ def _counts(folder: str | Path) -> dict[Path, float]:
 
     A damaged one follows those that are not younger, so that who wants the newest is told of it.
     """
-    found = {file: _count(file) for file in Path(folder).glob("checkpoint-*.safetensors")}
+    found: dict[Path, float | None] = {
+        file: _count(file) for file in Path(folder).glob("checkpoint-*.safetensors")
+    }
     times = {file: file.stat().st_mtime_ns for file in found}
     for damaged in [file for file, count in found.items() if count is None]:
         older = [n for f, n in found.items() if n is not None and times[f] <= times[damaged]]
         found[damaged] = max(older, default=0) + 0.5
-    return found
+    return {file: count for file, count in found.items() if count is not None}
 
 
 def _count(path: Path) -> int | None:

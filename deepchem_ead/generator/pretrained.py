@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -146,7 +147,7 @@ def _from_hub(name: str) -> Path:
             f"there is no folder {name!r}; if it is a Hugging Face Hub repository, "
             "`pip install huggingface-hub` first"
         ) from None
-    wanted = {"allow_patterns": [WEIGHTS, CONFIG, CARD, f"{WEAK}/*"]}
+    wanted: dict[str, Any] = {"allow_patterns": [WEIGHTS, CONFIG, CARD, f"{WEAK}/*"]}
     try:
         with suppress(LocalEntryNotFoundError):
             cached = Path(snapshot_download(name, local_files_only=True, **wanted))

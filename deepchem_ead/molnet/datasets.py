@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from deepchem.data import Dataset
 
@@ -61,7 +62,7 @@ class DatasetInfo:
 
 
 def _qm9(tasks: Sequence[str], source: str) -> tuple[Dataset, Dataset, Dataset]:
-    wanted = {"tasks": tuple(tasks)} if tasks else {}
+    wanted: dict[str, Any] = {"tasks": tuple(tasks)} if tasks else {}
     _, (train, valid, test), _ = load_qm9_3d(source=source, **wanted)
     return train, valid, test
 

@@ -43,7 +43,7 @@ class GradientClipper(nn.Module):
     @torch.no_grad()
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
         """Scale the gradients in place; returns their norm before that."""
-        grads = [p.grad for p in parameters]
+        grads = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(grads)
         known = torch.arange(len(self.norms), device=norm.device) < self.n_steps
         usual = self._usual(known)

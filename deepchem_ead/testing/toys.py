@@ -63,7 +63,8 @@ def pair_denoiser(x, h, layout):
 def pairs(layout: AtomLayout) -> tuple[torch.Tensor, torch.Tensor]:
     """All ordered pairs i, j of nodes of one molecule, i != j."""
     same = layout.index[:, None] == layout.index[None, :]
-    return (same & ~torch.eye(layout.n_nodes, dtype=torch.bool)).nonzero(as_tuple=True)
+    first, second = (same & ~torch.eye(layout.n_nodes, dtype=torch.bool)).nonzero(as_tuple=True)
+    return first, second
 
 
 class RecordedNoise:
