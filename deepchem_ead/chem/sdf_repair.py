@@ -143,7 +143,7 @@ def _rewrite_v3000(table: list[str]) -> tuple[list[str], np.ndarray]:
         raise MoleculeError(f"there is no line '{_V30}END CTAB': the record is cut short")
     repaired, xyz, n_found = list(table), [], {"ATOM": 0, "BOND": 0}
     section = ""
-    known: set[str] = set()
+    known: set[frozenset[int]] = set()
     for row, line in enumerate(table):
         fields = line[len(_V30) :].split() if line.startswith(_V30) else []
         if fields[:1] in (["BEGIN"], ["END"]):

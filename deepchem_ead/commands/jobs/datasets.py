@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from deepchem.data import NumpyDataset
@@ -53,7 +53,7 @@ def training_data(
         raise FileNotFoundError(
             f"there is no file {name!r}; data is {names} or an {TRAINING_FILES}"
         )
-    wanted = {"tasks": list(properties)} if properties else {}
+    wanted: dict[str, Any] = {"tasks": list(properties)} if properties else {}
     with warnings.catch_warnings():
         # Of ids that are no SMILES, which matters to those who split the dataset.
         warnings.filterwarnings("ignore", message=f".*{NAMES_AS_IDS}")
