@@ -18,6 +18,9 @@ DEFAULT_PREDICTOR = "qm9-properties"
 SMILES_FILES = (".smi", ".smiles", ".csv", ".tsv")
 #: What messages and help texts call the files that molecules are read from.
 GEOMETRY_FILES = "SDF, MOL or (extended) XYZ file"
+#: What 'generate' writes, and what of that it can go on with.
+GENERATED_FILES = ".sdf, .xyz or .smi"
+RESUMABLE_FILES = "SDF or XYZ file"
 TRAINING_FILES = f"{GEOMETRY_FILES}, or SMILES in a .smi, .csv or .tsv file"
 
 

@@ -462,7 +462,7 @@ def test_an_existing_file_is_never_overwritten(deepchem_ead, model_folder, tmp_p
     assert out.read_bytes() == before
     (tmp_path / "mine.smi").write_text("CC\t0\n")
     words = ["generate", "-m", model_folder, "-o", tmp_path / "mine.smi", "--resume"]
-    assert_one_line(deepchem_ead(*words), "only SDF and XYZ")
+    assert_one_line(deepchem_ead(*words), "only an SDF or XYZ file can be resumed")
 
 
 @pytest.mark.parametrize(

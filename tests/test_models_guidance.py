@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import deepchem as dc
 import numpy as np
@@ -344,6 +345,19 @@ def test_guide_and_conditions_work_together(model):
     assert guided.info["n_evaluations"] % 2 == 0
     moved = [np.abs(guided[i].coordinates - free[i].coordinates).max() for i in range(3)]
     assert min(moved[:2]) > 10 * moved[2]  # no target for the third, but rounding errors
+
+
+def test_conditions_without_a_guide_are_remarked_on(model):
+    options = {"n_atoms": 5, "steps": 3, "seed": 0, "progress": False}
+    with pytest.warns(UserWarning, match="asking for gap without a guide.*guide='none'") as told:
+        asked = model.generate(2, conditions={"gap": 0.2}, **options)
+    assert [warning.filename for warning in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiet = model.generate(2, conditions={"gap": 0.2}, guide="none", **options)
+        model.generate(2, conditions={"gap": 0.2}, guidance_scale=1.0, **options)
+        model.generate(2, **options)
+    assert_same_molecules(asked, quiet)
 
 
 def test_guides_must_know_the_elements(plain):

@@ -28,7 +28,7 @@ from deepchem_ead.chem.sdf_blocks import RECORD_END
 from deepchem_ead.chem.text import open_lines
 from deepchem_ead.chem.values import Text, is_text
 from deepchem_ead.chem.xyz import format_xyz, read_xyz
-from deepchem_ead.choices import SMILES_FILES
+from deepchem_ead.choices import GEOMETRY_FILES, SMILES_FILES
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def scan_records(
     if kind not in _READERS:
         raise ValueError(
             f"{path}: a SMILES file holds no coordinates; training and load_file_3d make "
-            "conformers of SMILES, everything else needs an SDF or XYZ file"
+            f"conformers of SMILES, everything else needs an {GEOMETRY_FILES}"
         )
     good: list[Record] = []
     numbers: list[int] = []

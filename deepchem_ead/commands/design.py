@@ -134,7 +134,7 @@ def design(
     from deepchem_ead.designs.design import design as run_design
     from deepchem_ead.designs.design import select_molecules
     from deepchem_ead.generation.request import askable
-    from deepchem_ead.models.guides import guiding_model
+    from deepchem_ead.models.guides import NO_GUIDE, guiding_model
 
     predictions.check_design_file(out)
     conditions = parse_assignments("--condition", condition)
@@ -156,7 +156,7 @@ def design(
             typer.echo(f"{model} cannot be asked for {', '.join(unheard)}: only chosen by it")
         result = run_design(
             network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
-            guide=steering,
+            guide=steering or NO_GUIDE,  # what there is to say has been said
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
             closed_shell=closed_shell,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deepchem_ead.choices import GENERATED_FILES, RESUMABLE_FILES
 from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
@@ -31,7 +32,7 @@ from deepchem_ead.commands.running import NO_ROOM, command, one_line
 def generate(
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="File to write: .sdf, .xyz or .smi."),
+        typer.Option("--out", "-o", metavar="FILE", help=f"File to write: {GENERATED_FILES}."),
     ] = Path("molecules.sdf"),
     model: Annotated[
         str,
@@ -121,7 +122,7 @@ def generate(
         bool,
         typer.Option(
             "--resume",
-            help="Keep the molecules of an SDF or XYZ file that was interrupted and add the "
+            help=f"Keep the molecules of an {RESUMABLE_FILES} that was interrupted and add the "
             "missing ones. Give the other options as before.",
         ),
     ] = False,
@@ -142,6 +143,7 @@ def generate(
     sizes = molecule_file.read_size(n_atoms)
     if n is None:
         n = len(sizes) if isinstance(sizes, list) else 100
+    steering = chosen_guide(guide, model, conditions, guidance_scale)
     try:
         written = molecule_file.generate_file(
             network,
@@ -151,7 +153,7 @@ def generate(
             n_atoms=sizes,
             conditions=conditions,
             guidance_scale=guidance_scale,
-            guide=chosen_guide(guide, model, conditions, guidance_scale),
+            guide=steering,
             autoguidance_scale=autoguidance_scale,
             noise_scale=noise_scale,
             closed_shell=closed_shell,
@@ -172,3 +174,8 @@ def generate(
             raise
         raise OSError(f"{one_line(error)}. Safe: {molecule_file.what_is_safe(out)}") from error
     typer.echo(written.summary(out))
+    if conditions and guide is None and steering is None and guidance_scale == 0:
+        typer.echo(
+            f"{', '.join(conditions)} was asked for without a guide, which brings molecules hardly "
+            "nearer to it than by their size; --guide MODEL steers"
+        )

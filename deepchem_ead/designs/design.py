@@ -100,12 +100,11 @@ def design(
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
     _check(n, keep, max_sa, protocol)
-    if guide is not None:
-        guide = guiding_model(guide, model)
-    known = askable(model, guide)
+    steering = None if guide is None else guiding_model(guide, model)
+    known = askable(model, steering)
     asked = {name: value for name, value in conditions.items() if name in known}
     molecules = model.generate(
-        n, conditions=asked or None, guide=guide, progress=progress, **options
+        n, conditions=asked or None, guide=steering or guide, progress=progress, **options
     )
     return select_molecules(
         molecules, conditions, judge, keep, tolerance=tolerance, max_sa=max_sa, protocol=protocol,

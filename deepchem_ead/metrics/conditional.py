@@ -9,6 +9,7 @@ does here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -150,16 +151,19 @@ def evaluate_conditional(
                 told = {task: v for task, v in told.items() if known is None or task in known}
             elif guide is not None:
                 options["guide"] = guide
-            molecules[name] = model.generate(
-                n,
-                conditions=told or None,
-                n_atoms=wanted.sizes if drawn else n_atoms,
-                guidance_scale=guidance_scale,
-                seed=seed,
-                progress=False,
-                callback=bar.step,
-                **options,
-            )
+            with warnings.catch_warnings():
+                # What there is without a guide is what is measured.
+                warnings.filterwarnings("ignore", ".* without a guide")
+                molecules[name] = model.generate(
+                    n,
+                    conditions=told or None,
+                    n_atoms=wanted.sizes if drawn else n_atoms,
+                    guidance_scale=guidance_scale,
+                    seed=seed,
+                    progress=False,
+                    callback=bar.step,
+                    **options,
+                )
             bar.judge(name)
             scores.append(scorer.score(wanted, molecules[name], _limits(asked, tolerance, data)))
     settings = {"n": n, "seed": seed, "guidance_scale": guidance_scale}

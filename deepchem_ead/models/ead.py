@@ -26,7 +26,7 @@ from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.evaluation import evaluate_model
-from deepchem_ead.models.guides import guiding_model
+from deepchem_ead.models.guides import guiding_model, remark_on_missing_guide
 from deepchem_ead.molnet.labels import MAX_LABEL
 from deepchem_ead.properties.labels import (
     check_training_labels,
@@ -347,8 +347,9 @@ class EADModel(ResumableModel):
             A differentiable model of properties that steers by its gradient, with or without
             conditions; for example "qm9-guide". A model, or its name, steers to the conditions
             that it knows, also to those that the generating model does not; `PropertyGuidance`
-            has targets and a strength of its own. The result then depends on the batch size by
-            rounding errors.
+            has targets and a strength of its own. "none" does without, and so does None, which
+            a warning remarks on where conditions are asked for. With a guide the result depends on
+            the batch size by rounding errors.
         autoguidance_scale : float, optional
             How far to go away from a weak model's estimate: better molecules, somewhat less
             diverse, for one evaluation of the weak model more in every step (see
@@ -394,11 +395,14 @@ class EADModel(ResumableModel):
             self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels,
             noise_scale, n_atoms,
         )  # fmt: skip
+        unguided = guide is None  # and not "none"
         if guide is not None and not isinstance(guide, PropertyGuidance):
             guide = guiding_model(guide, self)
         request = Request(
             self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model, closed_shell
         )
+        if conditions and unguided and guidance_scale == 0:
+            remark_on_missing_guide(conditions)
         parts = list(
             generate_batches(
                 self, n, settings, n_atoms, progress=progress, callback=callback, request=request

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 from deepchem_ead.generation.request import Guiding
@@ -9,9 +11,25 @@ from deepchem_ead.generator.trained import Generator
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.sampling.guidance import no_gradient
 
+#: What asks for no guide where its absence would be remarked on.
+NO_GUIDE = "none"
 
-def guiding_model(guide: Guiding | str | Path, model: Generator) -> Guiding:
+
+def remark_on_missing_guide(conditions: Iterable[str]) -> None:
+    """Say in one line that conditions alone bring molecules hardly nearer to what is asked for."""
+    names = ", ".join(conditions)
+    warnings.warn(
+        f"asking for {names} without a guide: measured on QM9, molecules are then hardly nearer to "
+        "the values than by their number of atoms. guide='qm9-guide', or an EGNNPropertyModel of "
+        f"your own, steers; guide={NO_GUIDE!r} does without and says nothing",
+        stacklevel=4,  # of who called `generate`, which is wrapped
+    )
+
+
+def guiding_model(guide: Guiding | str | Path, model: Generator) -> Guiding | None:
     """The guide of this name, on the device of the generating model and in its precision.
+
+    None for the name "none".
 
     Raises
     ------
@@ -26,5 +44,7 @@ def guiding_model(guide: Guiding | str | Path, model: Generator) -> Guiding:
                 else no_gradient(guide)
             )
         return guide
+    if str(guide) == NO_GUIDE:
+        return None
     options = {"device": model.device, "precision": model.config.precision}
     return EGNNPropertyModel.from_pretrained(guide, **options)

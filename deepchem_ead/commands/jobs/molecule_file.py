@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
+from deepchem_ead.choices import RESUMABLE_FILES
 from deepchem_ead.commands.jobs.file_job import describe_job, refuse_other_job
 from deepchem_ead.commands.jobs.outputs import folder_of, new_file
 from deepchem_ead.generation.condition_values import parse_quantity
@@ -113,7 +114,7 @@ def generate_file(
     kind = file_format(path)
     if resume and kind == "smi":
         raise ValueError(
-            f"{path}: only SDF and XYZ files can be resumed; a SMILES file does not say which "
+            f"{path}: only an {RESUMABLE_FILES} can be resumed; a SMILES file does not say which "
             "molecules were invalid"
         )
     settings = GenerationSettings.resolve(model.config, n_atoms=n_atoms, **options)
