@@ -1,4 +1,4 @@
-"""The mathematics of asynchronous diffusion: pure functions on flat tensors."""
+"""The mathematics of asynchronous diffusion: noise schedules, levels, frames, targets."""
 
 from deepchem_ead.diffusion.channels import (
     CHANNELS,

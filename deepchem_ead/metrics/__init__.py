@@ -1,4 +1,4 @@
-"""Metrics of generated molecules (numpy, RDKit and, for strict charges, scipy)."""
+"""Metrics of generated molecules, a file each (numpy, RDKit and, for strict charges, scipy)."""
 
 from deepchem_ead.metrics.conditional import evaluate_conditional
 from deepchem_ead.metrics.conditional_report import ConditionalReport

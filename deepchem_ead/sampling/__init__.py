@@ -1,4 +1,4 @@
-"""Sampling: schedules, steppers and repeat rules in one loop."""
+"""Sampling in one loop: schedules, steppers, repeat rules, and guides such as potentials."""
 
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
 from deepchem_ead.sampling.autoguidance import AutoGuidance
