@@ -12,6 +12,7 @@ import torch
 
 from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.generation.job import GenerationSettings
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.sampling import MoleculeNoise, Start, sample
@@ -24,7 +25,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=50)
     arguments = parser.parse_args()
     model = EADModel.from_pretrained(arguments.model, device="cpu")
-    settings = GenerationSettings.resolve(model.config, seed=0, n_atoms="histogram")
+    settings = GenerationSettings.resolve(
+        model.config, SamplingOptions(seed=0, n_atoms="histogram")
+    )
     table, _ = load_sample()
     X = table.to_padded(29)[-arguments.n :]
     request = Request(model, len(X))

@@ -22,6 +22,7 @@ from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.commands.jobs.datasets import training_data
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.metrics import MetricsReport
 from deepchem_ead.molnet.qm9pack import qm9pack_version
@@ -97,17 +98,13 @@ def _slug(name: str) -> str:
 
 
 def _make(model: EADModel, stem: Path, record: dict, options: dict) -> None:
-    options = dict(options)
-    n_atoms = options.pop("n_atoms")
-    asked = {name: options.pop(name) for name in ("autoguidance_scale", "closed_shell")}
-    request = Request(model, record["n"], **asked)
-    settings = GenerationSettings.resolve(
-        model.config, seed=record["seed"], n_atoms=n_atoms, **options
-    )
+    chosen = SamplingOptions(seed=record["seed"], **options)
+    request = Request(model, record["n"], options=chosen)
+    settings = GenerationSettings.resolve(model.config, chosen)
     began = time.perf_counter()
     found = list(
         generate_batches(
-            model, record["n"], settings, n_atoms, record["first"], progress=False, request=request
+            model, record["n"], settings, record["first"], progress=False, request=request
         )
     )
     record["seconds"] = time.perf_counter() - began

@@ -554,9 +554,9 @@ def test_molecules_are_written_early(deepchem_ead, model_folder, tmp_path, monke
     sizes = []
     write = MoleculeWriter.write
 
-    def note(self, batch):
+    def note(self, batch, *job):
         sizes.append(len(batch))
-        write(self, batch)
+        write(self, batch, *job)
 
     monkeypatch.setattr(MoleculeWriter, "write", note)
     monkeypatch.setattr(generation, "PAIRS_PER_BATCH", 16 * 9**2)

@@ -14,6 +14,7 @@ from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout, PositionNoise, PositionResidual, sample_levels
 from deepchem_ead.generation import job as generation
 from deepchem_ead.generation.job import GenerationSettings
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.sizes import node_counts
 from deepchem_ead.models import EADConfig
 from deepchem_ead.sampling import (
@@ -113,9 +114,8 @@ def test_batches_are_bounded_and_stay_full(model, monkeypatch):
 
 
 def test_parts_come_in_order_while_others_wait(model):
-    settings = generation.GenerationSettings.resolve(
-        model.config, RAGGED, steps=12, seed=4, batch_size=3
-    )
+    options = SamplingOptions(RAGGED, steps=12, seed=4, batch_size=3)
+    settings = generation.GenerationSettings.resolve(model.config, options)
     seen = []
     parts = generation.generate_batches(
         model, 11, settings, progress=False, callback=lambda step: seen.extend(step["molecules"])

@@ -14,6 +14,7 @@ from property_data import labelled, small_model
 from deepchem_ead import EADModel
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout, sample_levels
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request, SteeredProperties
 from deepchem_ead.generation.sizes import node_counts
 from deepchem_ead.kernels.egnn_backend import EdgeBackend
@@ -168,7 +169,9 @@ def test_the_conditional_model_is_equivariant(model, train):
     generator = torch.Generator().manual_seed(0)
     levels = sample_levels(layout, 1000, 29, generator=generator)
     network = model.model.sampling_denoiser.double()
-    request = Request(model, 5, {"gap": [0.2, None, 0.3, 0.25, 0.2]}, 1.0)
+    request = Request(
+        model, 5, {"gap": [0.2, None, 0.3, 0.25, 0.2]}, SamplingOptions(guidance_scale=1.0)
+    )
     process, context = request.process(False), request.context(slice(None), False).double()
     try:
         draws = torch.randn(encoded.clean.shape, generator=generator, dtype=torch.float64)
@@ -310,7 +313,7 @@ def test_only_properties_with_a_target_are_steered(model):
     both = Sizes().property_of(x_hat[:, :3], x_hat[:, 3:8], layout)
     values = SteeredProperties(guide, model.encoding, True)(x_hat, layout)
     torch.testing.assert_close(values[values[:, 0].argsort()], both[both[:, 1].argsort(), 1:])
-    asked = Request(model, 2, guide=guide)
+    asked = Request(model, 2, options=SamplingOptions(guide=guide))
     assert asked.context(slice(None), True)[:, -1:].tolist() == [[5.0], [6.0]]
     assert asked.process(True).tolerance.tolist() == [5.0 / 20**0.5]
     assert asked.describe()["targets"] == {"spread": [5.0, 6.0]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,12 +14,13 @@ from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
     DefaultGuide,
+    NetworkPrecision,
     NoiseScale,
-    Precision,
     Protocol,
     StepperName,
-    choice,
+    Steps,
     chosen_guide,
+    model_options,
     parse_assignments,
 )
 from deepchem_ead.commands.running import command, one_line
@@ -115,13 +117,10 @@ def design(
         str | None,
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
-    ] = None,
+    steps: Steps = None,
     stepper: StepperName = "ancestral",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the molecules.")] = 0,
-    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
+    precision: NetworkPrecision = None,
 ) -> None:
     """Generate molecules for property values and keep the best, with their predicted values.
 
@@ -133,35 +132,32 @@ def design(
     from deepchem_ead.commands.jobs import datasets, molecule_file, predictions
     from deepchem_ead.designs.design import design as run_design
     from deepchem_ead.designs.design import select_molecules
+    from deepchem_ead.generation.options import SamplingOptions
     from deepchem_ead.generation.request import askable
     from deepchem_ead.models.guides import NO_GUIDE, guiding_model
 
+    options = SamplingOptions.among(locals())
     predictions.check_design_file(out)
     conditions = parse_assignments("--condition", condition)
     limits = _tolerance(tolerance, conditions)
-    options = {} if precision is None else {"precision": precision.value}
-    judge = predictions.load_predictor(predictor or [DEFAULT_PREDICTOR], **options)
+    judge = predictions.load_predictor(predictor or [DEFAULT_PREDICTOR], **model_options(precision))
     chosen = {"tolerance": limits, "max_sa": max_sa, "protocol": protocol.value}
     if reference is not None:
         chosen["reference"] = datasets.known_molecules(reference)
     if molecules is not None:
         result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
     else:
-        network = EADModel.from_pretrained(model, **options)
+        network = EADModel.from_pretrained(model, **model_options(precision))
         guide = chosen_guide(guide, model, conditions, guidance_scale)
         steering = guiding_model(guide, network) if guide else None
         heard = askable(network, steering)
         unheard = [c for c in conditions if c not in heard]
         if unheard:
             typer.echo(f"{model} cannot be asked for {', '.join(unheard)}: only chosen by it")
-        result = run_design(
-            network, conditions, judge, n, keep, **chosen, guidance_scale=guidance_scale,
-            guide=steering or NO_GUIDE,  # what there is to say has been said
-            autoguidance_scale=autoguidance_scale,
-            noise_scale=noise_scale,
-            closed_shell=closed_shell,
-            n_atoms=molecule_file.read_size(n_atoms), steps=steps, stepper=stepper, seed=seed,
-        )  # fmt: skip
+        # What there is to say about a missing guide has been said.
+        options = replace(options, guide=steering or NO_GUIDE)
+        options = replace(options, n_atoms=molecule_file.read_size(n_atoms))
+        result = run_design(network, conditions, judge, n, keep, **chosen, **options.given())
     typer.echo(result.funnel_table())
     if not len(result):
         typer.echo(f"\n{one_line(result.message)}", err=True)

@@ -13,12 +13,13 @@ from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
     Guide,
+    NetworkPrecision,
     NoiseScale,
-    Precision,
     Protocol,
     StepperName,
+    Steps,
     Vocabulary,
-    choice,
+    model_options,
 )
 from deepchem_ead.commands.running import command
 
@@ -118,13 +119,10 @@ def evaluate(
             help="Let the model choose the number of atoms instead of drawing it with the request.",
         ),
     ] = False,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default."),
-    ] = None,
+    steps: Steps = None,
     stepper: StepperName = "ancestral",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of requests and molecules.")] = 0,
-    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
+    precision: NetworkPrecision = None,
 ) -> None:
     """Stability, validity, uniqueness and novelty of the molecules in a file.
 
@@ -136,6 +134,7 @@ def evaluate(
     """
     from deepchem_ead import MoleculeBatch, evaluate_molecules
     from deepchem_ead.commands.jobs import datasets, evaluation
+    from deepchem_ead.generation.options import SamplingOptions
 
     if conditional:
         if file is not None or model is None or oracle is None:
@@ -146,18 +145,10 @@ def evaluate(
             second_oracle,
             data,
             requests or [],
-            {} if precision is None else {"precision": precision.value},
-            guide=guide,
+            model_options(precision),
+            SamplingOptions.among(locals() | {"n_atoms": "free" if free_size else "drawn"}),
             n=n,
-            guidance_scale=guidance_scale,
-            autoguidance_scale=autoguidance_scale,
-            noise_scale=noise_scale,
-            closed_shell=closed_shell,
-            n_atoms="free" if free_size else "drawn",
             vocabulary=vocabulary and vocabulary.value,
-            seed=seed,
-            steps=steps,
-            stepper=stepper,
         )
         if as_json:
             typer.echo(json.dumps(result.to_dict(), indent=2, allow_nan=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,13 @@ from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
     DefaultGuide,
+    NetworkPrecision,
     NoiseScale,
-    Precision,
     RepeatRuleName,
     ScheduleName,
     StepperName,
-    choice,
     chosen_guide,
+    model_options,
     parse_assignments,
 )
 from deepchem_ead.commands.running import NO_ROOM, command, one_line
@@ -117,7 +118,7 @@ def generate(
             min=1, metavar="N", help="Molecules computed and written at a time; as fits by default."
         ),
     ] = None,
-    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
+    precision: NetworkPrecision = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -136,9 +137,10 @@ def generate(
     """
     from deepchem_ead import EADModel
     from deepchem_ead.commands.jobs import molecule_file
+    from deepchem_ead.generation.options import SamplingOptions
 
-    options = {} if precision is None else {"precision": precision.value}
-    network = EADModel.from_pretrained(model, **options)
+    options = SamplingOptions.among(locals())
+    network = EADModel.from_pretrained(model, **model_options(precision))
     conditions = parse_assignments("--condition", condition)
     sizes = molecule_file.read_size(n_atoms)
     if n is None:
@@ -149,22 +151,10 @@ def generate(
             network,
             out,
             n,
-            resume=resume,
-            n_atoms=sizes,
+            replace(options, n_atoms=sizes, guide=steering),
             conditions=conditions,
-            guidance_scale=guidance_scale,
-            guide=steering,
-            autoguidance_scale=autoguidance_scale,
-            noise_scale=noise_scale,
-            closed_shell=closed_shell,
-            weak_model=weak_model,
+            resume=resume,
             name=molecule_file.short_name(model),
-            schedule=schedule,
-            repeat_rule=repeat_rule,
-            stepper=stepper,
-            steps=steps,
-            seed=seed,
-            batch_size=batch_size,
         )
     except KeyboardInterrupt:
         typer.echo(f"interrupted with {molecule_file.what_is_safe(out)}", err=True)

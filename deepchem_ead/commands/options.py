@@ -30,6 +30,13 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+NetworkPrecision = Annotated[
+    Precision | None,
+    typer.Option(metavar="NAME", help=f"Arithmetic of the network: {', '.join(Precision)}."),
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default.")
+]
 CheckpointInterval = Annotated[
     int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
 ]
@@ -162,6 +169,11 @@ StepperName = Annotated[
         "ancestral:eta=0.5.",
     ),
 ]
+
+
+def model_options(precision: Precision | None) -> dict[str, str]:
+    """What a model is loaded or made with."""
+    return {} if precision is None else {"precision": precision.value}
 
 
 def choice(names: type[StrEnum], text: str, *flags: str) -> typer.models.OptionInfo:

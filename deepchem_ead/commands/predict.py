@@ -8,7 +8,12 @@ from typing import Annotated
 import typer
 
 from deepchem_ead.choices import DEFAULT_PREDICTOR, GEOMETRY_FILES
-from deepchem_ead.commands.options import PREDICTOR_HELP, Precision, choice, parse_assignments
+from deepchem_ead.commands.options import (
+    PREDICTOR_HELP,
+    NetworkPrecision,
+    model_options,
+    parse_assignments,
+)
 from deepchem_ead.commands.running import command
 
 
@@ -58,7 +63,7 @@ def predict(
             help="Property to predict; all that the model knows by default. Can be repeated.",
         ),
     ] = None,
-    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
+    precision: NetworkPrecision = None,
 ) -> None:
     """Predict properties of the molecules in a file, each with one standard deviation.
 
@@ -68,11 +73,10 @@ def predict(
     """
     from deepchem_ead.commands.jobs import predictions
 
-    options = {} if precision is None else {"precision": precision.value}
     units = parse_assignments("--unit", unit)
     if out is not None:
         predictions.check_prediction_file(file, out)
-    predictor = predictions.load_predictor(model or [DEFAULT_PREDICTOR], **options)
+    predictor = predictions.load_predictor(model or [DEFAULT_PREDICTOR], **model_options(precision))
     wanted = [*(properties or []), *(name for name in units if name not in (properties or []))]
     table = predictions.predict_file(file, predictor, units, wanted or None)
     problems = table[table["problem"] != ""]

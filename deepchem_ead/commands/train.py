@@ -15,6 +15,7 @@ from deepchem_ead.commands.options import (
     Precision,
     Restart,
     SmilesColumn,
+    model_options,
     parse_option,
 )
 from deepchem_ead.commands.running import command, stop_on_interrupt
@@ -112,9 +113,7 @@ def train(
 
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
-    overrides = dict(parse_option(text) for text in option or [])
-    if precision is not None:
-        overrides["precision"] = precision.value
+    overrides = dict(parse_option(text) for text in option or []) | model_options(precision)
     if conditions is not None:
         overrides["conditions"] = conditions
     if preset is None and start is None:

@@ -12,10 +12,10 @@ from deepchem_ead.choices import TRAINING_FILES, preset_names
 from deepchem_ead.commands.options import (
     CheckpointInterval,
     LogTensorboard,
-    Precision,
+    NetworkPrecision,
     Restart,
     SmilesColumn,
-    choice,
+    model_options,
     parse_option,
 )
 from deepchem_ead.commands.running import Stop, command, stop_on_interrupt
@@ -74,7 +74,7 @@ def train_predictor(
             help="Change a field of the preset, e.g. --set n_layers=4; can be repeated.",
         ),
     ] = None,
-    precision: Annotated[Precision | None, choice(Precision, "Arithmetic of the network")] = None,
+    precision: NetworkPrecision = None,
     checkpoint_interval: CheckpointInterval = 500,
     tensorboard: LogTensorboard = False,
     restart: Restart = False,
@@ -89,9 +89,7 @@ def train_predictor(
 
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
-    overrides = dict(parse_option(text) for text in option or [])
-    if precision is not None:
-        overrides["precision"] = precision.value
+    overrides = dict(parse_option(text) for text in option or []) | model_options(precision)
     names = [name.strip() for name in properties.split(",")]
     dataset, held_out = datasets.labelled_data(data, names, smiles_column)
     model = runs.new_predictor(preset, names, overrides, dataset, out)

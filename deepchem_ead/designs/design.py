@@ -22,6 +22,7 @@ from deepchem_ead.designs.targets import (
     read_targets,
     within,
 )
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import askable
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
@@ -49,7 +50,8 @@ def design(
     reference: Any = None,
     guide: EGNNPropertyModel | str | Path | None = None,
     progress: bool = True,
-    **options: Any,
+    options: SamplingOptions | None = None,
+    **keywords: Any,
 ) -> DesignResult:
     """Generate molecules for property values and choose the best.
 
@@ -74,7 +76,9 @@ def design(
         Steers to the conditions it knows, as in ``generate``. It should not be the predictor, which
         would then be asked about molecules made to please it.
     progress : bool
-    **options
+    options : SamplingOptions, optional
+        How to generate, the guide included, as one object.
+    **keywords
         Further arguments of ``generate``: ``guidance_scale``, ``seed``, ``n_atoms``, ``steps``...
 
     Returns
@@ -100,12 +104,12 @@ def design(
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
     _check(n, keep, max_sa, protocol)
-    steering = None if guide is None else guiding_model(guide, model)
+    options = SamplingOptions.among({"guide": guide, **keywords}, options)
+    steering = None if options.guide is None else guiding_model(options.guide, model)
     known = askable(model, steering)
     asked = {name: value for name, value in conditions.items() if name in known}
-    molecules = model.generate(
-        n, conditions=asked or None, guide=steering or guide, progress=progress, **options
-    )
+    chosen = {**keywords, **options.given(), "guide": steering or options.guide}
+    molecules = model.generate(n, conditions=asked or None, progress=progress, **chosen)
     return select_molecules(
         molecules, conditions, judge, keep, tolerance=tolerance, max_sa=max_sa, protocol=protocol,
         reference=reference, progress=progress,

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.sizes import check_memory, finds_size, node_counts
 from deepchem_ead.generator.config import EADConfig
@@ -43,7 +44,7 @@ FIRST_SHARES = (1 / 8, 1 / 4, 1 / 2)
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Resolved arguments of `EADModel.generate`."""
+    """Resolved `SamplingOptions`: how each step is made, and of how many atoms."""
 
     schedule: Schedule
     stepper: Stepper
@@ -52,25 +53,18 @@ class GenerationSettings:
     seed: int
     batch_size: int | None
     record_levels: bool
+    n_atoms: int | Sequence[int] | str | None = None
 
     @classmethod
     def resolve(
-        cls,
-        config: EADConfig,
-        schedule=None,
-        stepper="ancestral",
-        repeat_rule=None,
-        steps: int | None = None,
-        seed: int | None = None,
-        batch_size: int | None = None,
-        record_levels: bool = False,
-        noise_scale: float | None = None,
-        n_atoms=None,
+        cls, config: EADConfig, options: SamplingOptions | None = None
     ) -> GenerationSettings:
-        """Check the arguments of ``generate`` and fill in what the configuration says.
+        """Check options and fill in what the configuration says.
 
         A schedule given by name uses the interval C the model was trained with.
         """
+        options = options or SamplingOptions()
+        batch_size, steps, seed = options.batch_size, options.steps, options.seed
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if steps is None:
@@ -81,15 +75,16 @@ class GenerationSettings:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         elif seed < 0:
             raise ValueError(f"seed must not be negative, not {seed}")
-        schedule = config.sampling_schedule if schedule is None else schedule
+        schedule = config.sampling_schedule if options.schedule is None else options.schedule
         resolved = resolve_schedule(schedule, {"interval": config.interval})
+        stepper, noise_scale = options.stepper, options.noise_scale
         said = isinstance(stepper, str) and "noise_scale" in read_part(stepper)[1]
         if said and noise_scale is not None:
             raise ValueError(f"noise_scale={noise_scale} and stepper={stepper!r}: give it once")
         stepper = resolve_stepper(stepper)
         if hasattr(stepper, "noise_scale"):
             # Dummy atoms are the most probable ones: with little noise all atoms become dummies.
-            given = not finds_size(config, n_atoms)
+            given = not finds_size(config, options.n_atoms)
             if noise_scale is None and not said and stepper.noise_scale == 1 and given:
                 noise_scale = config.noise_scale
             if noise_scale is not None:
@@ -102,11 +97,12 @@ class GenerationSettings:
         return cls(
             resolved,
             stepper,
-            resolve_repeat_rule(repeat_rule or config.repeat_rule),
+            resolve_repeat_rule(options.repeat_rule or config.repeat_rule),
             steps,
             int(seed),
             batch_size,
-            record_levels,
+            options.record_levels,
+            options.n_atoms,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -134,7 +130,6 @@ def generate_batches(
     model: Generator,
     n: int,
     settings: GenerationSettings,
-    n_atoms: int | Sequence[int] | str | None = None,
     first: int = 0,
     progress: bool = True,
     callback: Callable[[dict], None] | None = None,
@@ -151,7 +146,6 @@ def generate_batches(
     model : Generator
     n : int
     settings : GenerationSettings
-    n_atoms : int, sequence of int or str, optional
     first : int
     progress : bool
     callback : callable, optional
@@ -175,7 +169,9 @@ def generate_batches(
     """
     request = request or Request(model, n)
     indices = np.arange(first, first + n)
-    nodes, sizes_fixed = node_counts(model, n_atoms, request.values, indices, settings.seed)
+    nodes, sizes_fixed = node_counts(
+        model, settings.n_atoms, request.values, indices, settings.seed
+    )
     check_memory(model, nodes, settings.batch_size)
     job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback, early)
     return _generate_batches(job, progress)

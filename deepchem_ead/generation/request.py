@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import Tensor
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout, DiffusionProcess
 from deepchem_ead.generation.condition_values import requested_values
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.weak import WeakModel
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.generator.trained import Generator
@@ -45,17 +45,8 @@ class Request:
     n : int
     conditions : mapping of str to value or sequence of values, optional
         Wanted properties, see `requested_values`.
-    guidance_scale : float
-        Of classifier-free guidance; 0 is the conditional model.
-    guide : PropertyGuidance or property model, optional
-        A property model steers to the conditions that it knows.
-    autoguidance_scale : float, optional
-        How far to go away from a weak model, see `WeakModel`; 0 does without one. Default: the
-        configuration's, or 0 without a weak model.
-    weak_model : Generator, str or Path, optional
-        The weak model, if not the one that came with the weights.
-    closed_shell : bool, optional
-        Molecules have an even number of electrons. Default: the configuration's.
+    options : SamplingOptions, optional
+        Its guidance, its weak model and its closed shells; a guide is an object here, no name.
 
     Attributes
     ----------
@@ -74,16 +65,15 @@ class Request:
         model: Generator,
         n: int,
         conditions=None,
-        guidance_scale: float = 0.0,
-        guide: PropertyGuidance | Guiding | None = None,
-        autoguidance_scale: float | None = None,
-        weak_model: Generator | str | Path | None = None,
-        closed_shell: bool | None = None,
+        options: SamplingOptions | None = None,
     ) -> None:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
             raise ValueError(f"n is a number of molecules, 100 for example, not {n!r}")
         if n < 0:
             raise ValueError(f"n must not be negative, not {n}")
+        options = options or SamplingOptions()
+        guidance_scale, guide = options.guidance_scale, options.guide
+        autoguidance_scale, weak_model = options.autoguidance_scale, options.weak_model
         self.model = model
         self.guidance_scale = guidance_scale
         if guide is not None and not isinstance(guide, PropertyGuidance):
@@ -101,7 +91,9 @@ class Request:
         if not autoguidance_scale >= 0:
             raise ValueError(f"autoguidance_scale must not be negative, not {autoguidance_scale}")
         self.autoguidance_scale = autoguidance_scale
-        self.closed_shell = model.config.closed_shell if closed_shell is None else closed_shell
+        self.closed_shell = options.closed_shell
+        if self.closed_shell is None:
+            self.closed_shell = model.config.closed_shell
         model.model.sampling_process(self.closed_shell, fixed_size=True)  # refuses what cannot be
         self._weak = None
         if autoguidance_scale > 0:

@@ -17,6 +17,7 @@ from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
+from deepchem_ead.generation.options import SamplingOptions, describes_options
 from deepchem_ead.generation.request import Guiding, Request
 from deepchem_ead.generator import pretrained
 from deepchem_ead.generator.config import EADConfig
@@ -284,6 +285,7 @@ class EADModel(ResumableModel):
     # ------------------------------------------------------------------ generation
 
     @check_keywords()
+    @describes_options
     def generate(
         self,
         n: int,
@@ -305,6 +307,7 @@ class EADModel(ResumableModel):
         repeat_rule=None,
         closed_shell: bool | None = None,
         record_levels: bool = False,
+        options: SamplingOptions | None = None,
     ) -> MoleculeBatch:
         """Generate molecules.
 
@@ -314,20 +317,6 @@ class EADModel(ResumableModel):
         ----------
         n : int
             Number of molecules.
-        schedule : str or schedule object, optional
-            "adaptive", "synchronous", "staircase", "settled-first", "random-coin" or an object of
-            `deepchem_ead.sampling`; the configuration's by default.
-        n_atoms : int, sequence of int or str, optional
-            Number of atoms of all or of each molecule; "histogram" draws it from that of the
-            training set, "from-conditions" from p(size | properties) there; "free" lets a model
-            that knows dummy atoms find it. By default what the configuration's ``sizes`` says.
-        seed : int, optional
-            Drawn at random by default and reported in ``info["seed"]``.
-        batch_size : int, optional
-            Molecules computed at once; changes speed only. By default as many as make about
-            100,000 pairs of atoms, on a GPU 800,000.
-        steps : int, optional
-            Steps of the level grid; by default the configuration's ``sampling_steps``.
         progress : bool
             Show a progress bar.
         callback : callable, optional
@@ -339,43 +328,9 @@ class EADModel(ResumableModel):
             Wanted properties that the model or its guide knows, of all or of each molecule: numbers
             in the unit of the training labels, or for QM9's properties text with a unit,
             ``{"gap": "5.4 eV", "mu": 2.5}``. NaN and None leave a property open.
-        guidance_scale : float
-            Classifier-free guidance: how far to go beyond what the conditional model says, away
-            from the unconditional one. 0 is the conditional model; above it every step takes two
-            evaluations of the network.
-        guide : PropertyGuidance, EGNNPropertyModel or str, optional
-            A differentiable model of properties that steers by its gradient, with or without
-            conditions; for example "qm9-guide". A model, or its name, steers to the conditions
-            that it knows, also to those that the generating model does not; `PropertyGuidance`
-            has targets and a strength of its own. "none" does without, and so does None, which
-            a warning remarks on where conditions are asked for. With a guide the result depends on
-            the batch size by rounding errors.
-        autoguidance_scale : float, optional
-            How far to go away from a weak model's estimate: better molecules, somewhat less
-            diverse, for one evaluation of the weak model more in every step (see
-            `deepchem_ead.sampling.AutoGuidance`). 0 does without. The configuration's by default,
-            if the weights came with a weak model.
-        weak_model : EADModel, str or Path, optional
-            A smaller or less trained model of the same data, or its name or folder. By default
-            the one that came with the weights, if any.
-        stepper : str or stepper object
-            "ancestral" (EDM's posterior), "ddim", "dpm++2m", or "heun", which evaluates the
-            network twice a step. Options follow a colon: "ancestral:eta=0.5".
-        noise_scale : float, optional
-            Factor of the noise that the ancestral stepper adds; by default the configuration's, or
-            1 where the model finds the size (with less, nearly all atoms become dummies). 1 draws
-            from the model's distribution. Lower values, 0.5 for example, make fewer errors and less
-            diverse molecules (a low temperature).
-        repeat_rule : str, optional
-            What a stalled atom does: "literal", "repaint", "hold", "langevin" or "renoise"; the
-            configuration's by default.
-        closed_shell : bool, optional
-            Generate molecules with an even number of electrons only, as all neutral molecules
-            without unpaired ones have (see `deepchem_ead.diffusion.ClosedShellTypes`). The
-            configuration's by default.
-        record_levels : bool
-            Keep every atom's level before each step of its molecule and at the end in
-            ``info["levels"]``.
+        options : SamplingOptions, optional
+            All of the following as one object, in their place.
+        {options}
 
         Returns
         -------
@@ -390,22 +345,18 @@ class EADModel(ResumableModel):
             For arguments out of range, properties or units that are not known, guidance to nothing,
             and where sizes or properties are needed from data that the model has not seen.
         """
+        options = SamplingOptions.among(locals(), options)
         began = time.perf_counter()
-        settings = GenerationSettings.resolve(
-            self.config, schedule, stepper, repeat_rule, steps, seed, batch_size, record_levels,
-            noise_scale, n_atoms,
-        )  # fmt: skip
-        unguided = guide is None  # and not "none"
-        if guide is not None and not isinstance(guide, PropertyGuidance):
-            guide = guiding_model(guide, self)
-        request = Request(
-            self, n, conditions, guidance_scale, guide, autoguidance_scale, weak_model, closed_shell
-        )
-        if conditions and unguided and guidance_scale == 0:
+        settings = GenerationSettings.resolve(self.config, options)
+        unguided = options.guide is None  # and not "none"
+        if options.guide is not None and not isinstance(options.guide, PropertyGuidance):
+            options = replace(options, guide=guiding_model(options.guide, self))
+        request = Request(self, n, conditions, options)
+        if conditions and unguided and options.guidance_scale == 0:
             remark_on_missing_guide(conditions)
         parts = list(
             generate_batches(
-                self, n, settings, n_atoms, progress=progress, callback=callback, request=request
+                self, n, settings, progress=progress, callback=callback, request=request
             )
         )
         molecules = MoleculeBatch.concatenate([part.molecules for part in parts])
@@ -413,7 +364,7 @@ class EADModel(ResumableModel):
         info["evaluations"] = [int(k) for part in parts for k in part.n_evaluations]
         info["n_evaluations"] = max(info["evaluations"], default=0)
         info["seconds"] = time.perf_counter() - began
-        if record_levels:
+        if options.record_levels:
             info["levels"] = [trace for part in parts for trace in part.levels]
         return replace(molecules, info=info)
 

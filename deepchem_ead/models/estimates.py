@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request, type_probabilities
 from deepchem_ead.generator.trained import TrainedGenerator
 from deepchem_ead.training.noising import keyed_generator
@@ -82,7 +83,7 @@ class CleanEstimates:
         levels = torch.randint(self.highest + 1, (n,), generator=draw).to(device)
         eps = torch.randn(encoded.clean.shape, generator=draw).to(device)
 
-        asked = Request(model, n, autoguidance_scale=0.0)
+        asked = Request(model, n, options=SamplingOptions(autoguidance_scale=0.0))
         process = asked.process(fixed_size=True)
         levels = layout.expand(levels)
         noise = process.draw_noise(eps, layout)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from deepchem_ead.commands.jobs.datasets import conditional_data
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import askable
 from deepchem_ead.metrics.conditional import evaluate_conditional
 from deepchem_ead.metrics.conditional_report import ConditionalReport
@@ -29,8 +31,10 @@ def evaluate_conditional_models(
     data: str,
     requests: Sequence[str],
     model_options: dict,
-    guide: str | None = None,
-    **options,
+    options: SamplingOptions,
+    *,
+    n: int,
+    vocabulary: str | None = None,
 ) -> ConditionalReport:
     """Load models by name and run `evaluate_conditional`.
 
@@ -45,7 +49,7 @@ def evaluate_conditional_models(
         If the model has no conditions and there is no guide, or a request is unknown.
     """
     network = EADModel.from_pretrained(model, **model_options)
-    steering = guiding_model(guide, network) if guide else None
+    steering = guiding_model(options.guide, network) if options.guide else None
     names = askable(network, steering)
     if not names:
         raise ValueError(
@@ -58,6 +62,7 @@ def evaluate_conditional_models(
         raise ValueError(f"{model} knows no condition {unknown[0]!r}; it has {', '.join(names)}")
     dataset, fitted_on = conditional_data(data, names)
     return evaluate_conditional(
-        network, judges[0], dataset, asked, fitted_on=fitted_on,
-        second_oracle=judges[1] if second_oracle else None, guide=steering, **options,
+        network, judges[0], dataset, asked, n=n, fitted_on=fitted_on,
+        second_oracle=judges[1] if second_oracle else None, vocabulary=vocabulary,
+        **vars(replace(options, guide=steering)),
     )  # fmt: skip

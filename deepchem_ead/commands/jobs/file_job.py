@@ -19,6 +19,7 @@ from deepchem_ead.chem.xyz import read_xyz
 
 if TYPE_CHECKING:
     from deepchem_ead.generation.job import GenerationSettings
+    from deepchem_ead.generation.options import SamplingOptions
     from deepchem_ead.generation.request import Request
     from deepchem_ead.models.ead import EADModel
 
@@ -33,10 +34,8 @@ def describe_job(
     name: str,
     settings: GenerationSettings,
     request: Request,
-    n_atoms: int | list[int] | str | None,
+    options: SamplingOptions,
     asked: Mapping[str, float | str],
-    guide: object,
-    weak_model: object,
 ) -> dict[str, Any]:
     """Everything that decides which molecules a job gives, as plain values by the options' names.
 
@@ -52,12 +51,12 @@ def describe_job(
         "schedule": described["schedule_options"],
         "repeat_rule": described["repeat_rule"],
         "stepper": described["stepper"],
-        "n_atoms": n_atoms,
+        "n_atoms": options.n_atoms,
         "condition": dict(asked),
         "guidance_scale": request.guidance_scale,
-        "guide": None if guide is None else str(guide),
+        "guide": None if options.guide is None else str(options.guide),
         "autoguidance": request.autoguidance_scale,
-        "weak_model": None if weak_model is None else str(weak_model),
+        "weak_model": None if options.weak_model is None else str(options.weak_model),
         "closed_shell": request.closed_shell,
         "precision": model.config.precision,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from deepchem_ead.commands.jobs.file_job import describe_job, refuse_other_job
 from deepchem_ead.commands.jobs.outputs import folder_of, new_file
 from deepchem_ead.generation.condition_values import parse_quantity
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.sizes import SIZE_WORDS
 from deepchem_ead.locks import hold
@@ -84,16 +85,11 @@ def generate_file(
     model: EADModel,
     path: Path,
     n: int,
-    resume: bool = False,
-    n_atoms: int | Sequence[int] | str | None = None,
+    options: SamplingOptions,
+    *,
     conditions: Mapping[str, str] | None = None,
-    guidance_scale: float = 0.0,
-    guide: str | None = None,
-    autoguidance_scale: float | None = None,
-    weak_model: str | None = None,
-    closed_shell: bool | None = None,
+    resume: bool = False,
     name: str = "model",
-    **options,
 ) -> GeneratedFile:
     """Write molecules 0 to n - 1 of a job to a file as they are finished.
 
@@ -117,7 +113,7 @@ def generate_file(
             f"{path}: only an {RESUMABLE_FILES} can be resumed; a SMILES file does not say which "
             "molecules were invalid"
         )
-    settings = GenerationSettings.resolve(model.config, n_atoms=n_atoms, **options)
+    settings = GenerationSettings.resolve(model.config, options)
     asked = requested_tags(conditions or {})
     folder_of(path)
     with hold(path, "writing molecules to it"):
@@ -126,18 +122,15 @@ def generate_file(
         first = complete_records(path, kind)[0] if resume and path.exists() else 0
         if first > n:
             raise ValueError(f"{path} holds {first} molecules already, more than the {n} wanted")
-        steering = None if guide is None else guiding_model(guide, model)
-        request = Request(
-            model, n - first, conditions, guidance_scale, steering, autoguidance_scale, weak_model,
-            closed_shell,
-        )  # fmt: skip
-        job = describe_job(model, name, settings, request, n_atoms, asked, guide, weak_model)
+        steering = None if options.guide is None else guiding_model(options.guide, model)
+        request = Request(model, n - first, conditions, replace(options, guide=steering))
+        job = describe_job(model, name, settings, request, options, asked)
         if first:
             refuse_other_job(path, job)
-            if not isinstance(n_atoms, int | str | None):
-                n_atoms = n_atoms[first:]
+            if not isinstance(settings.n_atoms, int | str | None):
+                settings = replace(settings, n_atoms=settings.n_atoms[first:])
         parts = generate_batches(
-            model, n - first, settings, n_atoms, first=first, request=request, early=True
+            model, n - first, settings, first=first, request=request, early=True
         )
         began = time.perf_counter()
         n_valid, problems = 0, Counter()
