@@ -14,6 +14,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from deepchem_ead.chem import MoleculeBatch, open_writer
+from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.errors import MoleculeError
 
 QM9, _ = qm9()
@@ -464,3 +465,11 @@ def test_any_text_round_trips(tmp_path, suffix, name, properties):
     )
     write(batch, tmp_path / f"t.{suffix}")
     assert_same(MoleculeBatch.read(tmp_path / f"t.{suffix}"), batch)
+
+
+@pytest.mark.parametrize("name", ["", "temporary"])
+def test_errors_of_a_full_disk_name_the_file(tmp_path, name):
+    path = tmp_path / "a.sdf"
+    with pytest.raises(OSError, match="No space") as told, atomic_path(path) as temporary:
+        raise OSError(28, "No space left on device", *([str(temporary)] if name else []))
+    assert told.value.filename == str(path)

@@ -13,6 +13,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place when the block ends without an error.
 
     If the block fails, the temporary file is removed and an old file at ``path`` stays as it was.
+    Errors of the system name ``path``.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -21,5 +22,10 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         with open(temporary, "r+b") as stream:  # Windows syncs only what can be written to
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        # Of a write, as on a full disk, it names no file, and of an open one the temporary one.
+        if error.errno is not None and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
