@@ -40,3 +40,35 @@ def test_the_limit_is_a_setting(monkeypatch):
     monkeypatch.setenv("DEEPCHEM_EAD_MAX_PAIRS_GB", "0.1")
     with pytest.raises(MoleculeError, match="1500 atoms"):
         bond_orders(numbers, positions)
+
+
+@pytest.mark.parametrize("suffix", ["sdf", "xyz"])
+def test_geometry_survives_far_from_the_origin(suffix, tmp_path):
+    rows = "".join(
+        f"{z} {x + 1e5:.5f} {y - 2e5:.5f} {w:.5f}\n"
+        for z, (x, y, w) in zip("OHH", _WATER, strict=True)
+    )
+    path = tmp_path / "far.xyz"
+    path.write_text(f"3\nfar\n{rows}")
+    if suffix == "sdf":
+        lines = [row.split() for row in rows.splitlines()]
+        body = "".join(f"M  V30 {i} {z} {x} {y} {w} 0\n" for i, (z, x, y, w) in enumerate(lines, 1))
+        path = tmp_path / "far.sdf"
+        path.write_text(
+            "far\n  test              3D\n\n  0  0  0     0  0            999 V3000\n"
+            "M  V30 BEGIN CTAB\nM  V30 COUNTS 3 2 0 0 0\nM  V30 BEGIN ATOM\n"
+            f"{body}M  V30 END ATOM\nM  V30 BEGIN BOND\nM  V30 1 1 1 2\nM  V30 2 1 1 3\n"
+            "M  V30 END BOND\nM  V30 END CTAB\nM  END\n$$$$\n"
+        )
+    batch = MoleculeBatch.read(path)
+    expected = np.array(_WATER) - np.mean(_WATER, axis=0)
+    np.testing.assert_allclose(batch.coordinates, expected, atol=2e-5)
+    np.testing.assert_allclose(batch.to_dataset().X[0, :, :3], expected, atol=2e-5)
+    assert batch.smiles == ["O"]
+
+
+def test_absurd_coordinates_are_refused_with_their_value(tmp_path):
+    path = tmp_path / "absurd.xyz"
+    path.write_text("2\nHF\nH 0 0 0\nF 0 1e30 0.9\n")
+    with pytest.raises(MoleculeError, match=r"record 1: atom 1 at \(0, 1e\+30, 0.9\)"):
+        MoleculeBatch.read(path)

@@ -42,7 +42,7 @@ _FORMATS = {
     ".smi": "smi",
     ".smiles": "smi",
 }
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = 1e9  # Angstrom: a decimetre
 _READERS = {"sdf": read_sdf, "xyz": read_xyz}
 
 
@@ -110,7 +110,7 @@ def scan_records(
 
 
 def _out_of_range(positions: np.ndarray) -> str:
-    """Why finite coordinates cannot be kept in single precision; "" if they can."""
+    """Why finite coordinates are none of a molecule; "" if they can be."""
     size = np.abs(positions)
     if size.size == 0 or size.max() <= _LARGEST:
         return ""

@@ -237,7 +237,9 @@ class MoleculeBatch:
         SDF record are kept in :attr:`graphs`; stereo follows from them and the coordinates. The tag
         ``SMILES`` is not kept: it follows from the molecule. A file that says that its molecules
         were generated (tag ``deepchem_ead_job``) gives a batch that says so, too
-        (``info["sampled"]``): fragments are debris there, also after reading.
+        (``info["sampled"]``): fragments are debris there, also after reading. A
+        molecule so far from the origin that single precision would round it by more than 1e-4
+        Angstrom is centred.
 
         Parameters
         ----------
@@ -266,7 +268,7 @@ class MoleculeBatch:
             info = {**(info or {}), "sampled": True}
         return cls.from_arrays(
             [record.numbers for record in records],
-            [record.positions for record in records],
+            [ragged.near_origin(record.positions) for record in records],
             charges=[record.charge for record in records],
             properties=columns([record.tags for record in records]),
             ids=names if any(names) else None,

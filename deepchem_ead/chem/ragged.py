@@ -18,6 +18,22 @@ UNTOUCHED = (
 )
 
 
+# Angstrom; float32 resolves 3e-5 at _FAR, and from there on may round by more than _COARSE.
+_FAR = 256.0
+_COARSE = 1e-4
+
+
+def near_origin(positions: np.ndarray) -> np.ndarray:
+    """Positions in single precision; where that would round them coarsely, centred before."""
+    with np.errstate(over="ignore"):
+        single = positions.astype(np.float32)
+    if not positions.size or np.abs(positions).max() <= _FAR or not np.isfinite(positions).all():
+        return single
+    if np.abs(positions - single).max() <= _COARSE:
+        return single
+    return (positions - positions.mean(axis=0)).astype(np.float32)
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     """A view of the array that cannot be written to."""
     view = np.asarray(array).view()

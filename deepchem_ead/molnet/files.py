@@ -10,6 +10,7 @@ import deepchem as dc
 import numpy as np
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
+from deepchem_ead.chem import ragged
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.files import scan_records
 from deepchem_ead.chem.formal_charges import KEPT, add_formal_charges, warn_of_charges
@@ -26,8 +27,6 @@ from deepchem_ead.molnet.splits import MEMORY_CACHE_BYTES, CompleteSplitter, one
 from deepchem_ead.molnet.table import MoleculeTable
 from deepchem_ead.molnet.transforms import fit_transformer, mark_labels
 
-# Angstrom; float32 resolves 3e-5 there.
-_FAR = 256.0
 #: Part of a warning.
 NAMES_AS_IDS = "have no valid bonds and get their name as id instead of a SMILES"
 
@@ -255,19 +254,12 @@ def _table(
         )
     return MoleculeTable(
         atomic_numbers=np.concatenate([record.numbers for record in records]).astype(np.int8),
-        coordinates=np.concatenate([_near(record.positions) for record in records]),
+        coordinates=np.concatenate([ragged.near_origin(record.positions) for record in records]),
         n_atoms=np.array([len(record.numbers) for record in records], dtype=np.int16),
         index=np.array(numbers, dtype=np.int32),
         smiles=np.array(smiles),
         properties={},
     )
-
-
-def _near(positions: np.ndarray) -> np.ndarray:
-    """Positions in single precision; far from the origin, where it is coarse, centred before."""
-    if np.abs(positions).max() > _FAR:
-        positions = positions - positions.mean(axis=0)
-    return positions.astype(np.float32)
 
 
 def _split(
