@@ -142,7 +142,7 @@ def load_file_3d(
     X = table.to_padded(max_atoms)
     if batch.charges.any():
         X = add_formal_charges(X, batch)
-        warn_of_charges(batch.charges, names, KEPT, stacklevel=2)
+        warn_of_charges(batch.charges, names, KEPT, stacklevel=3)
     if not tasks:
         y, w = np.zeros((len(records), 1)), np.ones((len(records), 1), dtype=np.float32)
     else:
@@ -198,7 +198,7 @@ def _usable(
         raise ValueError(f"{path}: none of {total} records is a usable molecule{reasons}")
     if bad:
         warnings.warn(
-            f"{path}: left out {len(bad)} of {total} records: {describe(bad)}", stacklevel=3
+            f"{path}: left out {len(bad)} of {total} records: {describe(bad)}", stacklevel=4
         )
     return good, numbers, total
 
@@ -250,7 +250,7 @@ def _table(
             f"{len(without_bonds)} of {len(records)} molecules {NAMES_AS_IDS}: "
             f"{', '.join(without_bonds[:10])}{more}. DeepChem's splitters that read SMILES "
             "lose such rows; splitter= of load_file_3d loses none",
-            stacklevel=3,
+            stacklevel=4,
         )
     return MoleculeTable(
         atomic_numbers=np.concatenate([record.numbers for record in records]).astype(np.int8),

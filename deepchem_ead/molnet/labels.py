@@ -126,7 +126,7 @@ def _warn_of_unnamed(
         warnings.warn(
             f"{path}: {len(unnamed)} of {len(names)} molecules are not named in the column "
             f"{id_column!r} and have no label: {_some(unnamed)}{rest}",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
@@ -220,7 +220,7 @@ def _warn_of_outliers(task: str, values: np.ndarray, rows: Sequence[str]) -> Non
             f"{values[first]:g}, the median {np.median(known):g}); training follows such values "
             "most of all: correct them, remove them if they stand for missing ones, or take the "
             "logarithm",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
