@@ -118,7 +118,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure)))
         return
 
-    checkouts = [Path(__file__).resolve().parents[1]]
+    checkouts = [Path(__file__).resolve().parents[2]]
     if arguments.against:
         checkouts.append(arguments.against.resolve())
     found: list[list[dict[str, float]]] = [[] for _ in checkouts]

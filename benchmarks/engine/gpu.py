@@ -44,7 +44,7 @@ from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention  # n
 from deepchem_ead.kernels.triton import attention as fused_pairs  # noqa: E402
 from deepchem_ead.training.resident import ResidentTrainer  # noqa: E402
 
-SAMPLE = Path(__file__).parents[1] / "deepchem_ead/molnet/data/qm9_sample.npz"
+SAMPLE = Path(__file__).parents[2] / "deepchem_ead/molnet/data/qm9_sample.npz"
 EPOCH = 100_000
 
 
