@@ -267,3 +267,12 @@ def test_the_inexact_frame_warns_when_it_matters(interval, warned, caplog):
     assert ("neglects about 0.25 standard deviations" in caplog.text) == warned
     EADModel(**SMALL, frame="quotient")
     assert caplog.text.count("neglects") == warned
+
+
+@pytest.mark.parametrize("changed", [{"n_layers": 2}, {"elements": "H,C"}, {"frame": "edm"}])
+def test_fields_say_themselves_what_gives_weights_their_meaning(changed):
+    name, value = next(iter(changed.items()))
+    mine, theirs = EADConfig(), EADConfig(**changed, learning_rate=1e-3, seed=5)
+    assert mine.structural_differences(theirs) == {name: (getattr(mine, name), value)}
+    kinds = {kind: name in EADConfig.fields_that(kind) for kind in ("same states", "may widen")}
+    assert kinds == {"same states": name != "n_layers", "may widen": name == "elements"}

@@ -9,14 +9,9 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import DiffusionProcess
+from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.trained import Generator, TrainedGenerator
 from deepchem_ead.sampling import AutoGuidance, GuidedProcess
-
-#: What must be equal for two models to speak about the same states.
-MUST_AGREE = (
-    "elements", "variable_size", "include_charge", "type_scale", "charge_scale", "timesteps",
-    "noise_schedule", "schedule_precision", "frame",
-)  # fmt: skip
 
 
 class WeakModel:
@@ -47,7 +42,7 @@ class WeakModel:
             )
         if isinstance(weak, (str, Path)):
             weak = TrainedGenerator.from_pretrained(weak, model.device)
-        for name in MUST_AGREE:
+        for name in EADConfig.fields_that("same states"):
             mine, theirs = getattr(model.config, name), getattr(weak.config, name)
             if mine != theirs:
                 raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
@@ -15,7 +15,7 @@ from deepchem_ead.diffusion import (
     NOISE_SCHEDULES,
     POSITION_TARGETS,
 )
-from deepchem_ead.generator.settings import Settings
+from deepchem_ead.generator.settings import Settings, structural
 from deepchem_ead.optim.clipping import CLIPPING_RULES
 from deepchem_ead.optim.rate import DECAYS
 from deepchem_ead.sampling import resolve_repeat_rule, resolve_schedule
@@ -140,45 +140,38 @@ class EADConfig(Settings):
         Seed of initial weights, shuffling and training noise.
     """
 
-    STRUCTURE: ClassVar[tuple[str, ...]] = (
-        "elements", "max_atoms", "variable_size", "include_charge", "type_scale", "charge_scale",
-        "dummy_padding", "p_fixed_size", "conditions", "feature_target",
-        "position_target", "position_scale", "self_conditioning", "composition",
-        "denoiser", "n_layers", "n_features", "n_heads", "denoiser_options", "level_features",
-        "timesteps", "noise_schedule", "schedule_precision", "frame", "gradient_clipping",
-    )  # fmt: skip
     FORMER: ClassVar[dict] = {"sampling_steps": 0}
 
-    elements: str = "H,C,N,O,F"
-    max_atoms: int = 29
-    variable_size: bool = True
-    dummy_padding: str = "full"
-    p_fixed_size: float = 0.0
-    conditions: str = ""
+    elements: str = structural("H,C,N,O,F", same_states=True, may_widen=True)
+    max_atoms: int = structural(29, may_widen=True)
+    variable_size: bool = structural(True, same_states=True)
+    dummy_padding: str = structural("full", may_widen=True)
+    p_fixed_size: float = structural(0.0, may_widen=True)
+    conditions: str = structural("", may_widen=True)
     p_uncond: float = 0.1
-    include_charge: bool = True
-    type_scale: float = 4.0
-    charge_scale: float = 10.0
-    feature_target: str = "noise"
-    position_target: str = "noise"
-    position_scale: float = 1.5
-    self_conditioning: bool = False
-    composition: bool = False
+    include_charge: bool = structural(True, same_states=True)
+    type_scale: float = structural(4.0, same_states=True)
+    charge_scale: float = structural(10.0, same_states=True)
+    feature_target: str = structural("noise")
+    position_target: str = structural("noise")
+    position_scale: float = structural(1.5)
+    self_conditioning: bool = structural(False, may_widen=True)
+    composition: bool = structural(False, may_widen=True)
     composition_weight: float = 0.0
     quotient_loss: bool = False
-    denoiser: str = "egnn"
-    n_layers: int = 9
-    n_features: int = 256
-    n_heads: int = 8
-    denoiser_options: dict = field(default_factory=dict)
-    level_features: str = "linear"
-    timesteps: int = 1000
-    noise_schedule: str = "polynomial_2"
-    schedule_precision: float = 1e-5
+    denoiser: str = structural("egnn")
+    n_layers: int = structural(9)
+    n_features: int = structural(256)
+    n_heads: int = structural(8)
+    denoiser_options: dict = structural(default_factory=dict)
+    level_features: str = structural("linear")
+    timesteps: int = structural(1000, same_states=True)
+    noise_schedule: str = structural("polynomial_2", same_states=True)
+    schedule_precision: float = structural(1e-5, same_states=True)
     interval: int = 29
     p_sync: float = 0.0
     level_power: float = 1.0
-    frame: str = "quotient"
+    frame: str = structural("quotient", same_states=True)
     dummy_weight: float = 1.0
     precision: str = "auto"
     learning_rate: float = 1e-4
@@ -186,7 +179,7 @@ class EADConfig(Settings):
     warmup_steps: int = 0
     weight_decay: float = 1e-12
     amsgrad: bool = True
-    gradient_clipping: bool = True
+    gradient_clipping: bool = structural(True, may_widen=True)
     clipping_rule: str = "edm"
     batch_size: int = 64
     ema_decay: float = 0.9999

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, field, fields
 from importlib import resources
 from importlib.abc import Traversable
 from pathlib import Path
@@ -16,14 +16,28 @@ from deepchem_ead.keywords import UnknownKeyword, hint
 _KINDS = {"bool": bool, "int": int, "float": float, "str": str, "dict": dict}
 
 
+def structural(default=MISSING, *, same_states=False, may_widen=False, default_factory=MISSING):
+    """A field that gives the weights their meaning: models exchange weights only if it is equal.
+
+    Parameters
+    ----------
+    default, default_factory
+        As of `dataclasses.field`.
+    same_states : bool
+        It describes molecules: a model cannot be guided by one that differs in it.
+    may_widen : bool
+        A model may differ in it from the one that it starts from: it rescales nothing that the
+        network reads but adds columns, of elements, context or a previous estimate.
+    """
+    kinds = {"structural": True, "same states": same_states, "may widen": may_widen}
+    return field(default=default, default_factory=default_factory, metadata=kinds)
+
+
 class Settings:
     """Base of a frozen dataclass whose fields are bools, integers, floats, strings and dicts.
 
     Attributes
     ----------
-    STRUCTURE : tuple of str
-        Fields that give the weights their meaning: two models may exchange weights only if they
-        agree in these.
     PRESETS : str
         Folder of the package with the YAML files of named settings.
     FORMER : dict
@@ -32,7 +46,6 @@ class Settings:
         What models take beside these fields; it may have been meant by an unknown one.
     """
 
-    STRUCTURE: ClassVar[tuple[str, ...]] = ()
     PRESETS: ClassVar[str] = "generator/presets"
     FORMER: ClassVar[dict] = {}
     BESIDE: ClassVar[tuple[str, ...]] = (
@@ -60,12 +73,12 @@ class Settings:
         ValueError
             Naming the field, what it may be and what it was.
         """
-        for field in fields(self):
-            kind, value = _KINDS[str(field.type)], getattr(self, field.name)
+        for each in fields(self):
+            kind, value = _KINDS[str(each.type)], getattr(self, each.name)
             if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, field.name, float(value))
+                object.__setattr__(self, each.name, float(value))
             elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise ValueError(f"{field.name} must be of type {field.type}, not {value!r}")
+                raise ValueError(f"{each.name} must be of type {each.type}, not {value!r}")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -112,9 +125,17 @@ class Settings:
         """The settings as a plain dictionary."""
         return asdict(self)
 
+    @classmethod
+    def fields_that(cls, kind: str) -> list[str]:
+        """Names of the fields of a kind: "structural", "same states", "may widen"."""
+        return [field.name for field in fields(cls) if field.metadata.get(kind)]
+
     def structural_differences(self, other: Self) -> dict[str, tuple]:
         """Fields that forbid an exchange of weights, with this and the other's value."""
-        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.STRUCTURE}
+        pairs = {
+            name: (getattr(self, name), getattr(other, name))
+            for name in self.fields_that("structural")
+        }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
     @classmethod

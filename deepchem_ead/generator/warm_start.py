@@ -26,13 +26,6 @@ from deepchem_ead.generator.network import (
     output_labels,
 )
 
-#: Fields in which a model may differ from the one it starts from: none of them rescales what the
-#: network reads, they only add columns, of elements, context or a previous estimate.
-MAY_DIFFER = (
-    "elements", "max_atoms", "dummy_padding", "p_fixed_size", "conditions", "self_conditioning",
-    "composition", "gradient_clipping",
-)  # fmt: skip
-
 #: Maps that read a denoiser's input.
 INPUT_MAPS = ("embedding.", "condition.0.")
 #: The last map of a denoiser, whose rows say something about types.
@@ -115,7 +108,7 @@ class TrainedWeights:
         differences = {
             name: pair
             for name, pair in config.structural_differences(self.config).items()
-            if name not in MAY_DIFFER
+            if name not in EADConfig.fields_that("may widen")
         }
         unknown = set(parse_elements(self.config.elements)) - set(parse_elements(config.elements))
         if unknown:

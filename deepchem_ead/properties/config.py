@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.generator.settings import Settings
+from deepchem_ead.generator.settings import Settings, structural
 from deepchem_ead.optim.rate import DECAYS
 
 
@@ -56,27 +56,23 @@ class PropertyConfig(Settings):
         Seed of initial weights and shuffling.
     """
 
-    STRUCTURE: ClassVar[tuple[str, ...]] = (
-        "tasks", "elements", "max_atoms", "n_layers", "n_features", "composition_baseline",
-        "gradient_clipping",
-    )  # fmt: skip
     PRESETS: ClassVar[str] = "properties/presets"
 
-    tasks: str = ""
-    elements: str = "H,C,N,O,F"
-    max_atoms: int = 29
+    tasks: str = structural("")
+    elements: str = structural("H,C,N,O,F")
+    max_atoms: int = structural(29)
     estimates_of: str = ""
     max_tau: float = 0.0
-    n_layers: int = 7
-    n_features: int = 128
-    composition_baseline: bool = True
+    n_layers: int = structural(7)
+    n_features: int = structural(128)
+    composition_baseline: bool = structural(True)
     precision: str = "auto"
     learning_rate: float = 1e-3
     learning_rate_decay: str = "cosine"
     warmup_steps: int = 200
     weight_decay: float = 1e-12
     amsgrad: bool = True
-    gradient_clipping: bool = True
+    gradient_clipping: bool = structural(True)
     batch_size: int = 64
     ema_decay: float = 0.999
     seed: int = 0
