@@ -65,7 +65,10 @@ def test_all_parts_are_found_by_name_and_a_broken_package_is_only_logged(caplog)
     registry._loaded = False
     with caplog.at_level("ERROR"):
         found = [set(each) for each in REGISTRIES]
-    names = ("pairs", "linear", "small_rings", "my-set", "halving", "ancestral", "wait")
+    names = (
+        "pairs", "linear", "small_rings", "my-set", "halving", "ancestral", "wait",
+        "nearest-neighbour",
+    )  # fmt: skip
     assert all(name in parts for name, parts in zip(names, found, strict=True))
     assert "the extension broken (no_such_module) cannot be loaded" in caplog.text
 

@@ -21,7 +21,7 @@ from deepchem_ead import (
 from deepchem_ead.generation import sizes
 from deepchem_ead.metrics import GenerativeMetric
 from deepchem_ead.sampling import PropertyGuidance
-from deepchem_ead.sampling.guidance import DISTIL
+from deepchem_ead.sampling.guides.properties import DISTIL
 
 TINY = {"n_layers": 1, "n_features": 32, "batch_size": 8}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from property_data import labelled, small_model
 
-from deepchem_ead import EADModel
+from deepchem_ead import CheckpointError, EADModel
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout, sample_levels
 from deepchem_ead.generation.options import SamplingOptions
@@ -432,3 +432,24 @@ def test_a_property_model_steers_to_the_conditions_it_knows(model, tmp_path):
         model.generate(2, conditions={"alpha": 70.0}, guide=oracle, **options)
     with pytest.raises(ValueError, match="homo"):
         model.generate(2, conditions={"gap": 0.2, "homo": -0.2}, guide=oracle, **options)
+
+
+def test_a_guide_by_name_makes_molecules_compact_or_stretched():
+    model = EADModel.from_pretrained("qm9-small")
+
+    def radii(value):
+        molecules = model.generate(
+            6, steps=30, seed=0, progress=False, n_atoms=14, guide="radius-of-gyration",
+            conditions={"radius_of_gyration": value},
+        )  # fmt: skip
+        x = molecules.coordinates.reshape(6, 14, 3)
+        return np.sqrt(((x - x.mean(1, keepdims=True)) ** 2).sum(2).mean(1))
+
+    compact, stretched = radii(1.7), radii(2.3)
+    whole = stretched < 3  # few steps of a small model leave some in pieces, which no guide mends
+    assert whole.sum() >= 3 and (compact[whole] < stretched[whole] - 0.2).all()
+
+
+def test_an_unknown_guide_is_answered_with_those_there_are(plain):
+    with pytest.raises(CheckpointError, match="guides by name: .*radius-of-gyration"):
+        plain.generate(2, **FAST, conditions={"radius_of_gyration": 2.0}, guide="radius")

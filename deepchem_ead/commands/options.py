@@ -81,8 +81,9 @@ Guide = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Property model whose gradient steers to the conditions it knows; conditions that the "
-        "generating model does not know need one. Takes several times as long.",
+        help="Property model, or guide by name (radius-of-gyration), whose gradient steers to the "
+        "conditions it knows; conditions that the generating model does not know need one. Takes "
+        "several times as long.",
     ),
 ]
 
@@ -91,9 +92,10 @@ DefaultGuide = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Property model whose gradient steers to the conditions it knows; conditions that the "
-        "generating model does not know need one. Takes several times as long. By default "
-        "qm9-guide for qm9, unless there is a --guidance-scale; none: do without.",
+        help="Property model, or guide by name (radius-of-gyration), whose gradient steers to the "
+        "conditions it knows; conditions that the generating model does not know need one. Takes "
+        "several times as long. By default qm9-guide for qm9, unless there is a --guidance-scale; "
+        "none: do without.",
     ),
 ]
 

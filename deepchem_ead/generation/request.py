@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,21 +19,10 @@ from deepchem_ead.generator.trained import Generator
 from deepchem_ead.sampling import (
     ClassifierFreeGuidance,
     GradientGuidance,
+    Guide,
     GuidedProcess,
     PropertyGuidance,
 )
-
-
-class Guiding(Protocol):
-    """A differentiable property model, such as an `EGNNPropertyModel`; see `PropertyGuidance`."""
-
-    tasks: Sequence[str]
-    mad: Sequence[float]
-    elements: str
-
-    def property_of(
-        self, positions: Tensor, type_probabilities: Tensor, layout: AtomLayout, /
-    ) -> Tensor: ...
 
 
 class Request:
@@ -169,14 +158,14 @@ class Request:
         return torch.cat(columns, 1) if columns else None
 
 
-def askable(model: Generator, guide: Guiding | None) -> list[str]:
+def askable(model: Generator, guide: Guide | None) -> list[str]:
     """Properties that the model, or the guide if there is one, can be asked for."""
     steered = () if guide is None else guide.tasks
     return list(dict.fromkeys((*model.config.condition_names, *steered)))
 
 
 def _split(
-    conditions: Mapping[str, object] | None, guide: Guiding, model: Generator
+    conditions: Mapping[str, object] | None, guide: Guide, model: Generator
 ) -> tuple[dict[str, object] | None, PropertyGuidance]:
     """Conditions for the model, and a guide to those that the guiding model knows.
 
@@ -216,8 +205,9 @@ class SteeredProperties:
     """
 
     def __init__(self, guide: PropertyGuidance, encoding: AtomEncoding, fixed_size: bool) -> None:
-        theirs = parse_elements(guide.elements)
-        missing = [e for e in encoding.elements.tolist() if e not in theirs]
+        ours = encoding.elements.tolist()
+        theirs = ours if guide.elements is None else parse_elements(guide.elements)
+        missing = [e for e in ours if e not in theirs]
         if missing:
             raise ValueError(
                 f"the guiding model knows the elements {guide.elements}, the generating one "
@@ -227,7 +217,7 @@ class SteeredProperties:
         self.n_elements = len(encoding.elements)
         self.n_types = self.n_elements if fixed_size else encoding.n_types
         # Column of the guide's types of each of the encoding's.
-        self.columns = [theirs.index(e) for e in encoding.elements.tolist()]
+        self.columns = [theirs.index(e) for e in ours]
         self.n_columns = len(theirs)
 
     def __call__(self, x_hat: Tensor, layout: AtomLayout) -> Tensor:

@@ -18,7 +18,7 @@ from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
 from deepchem_ead.generation.options import SamplingOptions, describes_options
-from deepchem_ead.generation.request import Guiding, Request
+from deepchem_ead.generation.request import Request
 from deepchem_ead.generator import pretrained
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding, warn_of_open_shells
@@ -35,7 +35,7 @@ from deepchem_ead.properties.labels import (
     select_labels,
     task_columns,
 )
-from deepchem_ead.sampling import PropertyGuidance
+from deepchem_ead.sampling import Guide, PropertyGuidance
 from deepchem_ead.training.batches import ShuffledBatches, row_weights
 from deepchem_ead.training.host_batch import Noising
 from deepchem_ead.training.noising import training_conditions
@@ -299,7 +299,7 @@ class EADModel(ResumableModel):
         *,
         conditions: Mapping[str, object] | None = None,
         guidance_scale: float = 0.0,
-        guide: PropertyGuidance | Guiding | str | Path | None = None,
+        guide: PropertyGuidance | Guide | str | Path | None = None,
         autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
         stepper="ancestral",

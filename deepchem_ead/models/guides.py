@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from deepchem_ead.generation.request import Guiding
+from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator.trained import Generator
 from deepchem_ead.models.property_model import EGNNPropertyModel
-from deepchem_ead.sampling.guidance import no_gradient
+from deepchem_ead.parts import make_part
+from deepchem_ead.sampling import GUIDES, Guide
+from deepchem_ead.sampling.guides import no_gradient
 
 #: What asks for no guide where its absence would be remarked on.
 NO_GUIDE = "none"
@@ -26,15 +28,17 @@ def remark_on_missing_guide(conditions: Iterable[str]) -> None:
     )
 
 
-def guiding_model(guide: Guiding | str | Path, model: Generator) -> Guiding | None:
+def guiding_model(guide: Guide | str | Path, model: Generator) -> Guide | None:
     """The guide of this name, on the device of the generating model and in its precision.
 
-    None for the name "none".
+    A name of `GUIDES`, with options after a colon, or a property model's. None for "none".
 
     Raises
     ------
     ValueError
         If a model has no gradients to guide by.
+    CheckpointError
+        If there is no guide and no model of this name.
     """
     if not isinstance(guide, str | Path):
         if not hasattr(guide, "property_of"):
@@ -46,5 +50,10 @@ def guiding_model(guide: Guiding | str | Path, model: Generator) -> Guiding | No
         return guide
     if str(guide) == NO_GUIDE:
         return None
+    if str(guide).partition(":")[0] in GUIDES:
+        return make_part(GUIDES, str(guide))
     options = {"device": model.device, "precision": model.config.precision}
-    return EGNNPropertyModel.from_pretrained(guide, **options)
+    try:
+        return EGNNPropertyModel.from_pretrained(guide, **options)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; guides by name: {', '.join(GUIDES)}") from None

@@ -1,11 +1,13 @@
 """Sampling in one loop: schedules, steppers, repeat rules, and guides such as potentials."""
 
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
-from deepchem_ead.sampling.autoguidance import AutoGuidance
 from deepchem_ead.sampling.cohort import Cohort
-from deepchem_ead.sampling.guidance import (
+from deepchem_ead.sampling.guides import (
+    GUIDES,
+    AutoGuidance,
     ClassifierFreeGuidance,
     GradientGuidance,
+    Guide,
     GuidedProcess,
     PropertyGuidance,
     evaluations_of,
@@ -46,6 +48,7 @@ from deepchem_ead.sampling.steppers import (
 from deepchem_ead.sampling.synchronous import SynchronousSchedule
 
 __all__ = [
+    "GUIDES",
     "REPEAT_RULES",
     "SCHEDULES",
     "STEPPERS",
@@ -56,6 +59,7 @@ __all__ = [
     "DPMSolverStepper",
     "EtaStepper",
     "GradientGuidance",
+    "Guide",
     "GuidedProcess",
     "HeunStepper",
     "MemorylessStepper",

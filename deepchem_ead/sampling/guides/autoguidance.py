@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
-from deepchem_ead.sampling.guidance import GuidedProcess, evaluations_of
+from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
 
 
 class AutoGuidance(GuidedProcess):

@@ -1,0 +1,67 @@
+"""Classifier-free guidance: away from what a conditional model says unconditionally."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
+
+
+class ClassifierFreeGuidance(GuidedProcess):
+    """``eps = eps(c) + s (eps(c) - eps(null))``: away from what the model says unconditionally.
+
+    The positional part of a molecule is shortened to the length of that of ``eps(c)`` where it is
+    longer: noise cannot have any length, and a step too far leads to a state where the next one
+    goes further still, until molecules fly apart. Types stay types (`extrapolated`). The frame's
+    projection may come before or after. The denoiser is called twice: once with each context, which
+    keeps every molecule's numbers independent of the batch.
+
+    Parameters
+    ----------
+    process : DiffusionProcess
+    scale : float
+        Guidance scale s, at least 0. 0 is the conditional model.
+
+    Notes
+    -----
+    Rows of context are ``(c, null)``, both as wide as the denoiser's context.
+
+    References
+    ----------
+    Ho & Salimans, arXiv:2207.12598, eq. 6; EAD, arXiv:2603.10093, conditional generation; Lin et
+    al., arXiv:2305.08891, sec. 3.4 (the length).
+    """
+
+    def __init__(self, process: DiffusionProcess | GuidedProcess, scale: float) -> None:
+        super().__init__(process)
+        if not scale >= 0:
+            raise ValueError(f"the guidance scale must not be negative, not {scale}")
+        self.scale = scale
+        self.evaluations = 2 * evaluations_of(process)
+
+    def predict_noise(
+        self,
+        denoiser: Denoiser,
+        w: Tensor,
+        levels: Tensor,
+        layout: AtomLayout,
+        context: Tensor | None = None,
+        previous: Tensor | None = None,
+    ) -> Tensor:
+        """The guided estimate of the noise, (A, 3 + F)."""
+        if context is None:
+            raise ValueError("classifier-free guidance needs rows of context, told and null")
+        told, null = context.chunk(2, 1)
+        eps = self.process.predict_noise(denoiser, w, levels, layout, told, previous)
+        eps_null = self.process.predict_noise(denoiser, w, levels, layout, null, previous)
+        guided = self.extrapolated(eps, eps_null, self.scale, w, levels)
+        return no_longer(guided, eps, layout)
+
+
+def no_longer(guided: Tensor, eps: Tensor, layout: AtomLayout) -> Tensor:
+    """Guided noise (A, 3 + F) with positions no longer, a molecule, than those of ``eps``."""
+    allowed, reached = (layout.sum(n[:, :3].square().sum(1)) for n in (eps, guided))
+    factor = (allowed / reached).sqrt().where(reached > allowed, 1.0)
+    return torch.cat([layout.expand(factor).unsqueeze(1) * guided[:, :3], guided[:, 3:]], 1)
