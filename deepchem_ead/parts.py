@@ -6,11 +6,12 @@ The same text in Python, in YAML files and on the command line.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields, is_dataclass, replace
 from inspect import isclass
 from typing import Any
 
+from deepchem_ead.keywords import named_keywords
 from deepchem_ead.registry import Registry
 
 _WORDS = {"true": True, "false": False, "none": None}
@@ -75,6 +76,27 @@ def make_part(registry: Registry, text: str, defaults: Mapping[str, Any] | None 
     return replace(part, **options) if options else part
 
 
+def call_part(registry: Registry, text: str, *arguments: Any) -> Any:
+    """What the function that a text names returns for ``arguments`` and its options.
+
+    Raises
+    ------
+    ValueError
+        If there is no such part or option, or a value is refused.
+    """
+    name, given = read_part(text)
+    function = registry[name]
+    known = named_keywords(function)[len(arguments) :]
+    for option in given:
+        if option not in known:
+            known_ones = _listed(option, known)
+            raise ValueError(f"{registry.what} {name!r} has no option {option!r}; {known_ones}")
+    try:
+        return function(*arguments, **given)
+    except TypeError as error:
+        raise ValueError(f"{registry.what} {text!r}: {error}") from error
+
+
 def _value(text: str) -> Any:
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
@@ -86,7 +108,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _listed(option: str, known: Mapping[str, Field]) -> str:
+def _listed(option: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(option, known, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"it has {', '.join(known) or 'none'}{hint}"

@@ -27,6 +27,7 @@ from deepchem_ead.chem.files import MoleculeWriter
 from deepchem_ead.commands.jobs import datasets, demo, molecule_file, runs
 from deepchem_ead.generation import job as generation
 from deepchem_ead.generator import pretrained
+from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.locks import hold
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 from deepchem_ead.training.curve import read_curve
@@ -134,7 +135,8 @@ def write_extended_xyz(path: Path, *smiles: str) -> Path:
 
 def test_train_writes_a_run(run_folder):
     config = yaml.safe_load((run_folder / "config.yaml").read_text())
-    assert {name: config[name] for name in TINY} == TINY
+    flat = EADConfig.flat(config)
+    assert {name: flat[name] for name in TINY} == TINY
     assert list(run_folder.glob("checkpoint-*.safetensors"))
     assert (run_folder / "curve.csv").exists()
     model = EADModel.from_pretrained(run_folder / "model")
@@ -152,7 +154,7 @@ def test_train_takes_a_yaml_file_as_preset(deepchem_ead, molecules_file, tmp_pat
     assert "trained 3 steps" in result.out
     assert f"deepchem-ead generate --model {tmp_path / 'run' / 'model'}" in result.out
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert config["variable_size"] is True
+    assert config["data"]["variable_size"] is True
 
 
 def test_train_says_when_nothing_is_left(deepchem_ead, molecules_file, tmp_path):

@@ -21,6 +21,7 @@ from test_cli import (  # noqa: F401  (fixtures)
 
 from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch
 from deepchem_ead.commands.jobs import predictions
+from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.molnet.sample import load_sample
 
 TINY_PREDICTOR = {"n_layers": 1, "n_features": 32, "batch_size": 16, "warmup_steps": 0}
@@ -242,6 +243,7 @@ def test_train_from_trained_weights(
     result = deepchem_ead(*words, "--out", tmp_path / "a", "--set", "learning_rate=1e-9")
     assert result.code == 0
     config = yaml.safe_load((tmp_path / "a" / "config.yaml").read_text())
+    config = EADConfig.flat(config)
     assert {name: config[name] for name in TINY} == TINY and config["conditions"] == "gap,mu"
     old, new = (
         EADModel.from_pretrained(name).model.sampling_denoiser.state_dict()

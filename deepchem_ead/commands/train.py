@@ -90,7 +90,8 @@ def train(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Change a field of the preset, e.g. --set n_layers=4; can be repeated.",
+            help="Change a field of the preset, e.g. --set n_layers=4 or --set network.n_layers=4; "
+            "can be repeated.",
         ),
     ] = None,
     precision: Annotated[
@@ -113,7 +114,9 @@ def train(
 
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
-    overrides = dict(parse_option(text) for text in option or []) | model_options(precision)
+    overrides = runs.EADConfig.flat(
+        dict(parse_option(text) for text in option or []) | model_options(precision)
+    )
     if conditions is not None:
         overrides["conditions"] = conditions
     if preset is None and start is None:
@@ -144,7 +147,7 @@ def _train_in(
         runs.forget_run(model)
     elif runs.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
-    (out / "config.yaml").write_text(yaml.safe_dump(model.config.to_dict(), sort_keys=False))
+    (out / "config.yaml").write_text(yaml.safe_dump(model.config.sections(), sort_keys=False))
     reason = runs.nothing_left(model, epochs, minutes)
     if reason is not None:
         model.save_pretrained(out / "model")

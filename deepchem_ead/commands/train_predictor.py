@@ -71,7 +71,8 @@ def train_predictor(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Change a field of the preset, e.g. --set n_layers=4; can be repeated.",
+            help="Change a field of the preset, e.g. --set n_layers=4 or --set network.n_layers=4; "
+            "can be repeated.",
         ),
     ] = None,
     precision: NetworkPrecision = None,
@@ -89,7 +90,9 @@ def train_predictor(
 
     if tensorboard:
         summary_writer_type()  # fails before the data is loaded
-    overrides = dict(parse_option(text) for text in option or []) | model_options(precision)
+    overrides = runs.PropertyConfig.flat(
+        dict(parse_option(text) for text in option or []) | model_options(precision)
+    )
     names = [name.strip() for name in properties.split(",")]
     dataset, held_out = datasets.labelled_data(data, names, smiles_column)
     model = runs.new_predictor(preset, names, overrides, dataset, out)
@@ -118,7 +121,7 @@ def _train_in(
         runs.forget_run(model)
     elif runs.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
-    (out / "config.yaml").write_text(yaml.safe_dump(model.config.to_dict(), sort_keys=False))
+    (out / "config.yaml").write_text(yaml.safe_dump(model.config.sections(), sort_keys=False))
     reason = runs.nothing_left(model, epochs, minutes)
     finished, stop = True, Stop()
     if reason is None:

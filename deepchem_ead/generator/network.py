@@ -12,7 +12,6 @@ from deepchem_ead.denoisers import DENOISERS, InputColumns
 from deepchem_ead.diffusion import (
     FRAMES,
     N_LEVEL_FEATURES,
-    NOISE_SCHEDULES,
     SIGMA_COLUMN,
     DiffusionProcess,
     atoms_only,
@@ -53,7 +52,7 @@ class EADNetwork(nn.Module):
     def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
         super().__init__()
         self.process = DiffusionProcess(
-            NOISE_SCHEDULES[config.noise_schedule](config.timesteps, config.schedule_precision),
+            config.make_noise_schedule(),
             FRAMES[config.frame](),
             feature_target(config.feature_target, encoding.table),
             position_target(config.position_target, config.position_scale),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import resources
 from importlib.abc import Traversable
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 
@@ -33,6 +34,7 @@ def structural(default=MISSING, *, same_states=False, may_widen=False, default_f
     return field(default=default, default_factory=default_factory, metadata=kinds)
 
 
+@dataclass(frozen=True)
 class Settings:
     """Base of a frozen dataclass whose fields are bools, integers, floats, strings and dicts.
 
@@ -40,6 +42,9 @@ class Settings:
     ----------
     PRESETS : str
         Folder of the package with the YAML files of named settings.
+    SECTIONS : dict of str to type
+        The sections that the fields come from, by name, where there are some: classes of settings
+        that this one inherits from.
     FORMER : dict
         Defaults that were others before: what they are in a stored record that does not say.
     BESIDE : tuple of str
@@ -47,10 +52,20 @@ class Settings:
     """
 
     PRESETS: ClassVar[str] = "generator/presets"
+    SECTIONS: ClassVar[dict[str, type[Settings]]] = {}
     FORMER: ClassVar[dict] = {}
     BESIDE: ClassVar[tuple[str, ...]] = (
         "preset", "model_dir", "device", "optimizer", "log_frequency", "tensorboard",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Refuse values of the wrong type; a subclass checks its own fields after that."""
+        for each in fields(self):
+            kind, value = _KINDS[str(each.type)], getattr(self, each.name)
+            if kind is float and isinstance(value, int) and not isinstance(value, bool):
+                object.__setattr__(self, each.name, float(value))
+            elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                raise ValueError(f"{each.name} must be of type {each.type}, not {value!r}")
 
     def check(
         self,
@@ -59,7 +74,7 @@ class Settings:
         shares: tuple[str, ...] = (),
         choices: dict[str, tuple[str, ...]] | None = None,
     ) -> None:
-        """Refuse values of the wrong type or outside their range.
+        """Refuse values outside their range.
 
         Parameters
         ----------
@@ -73,12 +88,6 @@ class Settings:
         ValueError
             Naming the field, what it may be and what it was.
         """
-        for each in fields(self):
-            kind, value = _KINDS[str(each.type)], getattr(self, each.name)
-            if kind is float and isinstance(value, int) and not isinstance(value, bool):
-                object.__setattr__(self, each.name, float(value))
-            elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                raise ValueError(f"{each.name} must be of type {each.type}, not {value!r}")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
@@ -98,17 +107,56 @@ class Settings:
     def load(cls, preset: str | Path | None = None, **overrides) -> Self:
         """Settings from a preset name, a YAML file or the defaults, with changes.
 
+        Fields may stand in their sections or without them, in the file as in the changes.
+
         Raises
         ------
         ValueError
             If the preset or a field is unknown; the message lists what there is.
         """
         values = {} if preset is None else cls._read_yaml(preset)
-        return cls.from_dict({**values, **overrides})
+        return cls.from_dict({**cls.flat(values), **cls.flat(overrides)})
+
+    @classmethod
+    def flat(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by field, of some that stand in their sections or are called SECTION.FIELD.
+
+        Raises
+        ------
+        ValueError
+            If a field is given twice, or in a section that is not its own.
+        """
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            section, dot, name = key.partition(".")
+            if section not in cls.SECTIONS or not (dot or isinstance(value, Mapping)):
+                section, given = "", {key: value}
+            else:
+                given = {name: value} if dot else value
+            for name, each in given.items():
+                home = cls.section_of(name) if section else section
+                if home not in ("", section):
+                    raise ValueError(f"{name} is not in the section {section!r} but in {home!r}")
+                if name in found:
+                    raise ValueError(f"{name} is given twice, as {found[name]!r} and {each!r}")
+                found[name] = each
+        return found
+
+    @classmethod
+    def section_of(cls, name: str) -> str:
+        """The section that a field comes from; "" for what is no field of any."""
+        for section, options in cls.SECTIONS.items():
+            if name in (field.name for field in fields(options)):
+                return section
+        return ""
 
     @classmethod
     def from_dict(cls, values: dict) -> Self:
-        """Settings from a plain dictionary; unknown keys are an error."""
+        """Settings from a plain dictionary; unknown keys are an error.
+
+        Fields may stand in their sections or without them.
+        """
+        values = cls.flat(values)
         known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:
@@ -119,11 +167,17 @@ class Settings:
     @classmethod
     def from_stored(cls, values: dict) -> Self:
         """Settings of a trained model, which keep the defaults of the time it was written."""
-        return cls.from_dict({**cls.FORMER, **values})
+        return cls.from_dict({**cls.FORMER, **cls.flat(values)})
 
     def to_dict(self) -> dict:
-        """The settings as a plain dictionary."""
+        """The settings as a plain dictionary, by field."""
         return asdict(self)
+
+    def sections(self) -> dict[str, dict]:
+        """The settings as a plain dictionary of sections, each by field."""
+        values = self.to_dict()
+        names = {name: [f.name for f in fields(s)] for name, s in self.SECTIONS.items()}
+        return {name: {field: values[field] for field in own} for name, own in names.items()}
 
     @classmethod
     def fields_that(cls, kind: str) -> list[str]:

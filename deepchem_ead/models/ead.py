@@ -76,7 +76,8 @@ class EADModel(ResumableModel):
         As in `TorchModel`.
     **overrides
         Any field of `EADConfig`, for example ``n_layers=4, batch_size=32``, or
-        ``conditions=["gap", "mu"]`` for a model that generates molecules with asked-for properties.
+        ``conditions=["gap", "mu"]`` for a model that generates molecules with asked-for properties;
+        also by section, ``training={"batch_size": 32}``.
 
     Notes
     -----
@@ -115,6 +116,7 @@ class EADModel(ResumableModel):
         wandb_logger=None,
         **overrides,
     ) -> None:
+        overrides = EADConfig.flat(overrides)
         optimizer = take_rate_schedule(overrides, optimizer)
         initial = None if initial_weights is None else TrainedWeights.read(initial_weights)
         if initial is not None and preset is None:
@@ -408,7 +410,7 @@ class EADModel(ResumableModel):
             If there is no such model, or its files are damaged.
         """
         weights = TrainedWeights.from_pretrained(name)
-        model = cls(**{**weights.config.to_dict(), **options})
+        model = cls(**{**weights.config.to_dict(), **EADConfig.flat(options)})
         check_config(model.config, weights.config.to_dict(), name)
         weights.load_into(model.model, model.config)
         weights.load_counts_into(model.model)

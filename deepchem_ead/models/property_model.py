@@ -94,6 +94,7 @@ class EGNNPropertyModel(ResumableModel):
         wandb_logger=None,
         **overrides,
     ) -> None:
+        overrides = PropertyConfig.flat(overrides)
         optimizer = take_rate_schedule(overrides, optimizer)
         if tasks is not None:
             overrides["tasks"] = tasks
@@ -430,7 +431,7 @@ class EGNNPropertyModel(ResumableModel):
             If there is no such model, it is of another kind, or its files are damaged.
         """
         tensors, config = pretrained.load(name, cls.__name__, PropertyConfig)
-        model = cls(**{**config.to_dict(), **options})
+        model = cls(**{**config.to_dict(), **PropertyConfig.flat(options)})
         check_config(model.config, config.to_dict(), name)
         weights, labels = without_prefix("egnn", tensors), without_prefix("labels", tensors)
         check_shapes(weights, model.model.egnn.state_dict(), str(name))

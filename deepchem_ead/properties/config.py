@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.generator.sections import PRECISIONS, FitOptions
 from deepchem_ead.generator.settings import Settings, structural
-from deepchem_ead.optim.rate import DECAYS
 
 
 @dataclass(frozen=True)
-class PropertyConfig(Settings):
-    """Configuration of an `EGNNPropertyModel`: tasks, data, network and training.
+class LabelOptions(Settings):
+    """What is learned, and from which molecules.
 
     Attributes
     ----------
@@ -29,66 +29,23 @@ class PropertyConfig(Settings):
         the molecules themselves.
     max_tau : float
         Largest noise-to-signal ratio (Angstrom) of those estimates.
-    n_layers, n_features : int
-        Message passes and width of the EGNN (EDM's classifier: 7 and 128).
     composition_baseline : bool
         Predict what is left after a linear regression of the labels on the numbers of atoms of
         each element, fitted on the training set and kept with the weights.
-    precision : str
-        "fp32", "bf16" or "auto": arithmetic of the large matrix products in the network.
-    learning_rate : float
-    learning_rate_decay : str
-        "none", "cosine" or "wsd", as in `EADConfig`.
-    warmup_steps : int
-        Steps of linear warm-up at the start of ``fit``.
-    weight_decay : float
-        Of AdamW.
-    amsgrad : bool
-        As in `EADConfig`.
-    gradient_clipping : bool
-        Clip the gradient's norm at 1.5 times the mean plus 2 standard deviations of the last 50
-        steps.
-    batch_size : int
-    ema_decay : float
-        Decay of the exponential moving average of the weights, which is what predicts; 0 predicts
-        with the last weights.
-    seed : int
-        Seed of initial weights and shuffling.
     """
-
-    PRESETS: ClassVar[str] = "properties/presets"
 
     tasks: str = structural("")
     elements: str = structural("H,C,N,O,F")
     max_atoms: int = structural(29)
     estimates_of: str = ""
     max_tau: float = 0.0
-    n_layers: int = structural(7)
-    n_features: int = structural(128)
     composition_baseline: bool = structural(True)
-    precision: str = "auto"
-    learning_rate: float = 1e-3
-    learning_rate_decay: str = "cosine"
-    warmup_steps: int = 200
-    weight_decay: float = 1e-12
-    amsgrad: bool = True
-    gradient_clipping: bool = structural(True)
-    batch_size: int = 64
-    ema_decay: float = 0.999
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.tasks, str) and isinstance(self.tasks, Iterable):
             object.__setattr__(self, "tasks", ",".join(map(str, self.tasks)))
-        self.check(
-            positive=("max_atoms", "n_layers", "n_features", "learning_rate", "batch_size"),
-            not_negative=("warmup_steps", "weight_decay", "seed", "max_tau"),
-            shares=("ema_decay",),
-            choices={
-                "precision": ("fp32", "bf16", "auto"),
-                "learning_rate_decay": DECAYS,
-            },
-        )
+        super().__post_init__()
+        self.check(positive=("max_atoms",), not_negative=("max_tau",))
         parse_elements(self.elements)
         if bool(self.estimates_of) != (self.max_tau > 0):
             raise ValueError(
@@ -103,3 +60,50 @@ class PropertyConfig(Settings):
     def task_names(self) -> list[str]:
         """The tasks as a list."""
         return [name.strip() for name in self.tasks.split(",")]
+
+
+@dataclass(frozen=True)
+class PropertyNetworkOptions(Settings):
+    """The network.
+
+    Attributes
+    ----------
+    n_layers, n_features : int
+        Message passes and width of the EGNN (EDM's classifier: 7 and 128).
+    precision : str
+        "fp32", "bf16" or "auto": arithmetic of the large matrix products in the network.
+    """
+
+    n_layers: int = structural(7)
+    n_features: int = structural(128)
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(positive=("n_layers", "n_features"), choices={"precision": PRECISIONS})
+
+
+@dataclass(frozen=True)
+class PropertyFitOptions(FitOptions):
+    """`FitOptions` with the defaults of a property model."""
+
+    learning_rate: float = 1e-3
+    learning_rate_decay: str = "cosine"
+    warmup_steps: int = 200
+    ema_decay: float = 0.999
+
+
+@dataclass(frozen=True)
+class PropertyConfig(PropertyFitOptions, PropertyNetworkOptions, LabelOptions):
+    """Configuration of an `EGNNPropertyModel`: data and tasks, network and training.
+
+    It is made of the sections `LabelOptions`, `PropertyNetworkOptions` and `PropertyFitOptions`,
+    as `EADConfig` is of its own.
+    """
+
+    PRESETS: ClassVar[str] = "properties/presets"
+    SECTIONS: ClassVar[dict[str, type[Settings]]] = {
+        "data": LabelOptions,
+        "network": PropertyNetworkOptions,
+        "training": PropertyFitOptions,
+    }

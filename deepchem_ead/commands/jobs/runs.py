@@ -33,7 +33,7 @@ def read_config(preset: str | None, overrides: dict, start: str | None = None) -
     """Configuration of a new model; without a preset that of the trained model it starts from."""
     if preset is None and start is not None:
         source = TrainedWeights.read(start).config
-        return EADConfig.from_dict({**source.to_dict(), **overrides})
+        return EADConfig.from_dict({**source.to_dict(), **EADConfig.flat(overrides)})
     return EADConfig.load(preset, **overrides)
 
 

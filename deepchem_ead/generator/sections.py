@@ -1,0 +1,347 @@
+"""The sections of a configuration: data, network, process, training and sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.denoisers import DENOISERS, DenoiserOptions
+from deepchem_ead.diffusion import (
+    FEATURE_TARGETS,
+    FRAMES,
+    LEVEL_FEATURES,
+    NOISE_SCHEDULES,
+    POSITION_TARGETS,
+    NoiseSchedule,
+)
+from deepchem_ead.generator.settings import Settings, structural
+from deepchem_ead.optim.clipping import CLIPPING_RULES
+from deepchem_ead.optim.rate import DECAYS
+from deepchem_ead.parts import call_part
+from deepchem_ead.sampling import resolve_repeat_rule, resolve_schedule
+
+PRECISIONS = ("fp32", "bf16", "auto")
+
+
+@dataclass(frozen=True)
+class DataOptions(Settings):
+    """Which molecules the model knows, and as which numbers.
+
+    Attributes
+    ----------
+    elements : str
+        Elements the model knows, comma separated.
+    max_atoms : int
+        Largest molecule.
+    variable_size : bool
+        True: molecules are padded with dummy atoms and the model finds the size itself (EAD).
+        False: molecules have their own size, drawn from the training set's histogram when
+        generating (EDM).
+    dummy_padding : str
+        "full": every molecule is padded to ``max_atoms`` (EAD). "random": to a number of nodes
+        drawn between its own and ``max_atoms``, which costs fewer pairs.
+    p_fixed_size : float
+        Share of training molecules without dummy atoms in a model of variable size. The network
+        is told, and can then be asked for molecules of a given size.
+    conditions : str
+        Names of the properties the model is conditioned on, comma separated (or a sequence of
+        names). Empty: an unconditional model.
+    p_uncond : float
+        Share of training molecules whose properties are all hidden from a conditional model, so
+        that it can generate without conditions and be guided (see `noising.training_conditions`).
+    include_charge : bool
+        Give the network the atomic number as one more feature, as EDM does on QM9.
+    type_scale, charge_scale : float
+        Divisors of the one-hot atom types and of the atomic numbers (EDM: 4 and 10).
+    """
+
+    elements: str = structural("H,C,N,O,F", same_states=True, may_widen=True)
+    max_atoms: int = structural(29, may_widen=True)
+    variable_size: bool = structural(True, same_states=True)
+    dummy_padding: str = structural("full", may_widen=True)
+    p_fixed_size: float = structural(0.0, may_widen=True)
+    conditions: str = structural("", may_widen=True)
+    p_uncond: float = 0.1
+    include_charge: bool = structural(True, same_states=True)
+    type_scale: float = structural(4.0, same_states=True)
+    charge_scale: float = structural(10.0, same_states=True)
+
+    def __post_init__(self) -> None:
+        names = self.conditions
+        if not isinstance(names, str) and isinstance(names, Iterable):
+            names = ",".join(map(str, names))
+        if isinstance(names, str):
+            names = ",".join(name.strip() for name in names.split(","))
+            object.__setattr__(self, "conditions", names)
+        super().__post_init__()
+        self.check(
+            positive=("max_atoms", "type_scale", "charge_scale"),
+            shares=("p_fixed_size", "p_uncond"),
+            choices={"dummy_padding": ("full", "random")},
+        )
+        parse_elements(self.elements)
+        conditions = self.condition_names
+        if not all(conditions) or len(set(conditions)) < len(conditions):
+            raise ValueError(f"conditions={self.conditions!r}: name each property once")
+
+    @property
+    def condition_names(self) -> tuple[str, ...]:
+        """The properties the model is conditioned on."""
+        return tuple(self.conditions.split(",")) if self.conditions else ()
+
+
+@dataclass(frozen=True)
+class NetworkOptions(Settings):
+    """Which network estimates the noise, and what it is told.
+
+    Attributes
+    ----------
+    denoiser : str
+        "egnn", the network of EDM and EAD, "attention", or what an extension registers
+        (`deepchem_ead.denoisers.DENOISERS`).
+    n_layers, n_features : int
+        Layers and width of the denoiser.
+    n_heads : int
+        Attention heads, of denoisers that have some.
+    denoiser_options : dict
+        Other options of the denoiser, fields of its ``Options``. They can also be given by their
+        names, as if they were fields of the configuration.
+    level_features : str
+        How the network is told an atom's level: "linear" (EDM) or "fourier", see
+        `deepchem_ead.diffusion.LEVEL_FEATURES`.
+    self_conditioning : bool
+        The network is told its previous estimate of the clean molecule: in sampling that of the
+        step before, in training in half of the steps that from a slightly noisier state (see
+        `DiffusionProcess`). Only for the attention denoiser.
+    composition : bool
+        Atoms are told how many of each kind their molecule seems to have (see `DiffusionProcess`).
+        Only with ``feature_target="types"``.
+    precision : str
+        "fp32", "bf16" or "auto": arithmetic of the large matrix products in the network.
+    """
+
+    denoiser: str = structural("egnn")
+    n_layers: int = structural(9)
+    n_features: int = structural(256)
+    n_heads: int = structural(8)
+    denoiser_options: dict = structural(default_factory=dict)
+    level_features: str = structural("linear")
+    self_conditioning: bool = structural(False, may_widen=True)
+    composition: bool = structural(False, may_widen=True)
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(
+            positive=("n_layers", "n_features", "n_heads"),
+            choices={"level_features": tuple(LEVEL_FEATURES), "precision": PRECISIONS},
+        )
+        self.network_options  # noqa: B018  (refuses what the denoiser does not know)
+        if self.self_conditioning and "reference" not in DENOISERS[self.denoiser].reads:
+            reading = [name for name, network in DENOISERS.items() if "reference" in network.reads]
+            raise ValueError(
+                f"self_conditioning needs a denoiser that reads an earlier estimate, such as "
+                f"denoiser={reading[0]!r}; {self.denoiser!r} does not"
+            )
+
+    @property
+    def network_options(self) -> DenoiserOptions:
+        """The options of the denoiser, those among the configuration's own fields included."""
+        network = DENOISERS[self.denoiser]
+        known = [field.name for field in fields(network.Options)]
+        for name in self.denoiser_options:
+            if name not in known:
+                raise ValueError(
+                    f"the denoiser {self.denoiser!r} has no option {name!r}; it has "
+                    f"{', '.join(known)}"
+                )
+        own = {field.name for field in fields(self)} & set(known)
+        return network.Options(**{n: getattr(self, n) for n in own} | self.denoiser_options)
+
+
+@dataclass(frozen=True)
+class ProcessOptions(Settings):
+    """How noise grows with the levels, which levels occur, and what is estimated from it.
+
+    Attributes
+    ----------
+    timesteps : int
+        Noise levels T.
+    noise_schedule : str
+        How the noise grows with the level: "polynomial_2" (EDM) or "cosine", see
+        `deepchem_ead.diffusion.NOISE_SCHEDULES`. Options follow a colon: "cosine:offset=0.01".
+    schedule_precision : float
+        Precision s of the noise schedule.
+    interval : int
+        Largest offset C of an atom's level from its molecule's; 0 is synchronous diffusion (EDM).
+    p_sync : float
+        Share of training molecules whose atoms all have the same level.
+    level_power : float
+        Powers above 1 draw low levels more often in training (see `diffusion.sample_levels`).
+    frame : str
+        Treatment of translations, "quotient" (exact) or "edm" (see `diffusion.frames`).
+    feature_target : str
+        "noise": the network predicts the noise of the features (EDM, EAD). "types": it predicts
+        the type of each atom (see `diffusion.TypeTarget`).
+    position_target : str
+        "noise": the network predicts the noise of the positions (EDM, EAD). "residual": what it is
+        beyond the estimate for a cloud of atoms (see `diffusion.PositionResidual`).
+    position_scale : float
+        Standard deviation of that cloud in Angstrom.
+    """
+
+    timesteps: int = structural(1000, same_states=True)
+    noise_schedule: str = structural("polynomial_2", same_states=True)
+    schedule_precision: float = structural(1e-5, same_states=True)
+    interval: int = 29
+    p_sync: float = 0.0
+    level_power: float = 1.0
+    frame: str = structural("quotient", same_states=True)
+    feature_target: str = structural("noise")
+    position_target: str = structural("noise")
+    position_scale: float = structural(1.5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(
+            positive=("timesteps", "level_power", "position_scale"),
+            not_negative=("interval",),
+            shares=("p_sync",),
+            choices={
+                "frame": tuple(FRAMES),
+                "feature_target": FEATURE_TARGETS,
+                "position_target": POSITION_TARGETS,
+            },
+        )
+        self.make_noise_schedule()  # refuses names and options that are not known
+
+    def make_noise_schedule(self) -> NoiseSchedule:
+        """The tables of noise for each level."""
+        return call_part(
+            NOISE_SCHEDULES, self.noise_schedule, self.timesteps, self.schedule_precision
+        )
+
+
+@dataclass(frozen=True)
+class FitOptions(Settings):
+    """What every model of this package is trained with.
+
+    Attributes
+    ----------
+    learning_rate : float
+    learning_rate_decay : str
+        "none", "cosine": from ``learning_rate`` to zero over one call of ``fit``, or "wsd":
+        constant, and to zero in the last 30 % of it (see `optim.rate`).
+    warmup_steps : int
+        Steps of linear warm-up at the start of ``fit``.
+    weight_decay : float
+        Of AdamW.
+    amsgrad : bool
+        AdamW keeps the largest second moments (EDM) instead of the recent ones. Only a new run
+        heeds it: a restored optimiser brings its own.
+    gradient_clipping : bool
+        Clip the gradient's norm.
+    batch_size : int
+    ema_decay : float
+        Decay of the exponential moving average of the weights, which is what generates or
+        predicts; 0 does so with the last weights.
+    seed : int
+        Seed of initial weights, shuffling and training noise.
+    """
+
+    learning_rate: float = 1e-4
+    learning_rate_decay: str = "none"
+    warmup_steps: int = 0
+    weight_decay: float = 1e-12
+    amsgrad: bool = True
+    gradient_clipping: bool = structural(True, may_widen=True)
+    batch_size: int = 64
+    ema_decay: float = 0.9999
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(
+            positive=("learning_rate", "batch_size"),
+            not_negative=("warmup_steps", "weight_decay", "seed"),
+            shares=("ema_decay",),
+            choices={"learning_rate_decay": DECAYS},
+        )
+
+
+@dataclass(frozen=True)
+class TrainingOptions(FitOptions):
+    """What a generator is trained with beyond `FitOptions`.
+
+    Attributes
+    ----------
+    clipping_rule : str
+        Where the gradient's norm is clipped: "edm", at 1.5 times the mean plus 2 standard
+        deviations of the last 50 steps, or "median", at twice their median (see
+        `optim.clipping`).
+    dummy_weight : float
+        Weight of dummy atoms in the loss.
+    composition_weight : float
+        Weight in the loss of the squared error of the expected numbers of atoms of each type.
+    quotient_loss : bool
+        The loss leaves out errors in the positions that a rotation of the molecule explains
+        (quotient-space diffusion). Only with ``frame="quotient"``.
+    """
+
+    clipping_rule: str = "edm"
+    dummy_weight: float = 1.0
+    composition_weight: float = 0.0
+    quotient_loss: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(
+            not_negative=("dummy_weight", "composition_weight"),
+            choices={"clipping_rule": CLIPPING_RULES},
+        )
+
+
+@dataclass(frozen=True)
+class SamplingDefaults(Settings):
+    """How the model generates unless ``generate`` is told otherwise.
+
+    Attributes
+    ----------
+    sampling_schedule, repeat_rule : str
+        Which atoms lose their noise when, and what a stalled atom does. Options follow a colon:
+        "random-coin:probability=0.6".
+    sizes : str
+        Who says how many atoms a molecule has: "free", the model where it knows dummy atoms, or
+        "drawn", the training data (given the properties asked for, if there are any).
+    closed_shell : bool
+        Generated molecules have an even number of electrons.
+    noise_scale, autoguidance_scale : float
+        These arguments of ``generate``: the former for molecules of given sizes, the latter where
+        there is a weak model.
+    sampling_steps : int
+        Its ``steps``, at most ``timesteps``; 0 is all of these.
+    """
+
+    sampling_schedule: str = "adaptive"
+    repeat_rule: str = "repaint"
+    sizes: str = "free"
+    closed_shell: bool = False
+    noise_scale: float = 1.0
+    autoguidance_scale: float = 0.0
+    sampling_steps: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check(
+            not_negative=("noise_scale", "autoguidance_scale", "sampling_steps"),
+            choices={"sizes": ("free", "drawn")},
+        )
+        for name, resolve in (
+            ("sampling_schedule", resolve_schedule),
+            ("repeat_rule", resolve_repeat_rule),
+        ):
+            try:
+                resolve(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
