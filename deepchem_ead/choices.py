@@ -8,7 +8,9 @@ from importlib import resources
 #: may bring more, which are accepted, too.
 SCHEDULES = ("synchronous", "staircase", "adaptive", "settled-first", "random-coin")
 REPEAT_RULES = ("literal", "repaint", "hold", "langevin", "renoise")
-STEPPERS = ("ancestral", "ddim", "dpm++2m", "heun")
+STEPPERS = (
+    "ancestral", "ddim", "dpm++2m", "dpm++2s", "heun", "churn", "rtk", "rtk-ula", "rtk-uld",
+)  # fmt: skip
 
 #: The property model that `predict` and `design` ask unless they are told another.
 DEFAULT_PREDICTOR = "qm9-properties"

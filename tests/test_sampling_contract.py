@@ -82,6 +82,33 @@ class TestHeunWithACoin(SamplerTests):
     schedule, stepper = COIN, "heun"
 
 
+class TestDPMSolverSinglestep(SamplerTests):
+    schedule, stepper, repeat_rule = COIN, "dpm++2s", "hold"
+
+
+class TestChurn(SamplerTests):
+    # It sharpens, as any step does that an estimate is trusted for so far (test_sampling_churn.py).
+    stepper, bias = "churn", None
+
+
+class TestChurnWithACoin(SamplerTests):
+    schedule, stepper, bias = COIN, "churn:gamma=2", None
+
+
+class TestRTK(SamplerTests):
+    # A mode has no spread.
+    stepper, bias = "rtk", None
+
+
+class TestRTKLangevin(SamplerTests):
+    # What its step size leaves of so few iterations at the worst curvature (`best_step_size`).
+    stepper, bias = "rtk-ula", 0.206
+
+
+class TestRTKUnderdamped(SamplerTests):
+    schedule, stepper, bias = COIN, "rtk-uld", 0.219
+
+
 def test_all_that_is_registered_is_tested_here():
     tested = [cls for cls in SamplerTests.__subclasses__() if cls.__module__ == __name__]
     for what, registry in (

@@ -88,7 +88,7 @@ def flow_error(stepper, n_steps, v=0.5, high=20.0, low=0.05):
         x_hat = v / (v + tau_t**2) * w
         level = torch.tensor([n_steps + 1.0 - k], dtype=torch.float64)
         noise = torch.full_like(w, 1e9)
-        moved = run.step(Transition(w, x_hat, level, level - 1, tau_t, tau_s, noise))
+        moved = run.step(Transition(w, x_hat, level, level - 1, tau_t, tau_s, noise, None))
         if not torch.is_tensor(moved):
             query = next(moved)
             assert (query.levels == level - 1).all()
@@ -174,7 +174,7 @@ def test_noise_scale_scales_the_added_noise_alone():
     tau_t, tau_s = torch.tensor([[2.0, 1.0, 0.5, 0.5], [1.0, 0.8, 0.1, 0.5]], dtype=torch.float64)
     full, none, half = (
         EtaStepper(noise_scale=scale).step(
-            Transition(w, x_hat, 100 * tau_t, 100 * tau_s, tau_t, tau_s, noise)
+            Transition(w, x_hat, 100 * tau_t, 100 * tau_s, tau_t, tau_s, noise, None)
         )
         for scale in (1.0, 0.0, 0.5)
     )

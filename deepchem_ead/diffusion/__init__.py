@@ -27,6 +27,8 @@ from deepchem_ead.diffusion.kernels import (
     eta_step,
     forward_step,
     langevin_step,
+    posterior_spread,
+    spread_step,
 )
 from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES, N_LEVEL_FEATURES, SIGMA_COLUMN
@@ -79,8 +81,10 @@ __all__ = [
     "langevin_step",
     "level_of",
     "position_target",
+    "posterior_spread",
     "project_noise",
     "project_rotation",
     "sample_levels",
+    "spread_step",
     "turn_at_random",
 ]

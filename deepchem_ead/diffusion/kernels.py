@@ -39,8 +39,21 @@ def eta_step(
     ----------
     Ho et al., arXiv:2006.11239, eq. 7; Song et al. (DDIM), arXiv:2010.02502, eq. 12, per atom.
     """
-    ratio = (tau_s / tau_t) ** 2
-    spread = eta * tau_s * torch.sqrt(1 - ratio)
+    return spread_step(w, x_hat, tau_t, tau_s, noise, posterior_spread(tau_t, tau_s, eta))
+
+
+def posterior_spread(tau_t: Tensor, tau_s: Tensor, eta: float = 1.0) -> Tensor:
+    """Share eta of the posterior's standard deviation ``tau_s sqrt(1 - tau_s^2 / tau_t^2)``."""
+    return eta * tau_s * torch.sqrt(1 - (tau_s / tau_t) ** 2)
+
+
+def spread_step(
+    w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor, spread: Tensor
+) -> Tensor:
+    """A step that adds new noise of a given standard deviation, at most tau_s, and keeps the level.
+
+    ``w_s = x_hat + sqrt(tau_s^2 - v^2) / tau_t * (w - x_hat) + v * noise`` with the spread v.
+    """
     shrink = torch.sqrt(tau_s**2 - spread**2) / tau_t
     moved = x_hat + _column(shrink, w) * (w - x_hat) + _column(spread, w) * noise
     return torch.where(_column(tau_s == tau_t), w, moved)

@@ -78,6 +78,17 @@ class NoiseSchedule:
         """
         return self._lookup(self.tau, levels)
 
+    def level_at(self, tau: Tensor) -> Tensor:
+        """The real levels in [0, T] with these noise-to-signal ratios, in float64.
+
+        The inverse of `tau_at`; ratios outside of the table have the level at its end.
+        """
+        table = self.tau.to(tau.device)
+        tau = tau.to(torch.float64).clamp(table[0], table[-1])
+        lower = (torch.searchsorted(table, tau, right=True) - 1).clamp(0, self.timesteps - 1)
+        low, high = table[lower], table[lower + 1]
+        return lower + torch.log(tau / low) / torch.log(high / low)
+
     def alpha_at(self, levels: Tensor) -> Tensor:
         """Signal alpha of integer or real levels in [0, T], in float64."""
         if levels.is_floating_point():

@@ -50,8 +50,9 @@ class SamplingOptions:
         A smaller or less trained model of the same data, or its name or folder. By default
         the one that came with the weights, if any.
     stepper : str or stepper object
-        "ancestral" (EDM's posterior), "ddim", "dpm++2m", or "heun", which evaluates the
-        network twice a step. Options follow a colon: "ancestral:eta=0.5".
+        "ancestral" (EDM's posterior), "churn" (amplified noise), "ddim", "dpm++2m"; "heun" and
+        "dpm++2s", which evaluate the network twice a step; "rtk", "rtk-ula" and "rtk-uld",
+        which do so as often as they are told. Options follow a colon: "ancestral:eta=0.5".
     noise_scale : float, optional
         Factor of the noise that the ancestral stepper adds; by default the configuration's, or
         1 where the model finds the size (with less, nearly all atoms become dummies). 1 draws

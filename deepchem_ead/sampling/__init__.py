@@ -1,7 +1,9 @@
 """Sampling in one loop: schedules, steppers, repeat rules, and guides such as potentials."""
 
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
+from deepchem_ead.sampling.churn import ChurnStepper
 from deepchem_ead.sampling.cohort import Cohort
+from deepchem_ead.sampling.dpm_solver_2s import DPMSolverSinglestep
 from deepchem_ead.sampling.guides import (
     GUIDES,
     AutoGuidance,
@@ -26,6 +28,7 @@ from deepchem_ead.sampling.registry import (
 )
 from deepchem_ead.sampling.repeat import RepeatRule, hold, langevin, literal, renoise, repaint
 from deepchem_ead.sampling.replay import ReplaySchedule
+from deepchem_ead.sampling.rtk import RTKLangevinStepper, RTKStepper, RTKUnderdampedStepper
 from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
 from deepchem_ead.sampling.start import Start
@@ -54,8 +57,10 @@ __all__ = [
     "STEPPERS",
     "AdaptiveSchedule",
     "AutoGuidance",
+    "ChurnStepper",
     "ClassifierFreeGuidance",
     "Cohort",
+    "DPMSolverSinglestep",
     "DPMSolverStepper",
     "EtaStepper",
     "GradientGuidance",
@@ -67,6 +72,9 @@ __all__ = [
     "NoiseSource",
     "PropertyGuidance",
     "Query",
+    "RTKLangevinStepper",
+    "RTKStepper",
+    "RTKUnderdampedStepper",
     "RandomCoinSchedule",
     "RepeatRule",
     "ReplaySchedule",

@@ -226,7 +226,9 @@ class Cohort:
         w, levels, next_levels = self.w, self.levels, self._capped(next_levels)
         tau_t = self._by_column(self._process.schedule.tau_at(levels))
         tau_s = self._by_column(self._process.schedule.tau_at(next_levels))
-        transition = Transition(w, x_hat, levels, next_levels, tau_t, tau_s, self._draw())
+        transition = Transition(
+            w, x_hat, levels, next_levels, tau_t, tau_s, self._draw(), self._draw
+        )  # fmt: skip
         moved = self._kernel.step(transition)
         if isinstance(moved, Generator):
             moved = yield from self._answered(moved)

@@ -28,7 +28,7 @@ class HeunStepper(MemorylessStepper):
     """
 
     def step(self, transition: Transition) -> Generator[Query, Tensor, Tensor]:
-        w, x_hat, levels, next_levels, tau_t, tau_s, noise = transition
+        w, x_hat, levels, next_levels, tau_t, tau_s, noise, _ = transition
         euler = eta_step(w, x_hat, tau_t, tau_s, noise, eta=0.0)
         inside = (next_levels > 0) & (next_levels < levels)
         x_hat_s = yield Query(euler, next_levels, any_channel(inside))

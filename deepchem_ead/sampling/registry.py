@@ -12,10 +12,13 @@ from typing import Any
 from deepchem_ead.parts import make_part
 from deepchem_ead.registry import Registry
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
+from deepchem_ead.sampling.churn import ChurnStepper
+from deepchem_ead.sampling.dpm_solver_2s import DPMSolverSinglestep
 from deepchem_ead.sampling.heun import HeunStepper
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
 from deepchem_ead.sampling.repeat import RepeatRule, hold, langevin, literal, renoise, repaint
 from deepchem_ead.sampling.replay import ReplaySchedule
+from deepchem_ead.sampling.rtk import RTKLangevinStepper, RTKStepper, RTKUnderdampedStepper
 from deepchem_ead.sampling.settled_first import SettledFirstSchedule
 from deepchem_ead.sampling.staircase import StaircaseSchedule
 from deepchem_ead.sampling.state import Schedule
@@ -40,7 +43,12 @@ STEPPERS: Registry[Stepper | Callable[..., Stepper]] = Registry(
         "ancestral": EtaStepper(1.0),
         "ddim": EtaStepper(0.0),
         "dpm++2m": DPMSolverStepper(),
+        "dpm++2s": DPMSolverSinglestep(),
         "heun": HeunStepper(),
+        "churn": ChurnStepper(),
+        "rtk": RTKStepper(),
+        "rtk-ula": RTKLangevinStepper(),
+        "rtk-uld": RTKUnderdampedStepper(),
     },
 )
 

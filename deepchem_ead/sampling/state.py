@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,6 +46,9 @@ class Transition(NamedTuple):
         Noise-to-signal ratios of these levels, of the columns where channels have their own.
     noise : Tensor, (A, 3 + F)
         Fresh noise of the process.
+    draw : callable
+        ``draw() -> (A, 3 + F)``: more of it, for steppers that need it. They must call it equally
+        often in every step, so that no molecule's numbers depend on others.
     """
 
     w: Tensor
@@ -54,6 +58,7 @@ class Transition(NamedTuple):
     tau_t: Tensor
     tau_s: Tensor
     noise: Tensor
+    draw: Callable[[], Tensor]
 
 
 class Step(NamedTuple):

@@ -83,7 +83,7 @@ class EtaStepper(MemorylessStepper):
             raise ValueError(f"noise_scale must not be negative, not {self.noise_scale}")
 
     def step(self, transition: Transition) -> Tensor:
-        w, x_hat, _, _, tau_t, tau_s, noise = transition
+        w, x_hat, _, _, tau_t, tau_s, noise, _ = transition
         return eta_step(w, x_hat, tau_t, tau_s, self.noise_scale * noise, self.eta)
 
 
@@ -111,7 +111,7 @@ class _DPMSolverRun:
         self._tau: Tensor | None = None
 
     def step(self, transition: Transition) -> Tensor:
-        w, x_hat, _, _, tau_t, tau_s, _ = transition
+        w, x_hat, _, _, tau_t, tau_s, _, _ = transition
         previous = self._tau
         if previous is not None:
             # a previous tau equal to the present one asks for a first-order step
