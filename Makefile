@@ -11,7 +11,7 @@ setup: .venv/installed
 	# PyTorch for CUDA brings the Triton it needs; PyTorch for the CPU brings none.
 	[ "$$(uname -s)" != Linux ] || $(BIN)/python -c "import triton" 2>/dev/null \
 		|| $(BIN)/pip install --quiet triton==3.6.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,qm9]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,qm9,judge]'
 	touch $@
 
 demo: setup
@@ -29,7 +29,7 @@ test-nightly: .venv-nightly/installed
 	$(PYTHON) -m venv .venv-nightly
 	.venv-nightly/bin/pip install --quiet torch==2.13.0
 	.venv-nightly/bin/pip install --quiet --pre 'deepchem>2.8.0' tqdm transformers
-	.venv-nightly/bin/pip install --quiet --editable '.[test,qm9]'
+	.venv-nightly/bin/pip install --quiet --editable '.[test,qm9,judge]'
 	touch $@
 
 lint: .venv/checked

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deepchem_ead.designs.design import design
     from deepchem_ead.errors import CheckpointError, InUseError, MoleculeError
     from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
+    from deepchem_ead.judging import Report, judge
     from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules
     from deepchem_ead.models import EADModel, EGNNPropertyModel
     from deepchem_ead.molnet import load_file_3d, load_qm9_3d
@@ -36,15 +37,18 @@ _HOMES = {
     "Molecule3DFeaturizer": "feat.molecule3d",
     "MoleculeBatch": "chem.molecules",
     "MoleculeError": "errors",
+    "Report": "judging",
     "design": "designs.design",
     "evaluate_molecules": "metrics",
+    "judge": "judging",
     "load_file_3d": "molnet",
     "load_qm9_3d": "molnet",
     "register": "_register",
     "unregister": "_register",
 }
 _PARTS = (
-    "chem", "denoisers", "designs", "diffusion", "feat", "generation", "generator", "kernels",
+    "chem", "denoisers", "designs", "diffusion", "feat", "generation", "generator", "judging",
+    "kernels",
     "metrics", "models", "molnet", "properties", "sampling", "training", "viz",
 )  # fmt: skip
 
@@ -57,11 +61,13 @@ __all__ = [
     "Molecule3DFeaturizer",
     "MoleculeBatch",
     "MoleculeError",
+    "Report",
     "chem",
     "design",
     "diffusion",
     "evaluate_molecules",
     "feat",
+    "judge",
     "load_file_3d",
     "load_qm9_3d",
     "metrics",

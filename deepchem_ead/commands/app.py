@@ -17,6 +17,7 @@ from deepchem_ead.commands.evaluate import evaluate
 from deepchem_ead.commands.generate import generate
 from deepchem_ead.commands.group import CommandGroup
 from deepchem_ead.commands.info import info
+from deepchem_ead.commands.judge import judge
 from deepchem_ead.commands.pack import pack
 from deepchem_ead.commands.predict import predict
 from deepchem_ead.commands.running import one_line
@@ -26,7 +27,7 @@ from deepchem_ead.errors import CheckpointError
 
 #: In the order of the help.
 COMMANDS = (
-    train, pack, train_predictor, generate, predict, design, draw, evaluate, info, demo,
+    train, pack, train_predictor, generate, predict, design, draw, evaluate, judge, info, demo,
 )  # fmt: skip
 
 app = typer.Typer(

@@ -9,7 +9,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.rdkit_io import bond_vocabulary
 from deepchem_ead.metrics.inputs import as_batch
+from deepchem_ead.metrics.view import MoleculeView
 from deepchem_ead.registry import Registry
 
 
@@ -33,14 +35,32 @@ class Views:
         return len(self.batch)
 
     @cached_property
+    def each(self) -> list[MoleculeView]:
+        """One molecule each."""
+        return views_of(self.batch)
+
+    @cached_property
     def mols(self) -> list[Chem.Mol | None]:
         """RDKit molecules as `MoleculeBatch.to_rdkit` perceives them; None where invalid."""
-        return self.batch.to_rdkit()
+        return [view.mol for view in self.each]
 
     @property
     def smiles(self) -> list[str | None]:
         """Their canonical SMILES; None where invalid."""
-        return self.batch.smiles
+        return [view.smiles for view in self.each]
+
+
+def views_of(batch: MoleculeBatch) -> list[MoleculeView]:
+    """The molecules of a batch one by one; nothing is perceived yet."""
+    sampled = bool(batch.info.get("sampled", False))
+    names = batch.ids or [""] * len(batch)
+    vocabulary = bond_vocabulary(batch.atomic_numbers)
+    return [
+        MoleculeView(
+            *batch.atoms(i), int(batch.charges[i]), batch.graph(i), sampled, names[i], vocabulary
+        )
+        for i in range(len(batch))
+    ]
 
 
 @runtime_checkable

@@ -161,13 +161,18 @@ def compute_smiles(
     return frozenset(smiles for smiles in found if smiles is not None)
 
 
-def _path(key: str) -> Path:
+def cache_folder() -> Path:
+    """Where what is computed of references is kept; it need not exist."""
     root = os.environ.get("DEEPCHEM_DATA_DIR") or tempfile.gettempdir()
     # Not named like the package: a script beside the folder would import the folder instead.
     folder = Path(root) / "deepchem_ead-cache"
     with suppress(OSError):  # which `_write` reports
         folder = private_folder(folder)
-    return folder / f"reference-smiles-{key[:32]}.txt.gz"
+    return folder
+
+
+def _path(key: str) -> Path:
+    return cache_folder() / f"reference-smiles-{key[:32]}.txt.gz"
 
 
 def _read(path: Path) -> frozenset[str] | None:

@@ -1,0 +1,80 @@
+"""What ``deepchem-ead judge`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from deepchem_ead.commands.jobs.outputs import folder_of
+from deepchem_ead.judging import Report, judge
+
+
+class Outputs(NamedTuple):
+    """Files to write, and which molecules go into the tables."""
+
+    html: Path | None = None
+    json: Path | None = None
+    csv: Path | None = None
+    sdf: Path | None = None
+    keep: str | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are asked for."""
+        return [path for path in self[:4] if path is not None]
+
+
+def judge_files(files: Sequence[Path], outputs: Outputs, **options: Any) -> None:
+    """Judge the molecules of files, print the summary and write what is asked for.
+
+    Raises
+    ------
+    ValueError
+        Before anything is computed, if a file cannot be written or a condition has no use.
+    """
+    if outputs.keep is not None and outputs.sdf is None and outputs.csv is None:
+        raise ValueError("--keep chooses molecules for --sdf or --csv; name one of them")
+    for path in outputs.files:
+        folder_of(path)
+    cache = None
+    if outputs.files:
+        first = outputs.files[0]
+        cache = first.with_name(f".{first.name}.judging.jsonl")
+    report = judge(list(files) if len(files) > 1 else files[0], cache=cache, **options)
+    typer.echo(report.table())
+    for line in remarks(report):
+        typer.echo(line)
+    _write(report, outputs)
+    if cache is not None:
+        with suppress(FileNotFoundError):
+            cache.unlink()
+
+
+def remarks(report: Report) -> list[str]:
+    """Why molecules are unsound, and those that could not be judged, by name."""
+    frame = report.per_molecule
+    lines = [f"\n{int(frame['sound'].sum()):,} of {len(report):,} molecules are sound"]
+    if report.failures:
+        found = ", ".join(f"{name} {count:,}" for name, count in report.failures.items())
+        lines.append(f"reasons: {found}")
+    lost = frame["reasons"].str.contains(r"(?:^|;)(?:unreadable|timeout|crash|error)(?:;|$)")
+    for name, details in zip(frame["name"][lost], frame["details"][lost], strict=True):
+        lines.append(f"{name}: {details}")
+    return lines
+
+
+def _write(report: Report, outputs: Outputs) -> None:
+    if outputs.html is not None:
+        report.to_html(outputs.html)
+    if outputs.json is not None:
+        report.to_json(outputs.json)
+    if outputs.csv is not None:
+        report.to_csv(outputs.csv, keep=outputs.keep)
+    if outputs.sdf is not None:
+        report.to_sdf(outputs.sdf, keep=outputs.keep)
+    if outputs.files:
+        typer.echo(f"written: {', '.join(map(str, outputs.files))}", err=True)

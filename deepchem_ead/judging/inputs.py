@@ -1,0 +1,137 @@
+"""What can be judged, a row each, whether it can be read or not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rdkit import Chem
+
+from deepchem_ead.chem.files import scan_records
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.chem.rdkit_io import bond_vocabulary
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.metrics.inputs import as_batch
+from deepchem_ead.metrics.view import MoleculeView
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the input.
+
+    Attributes
+    ----------
+    name : str
+        Its own, or its number.
+    molecule : MoleculeBatch or None
+        Of one molecule; None where it cannot be read.
+    problem : str
+        Why it cannot be read.
+    source : str
+        The file it comes from, if one of several.
+    """
+
+    name: str
+    molecule: MoleculeBatch | None
+    problem: str = ""
+    source: str = ""
+
+    def view(self, vocabulary: str | None = None) -> MoleculeView:
+        """The molecule; without atoms where it cannot be read."""
+        batch = self.molecule
+        if batch is None:
+            return MoleculeView(np.zeros(0, np.int16), np.zeros((0, 3), np.float32))
+        sampled = bool(batch.info.get("sampled", False))
+        return MoleculeView(
+            *batch.atoms(0), int(batch.charges[0]), batch.graph(0), sampled, self.name, vocabulary
+        )
+
+    def key(self, vocabulary: str | None) -> str:
+        """A digest of all that a judgement depends on."""
+        sha = hashlib.sha256(str(vocabulary).encode())
+        batch = self.molecule
+        if batch is not None:
+            graph = batch.graph(0)
+            for array in (*batch.atoms(0), batch.charges, *(graph or ())):
+                sha.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+            sha.update(str(bool(batch.info.get("sampled", False))).encode())
+        return sha.hexdigest()[:32]
+
+
+def entries_of(molecules: Any) -> list[Entry]:
+    """Rows of molecules, a file, or several files.
+
+    Parameters
+    ----------
+    molecules : MoleculeBatch, DeepChem dataset, sequence of rdkit.Chem.Mol, path or list of paths
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError
+        For anything else.
+    ValueError
+        If there are no molecules at all.
+    """
+    entries = _entries_of(molecules)
+    if not entries:
+        raise ValueError("there are no molecules to judge; give at least one")
+    return entries
+
+
+def _entries_of(molecules: Any) -> list[Entry]:
+    if isinstance(molecules, str | os.PathLike):
+        return _from_file(molecules)
+    if isinstance(molecules, MoleculeBatch) or hasattr(molecules, "X"):
+        return _from_batch(as_batch(molecules))
+    if isinstance(molecules, Chem.Mol):
+        molecules = [molecules]
+    items = list(molecules) if isinstance(molecules, Iterable) else [molecules]
+    if items and all(isinstance(item, str | os.PathLike) for item in items):
+        return [replace(entry, source=str(path)) for path in items for entry in _from_file(path)]
+    return [_from_rdkit(i, item) for i, item in enumerate(items)]
+
+
+def _from_file(path: str | os.PathLike) -> list[Entry]:
+    good, numbers, bad = scan_records(path, on_error="skip", allow_empty=True)
+    batch = MoleculeBatch.from_records(good, info={"source": os.fspath(path)})
+    read = {n: e for n, e in zip(numbers, _from_batch(batch), strict=True)}
+    lost = {b.number: Entry(f"record {b.number}", None, b.reason) for b in bad}
+    rows = {
+        n: replace(e, name=e.name if batch.ids and e.name else f"record {n}")
+        for n, e in read.items()
+    }
+    found = [entry for _, entry in sorted((rows | lost).items())]
+    if not found:
+        raise MoleculeError(f"{Path(path)} holds no molecules")
+    return found
+
+
+def _from_batch(batch: MoleculeBatch) -> list[Entry]:
+    names = batch.ids or [""] * len(batch)
+    return [Entry(name or str(i), batch[i]) for i, name in enumerate(names)]
+
+
+def _from_rdkit(i: int, mol: Any) -> Entry:
+    if mol is None:
+        return Entry(str(i), None, "RDKit could not read it")
+    if not isinstance(mol, Chem.Mol):
+        return _from_batch(as_batch([mol]))[0]  # raises
+    name = mol.GetProp("_Name") if mol.HasProp("_Name") else ""
+    try:
+        return Entry(name or str(i), MoleculeBatch.from_rdkit([mol]))
+    except MoleculeError as error:
+        return Entry(name or str(i), None, str(error).removeprefix("molecule 0 "))
+
+
+def vocabulary_of_entries(entries: Sequence[Entry]) -> str | None:
+    """The smallest of EDM's vocabularies that has all their elements; None if none has."""
+    numbers = [e.molecule.atomic_numbers for e in entries if e.molecule is not None]
+    found = bond_vocabulary(np.concatenate(numbers)) if numbers else "qm9"
+    return found or "geom"

@@ -1,0 +1,38 @@
+"""The strict protocol, from the coordinates alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepchem_ead.chem.rdkit_io import bond_vocabulary
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.metrics import strict
+from deepchem_ead.metrics.checks.check import CHECKS, BaseCheck, Column, Outcome
+from deepchem_ead.metrics.score import EMPTY, MoleculeScore
+from deepchem_ead.metrics.view import MoleculeView
+
+
+def strict_score(view: MoleculeView) -> MoleculeScore:
+    """What the strict protocol says of a molecule; elements that it does not know are invalid."""
+    vocabulary = view.vocabulary or bond_vocabulary(view.numbers) or "geom"
+    try:
+        return strict.score(view.numbers, view.positions, view.charge, vocabulary)
+    except MoleculeError:
+        return EMPTY._replace(n_atoms=len(view))
+
+
+@CHECKS.register("strict")
+@dataclass(frozen=True)
+class Strict(BaseCheck):
+    """Connected, closed shells, no hydrogen added, every atom's state in the table.
+
+    It knows no bond longer than EDM's, as strained cages have, so that no molecule is unsound by
+    it: `structure`, `connected`, `closed_shell` and `valence` say the same with reasons.
+    """
+
+    name = "strict"
+    judges = False
+    columns = {"strict": Column("valid by the strict protocol", "share")}
+
+    def __call__(self, view: MoleculeView) -> Outcome:
+        return Outcome(columns={"strict": view.once(strict_score).valid})

@@ -1,0 +1,16 @@
+"""Numbers of sets of molecules, a file each, registered by name."""
+
+from deepchem_ead.metrics.sets import edm, features
+from deepchem_ead.metrics.sets.number import SETS, BaseNumbers, SetNumbers, jackknife
+from deepchem_ead.metrics.sets.sample import FEATURES, Sample
+
+__all__ = [
+    "FEATURES",
+    "SETS",
+    "BaseNumbers",
+    "Sample",
+    "SetNumbers",
+    "edm",
+    "features",
+    "jackknife",
+]

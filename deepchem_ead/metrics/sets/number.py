@@ -1,0 +1,85 @@
+"""What a number of a set of molecules is, and how exact it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from deepchem_ead.metrics.sets.sample import Sample
+from deepchem_ead.registry import Registry
+
+#: Subsets of an error.
+GROUPS = 10
+
+
+@runtime_checkable
+class SetNumbers(Protocol):
+    """One or several numbers of a set of molecules. A frozen dataclass, its fields its options.
+
+    Attributes
+    ----------
+    name : str
+    rows : tuple of str
+        Names of its numbers.
+    features : tuple of str
+        What it reads of a `Sample`.
+    reference_features : tuple of str
+        What it reads of the reference; the same by default.
+    whole_reference : bool
+        Whether it has to see all of the reference, or a sample is enough.
+    needs : frozenset of str
+        "reference", if it compares with known molecules.
+    packages : tuple of str
+        What has to be installed besides the package's own dependencies.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+    features: tuple[str, ...]
+    reference_features: tuple[str, ...] | None
+    whole_reference: bool
+    needs: frozenset[str]
+    packages: tuple[str, ...]
+
+    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+        """The numbers by name; NaN where there is nothing to compute them from."""
+        ...
+
+
+class BaseNumbers:
+    """Defaults of `SetNumbers`; inherit from it or write them down."""
+
+    name = ""
+    rows: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    reference_features: tuple[str, ...] | None = None
+    whole_reference: bool = False
+    needs: frozenset[str] = frozenset()
+    packages: tuple[str, ...] = ()
+
+
+def jackknife(
+    numbers: Callable[[np.ndarray], dict[str, float]], n: int, groups: int = GROUPS
+) -> dict[str, float]:
+    """Standard errors of numbers of n molecules, by leaving out one group after another.
+
+    ``numbers(rows)`` computes them for some of the molecules. With k groups the error is
+    ``sqrt((k - 1) / k * sum_i (x_i - mean(x))^2)``; groups are interleaved.
+    """
+    groups = min(groups, n)
+    if groups < 2:
+        return {}
+    rows = np.arange(n)
+    found = [numbers(rows[rows % groups != k]) for k in range(groups)]
+    errors = {}
+    for name in found[0]:
+        values = np.array([each[name] for each in found], float)
+        spread = ((values - values.mean()) ** 2).sum()
+        errors[name] = float(np.sqrt((groups - 1) / groups * spread))
+    return errors
+
+
+#: Numbers of sets by name: classes or objects of them.
+SETS: Registry[Any] = Registry("set metric")

@@ -1,0 +1,179 @@
+"""`judge`: rows, numbers beside held-out molecules, and molecules that hang, crash or are no
+molecules."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+import deepchem_ead
+from deepchem_ead import MoleculeBatch, evaluate_molecules, judge
+from deepchem_ead.metrics import GenerativeMetric
+from deepchem_ead.metrics.checks import CHECKS, BaseCheck, Outcome
+from deepchem_ead.metrics.suites import load_suite
+from deepchem_ead.molnet.sample import load_sample
+
+QUIET = {"progress": False, "workers": 2}
+
+
+def sample(rows) -> MoleculeBatch:
+    table, _ = load_sample()
+    numbers, positions = zip(*(table.numbers_and_positions(int(i)) for i in rows), strict=True)
+    return MoleculeBatch.from_arrays(numbers, positions, ids=[f"qm9-{i}" for i in rows])
+
+
+@pytest.fixture(scope="module")
+def molecules() -> MoleculeBatch:
+    return sample(range(0, 2000, 100))
+
+
+@dataclass(frozen=True)
+class Trap(BaseCheck):
+    """Hangs, dies or raises for molecules of these sizes."""
+
+    name = "trap"
+    hangs: int = -1
+    dies: int = -1
+    raises: int = -1
+
+    def __call__(self, view) -> Outcome:
+        if len(view) == self.hangs:
+            time.sleep(60)
+        if len(view) == self.dies:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if len(view) == self.raises:
+            raise RuntimeError("no such luck")
+        return Outcome(True)
+
+
+CHECKS.register("trap", Trap)
+
+
+def test_numbers_are_those_of_the_metrics(molecules):
+    known = sample(range(50, 1000, 50))
+    report = judge(molecules, known, "fast", **QUIET)
+    expected = evaluate_molecules(molecules, reference=known)
+    for name in ("validity", "molecule_stability", "atom_stability", "uniqueness", "novelty"):
+        assert report.summary.loc[name, "value"] == pytest.approx(getattr(expected, name)), name
+    assert report.summary.index.is_unique
+    assert report.per_molecule["name"].tolist() == molecules.ids
+    assert (report.per_molecule["sound"] == (report.per_molecule["reasons"] == "")).all()
+
+
+def test_held_out_molecules_are_judged_by_the_same_code(molecules):
+    known = sample(range(50, 1000, 50))
+    report = judge(molecules, known, "fast", held_out=molecules, **QUIET)
+    same = report.summary.dropna(subset=["ceiling"])
+    assert len(same) == len(report.summary)
+    np.testing.assert_allclose(same["value"], same["ceiling"])
+    alone = judge(molecules[:4], molecules[4:], "fast", **QUIET)
+    assert alone.info["n_held_out"] == 4
+    assert alone.summary.loc["novel_constitution", "ceiling"] == 1.0
+
+
+def test_what_hangs_crashes_or_raises_costs_itself(molecules):
+    sizes = molecules.counts.tolist()
+    hangs, dies, raises = sorted(set(sizes))[:3]
+    trap = {"trap": {"hangs": hangs, "dies": dies, "raises": raises}}
+    report = judge(
+        molecules, suite={"checks": ["structure", trap]}, time_limit=1.5, progress=False, workers=2
+    )
+    frame = report.per_molecule
+    kinds = {hangs: "timeout", dies: "crash", raises: "error"}
+    assert frame["reasons"].tolist() == [kinds.get(size, "") for size in sizes]
+    assert frame["structure"].all()  # the other checks of these molecules are there
+    for size, word in ((hangs, "1.5 s"), (dies, "SIGSEGV"), (raises, "no such luck")):
+        details = frame["details"][sizes.index(size)]
+        assert word in details and "trap" in details
+    assert report.summary.loc["judged", "value"] == np.mean([s not in kinds for s in sizes])
+
+
+def test_unreadable_records_keep_their_rows(molecules, tmp_path):
+    molecules[:6].to_sdf(tmp_path / "mols.sdf")
+    records = (tmp_path / "mols.sdf").read_text().split("$$$$\n")
+    records[2] = records[2].replace("V2000", "V2OOO")
+    records[4] = "nonsense\n"
+    (tmp_path / "mols.sdf").write_text("$$$$\n".join(records))
+    report = judge(tmp_path / "mols.sdf", suite="fast", **QUIET)
+    frame = report.per_molecule
+    assert len(frame) == 6
+    assert np.flatnonzero(frame["reasons"] == "unreadable").tolist() == [2, 4]
+    assert frame["name"][2] == "record 3" and frame["name"][3] == molecules.ids[3]
+    assert report.summary.loc["readable", "value"] == pytest.approx(4 / 6)
+    assert report.summary.loc["validity", "n"] == 6
+    both = judge([tmp_path / "mols.sdf"] * 2, suite="fast", **QUIET)
+    assert len(both) == 12 and set(both.per_molecule["source"]) == {str(tmp_path / "mols.sdf")}
+
+
+def test_rdkit_molecules_and_missing_ones(molecules):
+    mols = molecules[:3].to_rdkit()
+    flat = Chem.MolFromSmiles("CCO")
+    report = judge([mols[0], None, flat, mols[1]], suite="fast", **QUIET)
+    assert report.per_molecule["reasons"].tolist() == ["", "unreadable", "unreadable", ""]
+    assert (
+        "hydrogen" in report.per_molecule["details"][2]
+        or "conformer" in (report.per_molecule["details"][2])
+    )
+
+
+def test_a_call_goes_on_where_it_was(molecules, tmp_path):
+    cache = tmp_path / "rows.jsonl"
+    first = judge(molecules, suite="fast", cache=cache, **QUIET)
+    lines = cache.read_text().splitlines()
+    assert len(lines) == len(molecules)
+    cache.write_text("\n".join(lines[:5]) + "\n" + lines[5][:40])  # cut off in the sixth
+    again = judge(molecules, suite="fast", cache=cache, **QUIET)
+    assert again.per_molecule.equals(first.per_molecule)
+    assert len(cache.read_text().splitlines()) == len(molecules) + 1
+
+
+def test_files_hold_what_the_report_says(molecules, tmp_path):
+    report = judge(molecules, suite="fast", **QUIET)
+    report.to_json(tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["summary"]["validity"]["value"] == report.summary.loc["validity", "value"]
+    assert len(found["per_molecule"]) == len(molecules)
+    report.to_sdf(tmp_path / "r.sdf", keep="validity and not molecule_stability")
+    kept = report.keep("validity and not molecule_stability")
+    assert 0 < len(kept) < len(molecules)
+    tagged = MoleculeBatch.read(tmp_path / "r.sdf")
+    assert tagged.ids == kept["name"].tolist() and tagged.properties["validity"].all()
+    with pytest.raises(ValueError, match="columns are name, sound"):
+        report.keep("no_such_column < 3")
+
+
+@pytest.mark.parametrize(
+    ("suite", "message"),
+    [
+        ("quick", "unknown suite 'quick'; choose fast, standard, full"),
+        ({"checks": ["structur"]}, "structure"),
+        ({"checks": [{"trap": {"hang": 3}}]}, "has no option 'hang'; it has hangs"),
+        ({"chekcs": []}, "section 'chekcs'"),
+    ],
+)
+def test_suites_that_cannot_be(suite, message):
+    with pytest.raises(ValueError, match=message):
+        load_suite(suite)
+
+
+def test_a_suite_of_a_file_adds_to_another(tmp_path, molecules):
+    (tmp_path / "mine.yaml").write_text(
+        "include: fast\nchecks:\n  - trap: {raises: 3}\n  - connected: {counts: false}\n"
+    )
+    suite = load_suite(tmp_path / "mine.yaml")
+    assert [check.name for check in suite.checks][-1] == "trap" and suite.checks[-1].raises == 3
+    apart = MoleculeBatch.from_arrays([[2, 2]], [[[0, 0, 0], [0, 0, 5.0]]])
+    report = judge(apart, suite=suite, **QUIET)
+    assert report.per_molecule["reasons"][0] == "connected" and report.per_molecule["sound"][0]
+
+
+def test_public_names():
+    assert deepchem_ead.judge is judge
+    assert GenerativeMetric("validity").name == "validity"
