@@ -121,7 +121,7 @@ class E3NNDenoiser(DenoiserNetwork):
         for layer in self.layers:
             h = layer(h, direction, edges, pairs, share)
         out = self.read_out(h)
-        return Outputs(out[:, :3], out[:, 3:])
+        return Outputs(*out.tensor_split([3], 1))
 
     def _gaussians(self, distance: Tensor) -> Tensor:
         spacing = self.centres[1] - self.centres[0]

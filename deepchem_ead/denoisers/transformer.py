@@ -107,7 +107,8 @@ class Transformer(DenoiserNetwork):
                 h = block(h, condition, layout)
             out = by_rows(lambda h, c: self.embedding_out(self.norm_out(h, c)), h, condition)
         out = out.to(seen.h.dtype)
-        return Outputs(layout.center(out[:, :3]), out[:, 3:])
+        dx, h_out = out.tensor_split([3], 1)
+        return Outputs(layout.center(dx), h_out)
 
     def _embed(self, h: Tensor, x: Tensor, x0: Tensor) -> Tensor:
         waves = (x.unsqueeze(2) * self.octaves.to(x.dtype)).flatten(1)

@@ -5,7 +5,10 @@ from deepchem_ead.diffusion.channels import (
     any_channel,
     by_column,
     channel,
+    joined,
     level_of,
+    shifted,
+    state_width,
 )
 from deepchem_ead.diffusion.closed_shells import ClosedShellTypes, closed_shell
 from deepchem_ead.diffusion.feature_targets import (
@@ -79,12 +82,15 @@ __all__ = [
     "feature_target",
     "forward_step",
     "langevin_step",
+    "joined",
     "level_of",
     "position_target",
     "posterior_spread",
     "project_noise",
     "project_rotation",
     "sample_levels",
+    "shifted",
     "spread_step",
+    "state_width",
     "turn_at_random",
 ]

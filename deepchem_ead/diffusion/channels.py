@@ -1,5 +1,8 @@
 """Which columns of a state are what, and the level that each channel of an atom has.
 
+Nobody else knows where a column stands: states are taken apart by `channel`, put together by
+`joined` and moved by `shifted`.
+
 Levels are (A,), one an atom for all its channels, or (A, C), one for each channel, in the order of
 `CHANNELS`. What is computed with them is the same, row by row and column by column.
 """
@@ -15,9 +18,24 @@ CHANNELS = ("positions", "kinds")
 _COLUMNS = {"positions": slice(None, 3), "kinds": slice(3, None)}
 
 
+def state_width(n_features: int) -> int:
+    """Columns of a state whose kinds have so many."""
+    return 3 + n_features
+
+
 def channel(state: Tensor, name: str) -> Tensor:
-    """The columns (A, D) of a channel of a state (A, 3 + F); a view."""
-    return state[:, _COLUMNS[name]]
+    """The columns (..., D) of a channel of a state (..., 3 + F); a view."""
+    return state[..., _COLUMNS[name]]
+
+
+def joined(positions: Tensor, kinds: Tensor) -> Tensor:
+    """A state (A, 3 + F) from its channels."""
+    return torch.cat([positions, kinds], 1)
+
+
+def shifted(state: Tensor, shift: Tensor) -> Tensor:
+    """A state whose positions are moved by ``shift`` (A, 3)."""
+    return joined(channel(state, "positions") + shift, channel(state, "kinds"))
 
 
 def level_of(levels: Tensor, name: str) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion.channels import by_column, channel, level_of
+from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame, project_rotation
 from deepchem_ead.diffusion.kernels import forward_step
@@ -97,7 +97,7 @@ class DiffusionProcess:
     def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
         """The noise of the process from independent standard normal draws (A, 3 + F)."""
         noise_x = self.frame.noise(channel(eps, "positions"), layout)
-        return torch.cat([noise_x, channel(eps, "kinds")], 1)
+        return joined(noise_x, channel(eps, "kinds"))
 
     def add_noise(self, clean: Tensor, levels: Tensor, noise: Tensor) -> Tensor:
         """``w = x + tau eps`` for clean data (A, 3 + F) and levels (A,) or (A, C)."""
@@ -132,7 +132,7 @@ class DiffusionProcess:
         eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
         tau = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
         noise_h = self.features.noise(h_out, channel(w, "kinds"), tau, layout)
-        return torch.cat([eps_x, noise_h], 1)
+        return joined(eps_x, noise_h)
 
     def _outputs(
         self,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.diffusion import AtomLayout, DiffusionProcess
+from deepchem_ead.diffusion import AtomLayout, DiffusionProcess, channel
 from deepchem_ead.generation.condition_values import requested_values
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.weak import WeakModel
@@ -221,7 +221,7 @@ class SteeredProperties:
         self.n_columns = len(theirs)
 
     def __call__(self, x_hat: Tensor, layout: AtomLayout) -> Tensor:
-        types = x_hat[:, 3 : 3 + self.n_types]
+        types = channel(x_hat, "kinds")[:, : self.n_types]
         real = types.argmax(1) < self.n_elements
         counts = layout.sum(real.long())
         molecules = counts.argsort(stable=True)
@@ -236,7 +236,7 @@ class SteeredProperties:
         values = x_hat.new_full((layout.n_molecules, len(self.guide.columns)), float("nan"))
         if len(molecules):
             inner = AtomLayout.from_counts(counts[molecules], device=x_hat.device)
-            found = self.guide.property_of(x_hat[nodes, :3], probabilities, inner)
+            found = self.guide.property_of(channel(x_hat[nodes], "positions"), probabilities, inner)
             found = found[:, self.guide.columns]
             values = values.index_put((molecules,), found.to(values.dtype))
         return values

@@ -13,7 +13,7 @@ from torch import Tensor
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.chem.overlap import Overlap, find_overlaps
 from deepchem_ead.chem.ragged import UNTOUCHED
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, channel, joined
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.config import EADConfig
 
@@ -114,7 +114,7 @@ class AtomEncoding:
         centered = np.take_along_axis(centered, rank[:, :, None], 1)[order]
         used = np.arange(width) < nodes[order, None]
         flat_types = torch.from_numpy(types[used])
-        clean = torch.cat([torch.from_numpy(centered[used]), self.table[flat_types]], 1)
+        clean = joined(torch.from_numpy(centered[used]), self.table[flat_types])
         is_dummy = flat_types == len(self.elements) if self.has_dummies else None
         return EncodedMolecules(clean, AtomLayout.from_counts(nodes[order]), is_dummy, order)
 
@@ -126,7 +126,7 @@ class AtomEncoding:
         """Overlapping atoms of molecules that `count_atoms` has checked."""
         present = X[:, :, 3] > 0
         offsets = np.concatenate([[0], np.cumsum(present.sum(1))])
-        return find_overlaps(X[present][:, 3], X[present][:, :3], offsets)
+        return find_overlaps(X[:, :, 3][present], X[:, :, :3][present], offsets)
 
     def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X in single precision, atomic numbers (B, width) and numbers of atoms (B,)."""
@@ -199,8 +199,8 @@ class AtomEncoding:
             Centred on the mean of the atoms, Angstrom.
         """
         candidates = len(self.elements) if sizes_fixed else self.n_types
-        types = states[:, 3 : 3 + candidates].argmax(1).numpy()
-        positions = states[:, :3].numpy()
+        types = channel(states, "kinds")[:, :candidates].argmax(1).numpy()
+        positions = channel(states, "positions").numpy()
         out_numbers, out_positions = [], []
         for start, count in zip(layout.starts.tolist(), layout.counts.tolist(), strict=True):
             kind, x = types[start : start + count], positions[start : start + count]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, channel
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request, type_probabilities
 from deepchem_ead.generator.trained import TrainedGenerator
@@ -94,5 +94,5 @@ class CleanEstimates:
             layout,
             asked.context(slice(None), fixed_size=True),
         )
-        types = type_probabilities(x_hat[:, 3:], self.columns, len(self.columns))
-        return x_hat[:, :3].contiguous(), types, layout
+        types = type_probabilities(channel(x_hat, "kinds"), self.columns, len(self.columns))
+        return channel(x_hat, "positions").contiguous(), types, layout

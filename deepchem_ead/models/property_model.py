@@ -17,7 +17,7 @@ from torch import Tensor
 from deepchem_ead.chem.formal_charges import warn_of_charges
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import warn_of_overlaps
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, channel
 from deepchem_ead.generator import pretrained
 from deepchem_ead.generator.checkpoint import check_shapes, prefixed, without_prefix
 from deepchem_ead.generator.config import EADConfig
@@ -195,8 +195,8 @@ class EGNNPropertyModel(ResumableModel):
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(rank))
         prepared = {
-            "positions": encoded.clean[:, :3].contiguous(),
-            "types": encoded.clean[:, 3:].contiguous(),
+            "positions": channel(encoded.clean, "positions").contiguous(),
+            "types": channel(encoded.clean, "kinds").contiguous(),
             "layout": encoded.layout,
             "rank": torch.from_numpy(rank),
         }

@@ -13,7 +13,11 @@ from deepchem_ead.diffusion import (
     DiffusionProcess,
     any_channel,
     by_column,
+    channel,
+    joined,
     level_of,
+    shifted,
+    state_width,
 )
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.registry import (
@@ -101,7 +105,7 @@ class Cohort:
         start: Start | None = None,
     ) -> None:
         self._process, self.layout, self.context = process, layout, context
-        self._noise, self._n_columns = noise, 3 + n_features
+        self._noise, self._n_columns = noise, state_width(n_features)
         self._callback = callback
         self._rule = resolve_repeat_rule(repeat_rule)
         self._kernel = resolve_stepper(stepper).begin(process.schedule)
@@ -243,8 +247,8 @@ class Cohort:
         shift = _shift_to_centre(moved, w, level_of(levels, "positions"), self.layout)
         self._kernel.remember(x_hat, tau_t, self._by_column(next_levels < levels), shift)
         self._last = Step(levels, w, x_hat, moved, shift)
-        self.w = torch.cat([moved[:, :3] - shift, moved[:, 3:]], 1)
-        self.previous = torch.cat([self.x_hat[:, :3] - shift, self.x_hat[:, 3:]], 1)
+        self.w = shifted(moved, -shift)
+        self.previous = shifted(self.x_hat, -shift)
         self.levels = next_levels
 
     def _answered(
@@ -264,13 +268,13 @@ class Cohort:
         Molecules of which positions are known are in the frame of these instead.
         """
         tau_0 = self._process.schedule.tau[0].to(self.w.dtype).to(self.w.device)
-        positions = self.x_hat + tau_0 * self._decoding_noise
-        centred = torch.cat([self.layout.center(positions[:, :3]), self.w[:, 3:]], 1)
+        positions = channel(self.x_hat + tau_0 * self._decoding_noise, "positions")
+        kinds = channel(self.w, "kinds")
+        centred = joined(self.layout.center(positions), kinds)
         if self._known is None:
             return centred
         placed = self.layout.expand(self._known.placed).unsqueeze(1)
-        found = torch.cat([positions[:, :3], self.w[:, 3:]], 1)
-        return self._known.returned(torch.where(placed, found, centred))
+        return self._known.returned(torch.where(placed, joined(positions, kinds), centred))
 
     def visited_levels(self) -> Tensor | None:
         """Levels before each step and at the end (steps, A), int32 unless some are no integers.
@@ -291,14 +295,15 @@ def _shift_to_centre(moved: Tensor, w: Tensor, levels: Tensor, layout: AtomLayou
     moved: a molecule that was held must stay the same to the last bit, otherwise velocities that
     are zero would be compared by their rounding errors.
     """
-    changed = (moved[:, :3] != w[:, :3]).any(1).to(levels.dtype)
+    positions, before = channel(moved, "positions"), channel(w, "positions")
+    changed = (positions != before).any(1).to(levels.dtype)
     floating = (layout.min(levels) > 0) & (layout.max(changed) > 0)
-    centre = torch.where(floating.unsqueeze(1), layout.mean(moved[:, :3]), 0.0)
+    centre = torch.where(floating.unsqueeze(1), layout.mean(positions), 0.0)
     return layout.expand(centre)
 
 
 def _centred(w: Tensor, layout: AtomLayout) -> Tensor:
-    return torch.cat([layout.center(w[:, :3]), w[:, 3:]], 1)
+    return joined(layout.center(channel(w, "positions")), channel(w, "kinds"))
 
 
 def _checked(initial_state: Tensor, like: Tensor) -> Tensor:

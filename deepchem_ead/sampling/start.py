@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, by_column, level_of
+from deepchem_ead.diffusion import CHANNELS, AtomLayout, by_column, channel, level_of, shifted
 
 
 class Start(NamedTuple):
@@ -57,13 +57,13 @@ class KnownRows:
         if clean.shape != (n, n_columns):
             shape = tuple(clean.shape)
             raise ValueError(f"clean must have the shape {(n, n_columns)}, not {shape}")
-        if levels.shape not in ((n,), (n, 2)):
-            shape = tuple(levels.shape)
-            raise ValueError(f"levels must have the shape ({n},) or ({n}, 2), not {shape}")
+        if levels.shape not in ((n,), (n, len(CHANNELS))):
+            shapes = f"({n},) or {(n, len(CHANNELS))}"
+            raise ValueError(f"levels must have the shape {shapes}, not {tuple(levels.shape)}")
         if not bool(((levels == 0) | (levels == timesteps)).all()):
             raise ValueError(f"the levels of a start are 0 (known) and {timesteps} (not known)")
         levels = levels.to(device, torch.float64)
-        if levels.dim() == 2 and bool((levels[:, 0] == levels[:, 1]).all()):
+        if levels.dim() == 2 and bool((levels == levels[:, :1]).all()):
             levels = levels[:, 0]
         self.levels, self._layout, self._clean = levels, layout, clean.to(device)
         self.known = by_column(levels == 0, n_columns)
@@ -75,10 +75,10 @@ class KnownRows:
         n_placed = layout.sum(placed.to(torch.float64))
         self.placed = n_placed[:, 0] > 0
         given = torch.where(self.known, self._clean, 0.0).to(torch.float64)
-        origin = layout.sum(torch.where(placed, given[:, :3], 0.0)) / n_placed.clamp_min(1)
+        positions = torch.where(placed, channel(given, "positions"), 0.0)
+        origin = layout.sum(positions) / n_placed.clamp_min(1)
         self._origin = layout.expand(origin)
-        given[:, :3] -= torch.where(placed, self._origin, 0.0)
-        self._given = given
+        self._given = shifted(given, -torch.where(placed, self._origin, 0.0))
 
     def fill(self, state: Tensor) -> Tensor:
         """The state or estimate (A, 3 + F) with what is known in its place."""
@@ -86,6 +86,5 @@ class KnownRows:
 
     def returned(self, state: Tensor) -> Tensor:
         """A finished state in the frame and the precision of `Start.clean`."""
-        state = state.to(torch.float64)
-        state = torch.cat([state[:, :3] + self._origin, state[:, 3:]], 1).to(self._clean.dtype)
+        state = shifted(state.to(torch.float64), self._origin).to(self._clean.dtype)
         return torch.where(self.known, self._clean, state)

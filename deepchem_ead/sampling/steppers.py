@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import NoiseSchedule, dpm_solver_2m_step, eta_step
+from deepchem_ead.diffusion import NoiseSchedule, dpm_solver_2m_step, eta_step, shifted
 from deepchem_ead.sampling.state import Query, Transition
 
 
@@ -121,10 +121,10 @@ class _DPMSolverRun:
     def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
         if self._x_hat is None:
             # right for atoms that have not moved, too: their tau remains the present one
-            self._x_hat, self._tau = x_hat.clone(), tau_t
+            self._x_hat, self._tau = x_hat, tau_t
         else:
             column = advanced.unsqueeze(1) if advanced.dim() == 1 else advanced
             self._x_hat = torch.where(column, x_hat, self._x_hat)
             self._tau = torch.where(advanced, tau_t, self._tau)
         # the state was shifted, and estimates of two steps are compared in one frame
-        self._x_hat[:, :3] -= shift
+        self._x_hat = shifted(self._x_hat, -shift)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, NoiseSchedule, by_column
+from deepchem_ead.diffusion import AtomLayout, NoiseSchedule, by_column, channel, joined, shifted
 from deepchem_ead.sampling.state import SamplerState, Step
 
 #: Distance (Angstrom) over which a neighbour's weight falls to exp(-1/2): a C-C bond.
@@ -44,9 +44,9 @@ def environment_velocity(
     for group in layout.groups:
         shape = (group.n_molecules, group.size, -1)
         new, old = (x[group.nodes].view(shape) for x in (state.x_hat, state.last.x_hat))
-        distances, before = (_distances(x[..., :3]) for x in (new, old))
+        distances, before = (_distances(channel(x, "positions")) for x in (new, old))
         weight = torch.exp(-0.5 * (distances / NEIGHBOURHOOD).square())
-        types = (new - old)[..., 3:].square().sum(2)
+        types = channel(new - old, "kinds").square().sum(2)
         change = (weight * ((distances - before).square() + types.unsqueeze(1))).sum(2)
         changes[group.nodes] = change.sqrt().flatten()
     return changes
@@ -75,17 +75,13 @@ def latent_increment(step: Step, levels: Tensor, noise_schedule: NoiseSchedule) 
     width = step.w.shape[1]
     old = by_column(noise_schedule.alpha_at(step.levels).to(step.w.dtype), width)
     new = by_column(noise_schedule.alpha_at(levels).to(step.w.dtype), width)
-    increment = new * step.moved
-    increment[:, :3] -= (new * step.w)[:, :3]
-    increment[:, 3:] -= (old * step.w)[:, 3:]
-    return increment
+    before = joined(channel(new * step.w, "positions"), channel(old * step.w, "kinds"))
+    return new * step.moved - before
 
 
 def estimate_increment(step: Step, x_hat: Tensor) -> Tensor:
     """What a step changed in the estimate of the clean data, (A, 3 + F), in one common frame."""
-    increment = x_hat - step.x_hat
-    increment[:, :3] += step.shift
-    return increment
+    return shifted(x_hat - step.x_hat, step.shift)
 
 
 def _length(increment: Tensor) -> Tensor:

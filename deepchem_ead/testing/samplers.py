@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, channel, joined, shifted
 from deepchem_ead.sampling import MoleculeNoise, SampleResult, sample
 from deepchem_ead.testing.toys import (
     RecordedNoise,
@@ -106,8 +106,7 @@ class SamplerTests:
         rotation = random_rotation(4, reflect=True)
         start = 30 * torch.randn(layout.n_nodes, 5, generator=generator, dtype=torch.float64)
         shift = torch.randn(len(_COUNTS), 3, generator=generator, dtype=torch.float64)
-        moved = _turned(start, rotation)
-        moved[:, :3] += layout.expand(shift)
+        moved = shifted(_turned(start, rotation), layout.expand(shift))
         n = layout.n_nodes
         plain = self._run(_COUNTS, RecordedNoise(n), initial_state=start)
         noise = RecordedNoise(n, rotation=rotation, permutation=order)
@@ -129,7 +128,8 @@ class SamplerTests:
             denoiser=bond_denoiser(make_process(100), _VARIANCE, _VARIANCE),
             record_levels=False,
         ).states
-        bonds, features = (states[0::2] - states[1::2])[:, :3], states[:, 3]
+        bonds = channel(states[0::2] - states[1::2], "positions")
+        features = channel(states, "kinds")
         for what, values in (("bond", bonds), ("feature", features)):
             error = float(values.var()) / _VARIANCE - 1
             allowed = 3 * (2 / values.numel()) ** 0.5 + self.bias
@@ -148,4 +148,4 @@ class SamplerTests:
 
 
 def _turned(state: Tensor, rotation: Tensor) -> Tensor:
-    return torch.cat([state[:, :3] @ rotation.T, state[:, 3:]], 1)
+    return joined(channel(state, "positions") @ rotation.T, channel(state, "kinds"))

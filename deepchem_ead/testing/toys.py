@@ -13,6 +13,8 @@ from deepchem_ead.diffusion import (
     Outputs,
     QuotientFrame,
     Seen,
+    channel,
+    joined,
 )
 
 
@@ -81,7 +83,7 @@ class RecordedNoise:
     def normal(self, n_columns):
         eps = torch.randn(self.n_nodes, n_columns, generator=self.generator, dtype=torch.float64)
         if self.rotation is not None:
-            eps = torch.cat([eps[:, :3] @ self.rotation.T, eps[:, 3:]], 1)
+            eps = joined(channel(eps, "positions") @ self.rotation.T, channel(eps, "kinds"))
         eps = eps[self.permutation].to(self.dtype)
         self.drawn.append(eps)
         return eps

@@ -81,8 +81,7 @@ def training_clean(
     if equivariant:
         return encoded.clean
     generator = keyed_generator(config.seed, step, 4)
-    positions = turn_at_random(encoded.clean[:, :3], encoded.layout, generator)
-    return torch.cat([positions, encoded.clean[:, 3:]], 1)
+    return turn_at_random(encoded.clean, encoded.layout, generator)
 
 
 def training_earlier(

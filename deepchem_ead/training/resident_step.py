@@ -127,8 +127,7 @@ class ResidentStep:
             hidden = ~seen_conditions(*conditions.shape, config.p_uncond, self._generator)
             conditions = conditions.masked_fill(hidden, torch.nan)
         if not self.network.denoiser.equivariant:
-            positions = turn_at_random(clean[:, :3], molecules.layout, self._generator)
-            clean = torch.cat([positions, clean[:, 3:]], 1)
+            clean = turn_at_random(clean, molecules.layout, self._generator)
         losses = self.network(
             {
                 "clean": clean,

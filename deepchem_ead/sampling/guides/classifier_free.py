@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, channel, joined
 from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
 
 
@@ -62,6 +61,8 @@ class ClassifierFreeGuidance(GuidedProcess):
 
 def no_longer(guided: Tensor, eps: Tensor, layout: AtomLayout) -> Tensor:
     """Guided noise (A, 3 + F) with positions no longer, a molecule, than those of ``eps``."""
-    allowed, reached = (layout.sum(n[:, :3].square().sum(1)) for n in (eps, guided))
+    lengths = (channel(noise, "positions").square().sum(1) for noise in (eps, guided))
+    allowed, reached = map(layout.sum, lengths)
     factor = (allowed / reached).sqrt().where(reached > allowed, 1.0)
-    return torch.cat([layout.expand(factor).unsqueeze(1) * guided[:, :3], guided[:, 3:]], 1)
+    positions = layout.expand(factor).unsqueeze(1) * channel(guided, "positions")
+    return joined(positions, channel(guided, "kinds"))

@@ -7,7 +7,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, by_column
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    Denoiser,
+    DiffusionProcess,
+    by_column,
+    channel,
+    joined,
+)
 from deepchem_ead.sampling.guides.guided import GuidedProcess
 
 #: ``properties(x_hat (A, 3 + F), layout) -> (B, T)``, differentiable and invariant.
@@ -123,8 +130,8 @@ class GradientGuidance(GuidedProcess):
         change = change.where(guided, 0.0)
         length = change.norm(dim=1, keepdim=True)
         change = change * (self.max_change / length.clamp_min(self.max_change))
-        change_x = self.frame.project(change[:, :3], tau[:, 0], layout)
-        return eps + torch.cat([change_x, change[:, 3:]], 1).to(eps.dtype)
+        change_x = self.frame.project(channel(change, "positions"), tau[:, 0], layout)
+        return eps + joined(change_x, channel(change, "kinds")).to(eps.dtype)
 
 
 def _gradients(values: Tensor, x_hat: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:

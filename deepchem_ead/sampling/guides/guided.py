@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, cat
+from torch import Tensor
 
 from deepchem_ead.diffusion import (
     AtomLayout,
@@ -10,6 +10,8 @@ from deepchem_ead.diffusion import (
     DiffusionProcess,
     NoiseSchedule,
     by_column,
+    channel,
+    joined,
     level_of,
 )
 from deepchem_ead.diffusion.feature_targets import FeatureTarget
@@ -84,8 +86,8 @@ class GuidedProcess:
         """
         guided = eps + scale * (eps - other)
         tau = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
-        features = self.features.admissible(guided[:, 3:], w[:, 3:], tau)
-        return cat([guided[:, :3], features], 1)
+        features = self.features.admissible(channel(guided, "kinds"), channel(w, "kinds"), tau)
+        return joined(channel(guided, "positions"), features)
 
 
 def evaluations_of(process: DiffusionProcess | GuidedProcess) -> int:
