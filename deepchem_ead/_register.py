@@ -8,9 +8,10 @@ DeepChem does with its own classes stays as it is, and ``unregister`` takes ever
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from types import ModuleType
+
+from deepchem_ead.caller import warn_caller
 
 #: Set to 1 to import the package without adding names to DeepChem.
 OPT_OUT = "DEEPCHEM_EAD_NO_REGISTER"
@@ -42,10 +43,9 @@ def register(entries: dict[str, list[object]]) -> None:
             if existing is obj:
                 continue
             if existing is not None:
-                warnings.warn(
+                warn_caller(
                     f"dc.{module_name}.{name} exists already and was left alone; "
-                    f"use deepchem_ead.{name}",
-                    stacklevel=3,
+                    f"use deepchem_ead.{name}"
                 )
                 continue
             setattr(module, name, obj)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepchem_ead.chem import ragged
+from deepchem_ead.chem.batch import Molecules
 from deepchem_ead.chem.formal_charges import KEPT, warn_of_charges
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
     import deepchem
-
-    from deepchem_ead.chem.batch import Molecules
 
 
 def numpy_dataset(

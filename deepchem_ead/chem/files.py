@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
+from deepchem_ead.caller import warn_caller
+from deepchem_ead.chem.batch import Molecules
 from deepchem_ead.chem.rdkit_io import mol_from_graph, smiles_of
 from deepchem_ead.chem.records import (
     CHARGE_TAG,
@@ -30,9 +31,6 @@ from deepchem_ead.chem.values import Text, is_text
 from deepchem_ead.chem.xyz import format_xyz, read_xyz
 from deepchem_ead.choices import GEOMETRY_FILES, SMILES_FILES
 from deepchem_ead.errors import MoleculeError
-
-if TYPE_CHECKING:
-    from deepchem_ead.chem.batch import Molecules
 
 _FORMATS = {
     ".sdf": "sdf",
@@ -101,10 +99,9 @@ def scan_records(
             else:
                 bad.append(record)
         if lines.foreign is not None:
-            warnings.warn(
+            warn_caller(
                 f"{path}, line {lines.foreign}: not UTF-8; such lines were read as Windows-1252 "
-                "(Latin-1). If names look wrong, convert the file, for example with iconv",
-                stacklevel=4,
+                "(Latin-1). If names look wrong, convert the file, for example with iconv"
             )
     return good, numbers, bad
 
@@ -145,9 +142,8 @@ def read_records(
     """
     good, _, bad = scan_records(path, on_error, allow_empty)
     if bad:
-        warnings.warn(
-            f"{path}: left out {len(bad)} of {len(good) + len(bad)} records: {describe(bad)}",
-            stacklevel=3,
+        warn_caller(
+            f"{path}: left out {len(bad)} of {len(good) + len(bad)} records: {describe(bad)}"
         )
     if not good and not bad:
         raise MoleculeError(f"{path} holds no molecules")

@@ -211,6 +211,28 @@ def given_graphs(
     return graphs
 
 
+def total_charges(graphs: Sequence[MolecularGraph | None], charges: Any) -> np.ndarray:
+    """Total charges (N,): those given, or the sums of the formal charges, which must agree.
+
+    Raises
+    ------
+    MoleculeError
+        If they do not; names the molecule.
+    """
+    sums = np.array([0 if g is None else g.formal_charges.sum(dtype=np.int64) for g in graphs])
+    if charges is None:
+        return sums
+    charges = ragged.as_charges(charges, len(graphs))
+    for i in np.flatnonzero(charges != sums).tolist():
+        graph = graphs[i]
+        if graph is not None and (graph.bonds is not None or graph.formal_charges.any()):
+            raise MoleculeError(
+                f"molecule {i}: its formal charges add up to {sums[i]}, but its total charge is "
+                f"{charges[i]}; give formal_charges that fit"
+            )
+    return charges
+
+
 def _whole(name: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)

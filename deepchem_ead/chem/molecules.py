@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ from rdkit import Chem
 
 from deepchem_ead.chem import files, ragged
 from deepchem_ead.chem.atomic import atomic_path
-from deepchem_ead.chem.formal_charges import add_formal_charges, formal_charges
-from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs
+from deepchem_ead.chem.batch import Molecules
+from deepchem_ead.chem.formal_charges import add_formal_charges
+from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs, total_charges
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
-from deepchem_ead.chem.rdkit_io import arrays_from_mol, smiles_of
+from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.chem.records import JOB_TAG, Record, columns
-from deepchem_ead.chem.validity import judge
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.views import VIEWS
 
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     import py3Dmol
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class MoleculeBatch:
+class MoleculeBatch(Molecules):
     """N molecules: elements, coordinates and, where given, bonds, one after another, unpadded.
 
     The arrays are read-only and slices share them. Make batches with :meth:`from_arrays`,
@@ -64,23 +63,6 @@ class MoleculeBatch:
     >>> len(batch), batch.smiles
     (1, ['O'])
     """
-
-    atomic_numbers: np.ndarray
-    coordinates: np.ndarray
-    offsets: np.ndarray
-    charges: np.ndarray
-    properties: dict[str, np.ndarray] = field(default_factory=dict)
-    ids: list[str] | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-    graphs: MolecularGraphs | None = None
-    _smiles: list[str | None] | None = None
-    _reasons: list[str | None] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("atomic_numbers", "coordinates", "offsets", "charges"):
-            object.__setattr__(self, name, ragged.read_only(getattr(self, name)))
-        locked = {name: ragged.read_only(values) for name, values in self.properties.items()}
-        object.__setattr__(self, "properties", locked)
 
     # ------------------------------------------------------------------ making batches
 
@@ -129,7 +111,7 @@ class MoleculeBatch:
         graphs = None
         if bonds is not None or formal_charges is not None:
             given = given_graphs(bonds, formal_charges, np.diff(offsets))
-            charges = _total_charges(given, charges)
+            charges = total_charges(given, charges)
             graphs = MolecularGraphs.join(given, np.diff(offsets))
         return cls(
             flat_numbers,
@@ -212,7 +194,7 @@ class MoleculeBatch:
         graphs = None
         if formal_charges is not None and formal_charges.any():
             own = np.split(formal_charges, offsets[1:-1])
-            charges = _total_charges(list(map(MolecularGraph, own)), charges)
+            charges = total_charges(list(map(MolecularGraph, own)), charges)
             graphs = MolecularGraphs.join(list(map(MolecularGraph, own)), np.diff(offsets))
         return cls(
             numbers,
@@ -275,179 +257,8 @@ class MoleculeBatch:
             info=info,
         )._with_graphs([record.graph for record in records])
 
-    @classmethod
-    def concatenate(cls, batches: Iterable[MoleculeBatch]) -> MoleculeBatch:
-        """Join batches; entries of :attr:`info` on which they do not all agree are dropped.
-
-        Raises
-        ------
-        ValueError
-            If some batches have ids or a property and others do not (empty batches aside).
-        """
-        batches = [batch for batch in batches if len(batch)]
-        if not batches:
-            return cls.from_arrays([], [])
-        first = batches[0]
-        for i, batch in enumerate(batches):
-            if batch.properties.keys() != first.properties.keys():
-                raise ValueError(
-                    f"batch {i} has the properties {sorted(batch.properties)}, the first one "
-                    f"{sorted(first.properties)}; give all of them the same ones"
-                )
-            if (batch.ids is None) != (first.ids is None):
-                raise ValueError(f"only one of batches 0 and {i} has ids; give ids to all or none")
-        starts = np.cumsum([0] + [len(batch.atomic_numbers) for batch in batches[:-1]])
-        offsets = [b.offsets[1:] + s for b, s in zip(batches, starts, strict=True)]
-        return cls(
-            np.concatenate([b.atomic_numbers for b in batches]),
-            np.concatenate([b.coordinates for b in batches]),
-            np.concatenate([np.zeros(1, dtype=np.int64), *offsets]),
-            np.concatenate([b.charges for b in batches]),
-            {k: np.concatenate([b.properties[k] for b in batches]) for k in first.properties},
-            None if first.ids is None else [name for b in batches for name in b.ids],
-            {k: v for k, v in first.info.items() if all(_same(b.info, k, v) for b in batches)},
-            MolecularGraphs.concatenate(
-                [b.graphs for b in batches], [(len(b), len(b.atomic_numbers)) for b in batches]
-            ),
-            *(_joined([getattr(b, name) for b in batches]) for name in ("_smiles", "_reasons")),
-        )
-
-    # ------------------------------------------------------------------ looking inside
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __repr__(self) -> str:
-        return f"MoleculeBatch({len(self)} molecules, {len(self.atomic_numbers)} atoms)"
-
-    def __iter__(self) -> Iterator[MoleculeBatch]:
-        return (self[i] for i in range(len(self)))
-
-    def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> MoleculeBatch:
-        """Molecules by index, slice, index array or bool mask: always a MoleculeBatch."""
-        if isinstance(key, (int, np.integer)):
-            i = ragged.as_index(key, len(self))
-            key = slice(i, i + 1)
-        chosen = ragged.as_selection(key, len(self))
-        atoms, offsets = ragged.select(self.offsets, chosen)
-        index = chosen if isinstance(chosen, slice) else chosen.tolist()
-        return MoleculeBatch(
-            self.atomic_numbers[atoms],
-            self.coordinates[atoms],
-            offsets,
-            self.charges[chosen],
-            {name: values[chosen] for name, values in self.properties.items()},
-            _pick(self.ids, index),
-            self.info,
-            None if self.graphs is None else self.graphs.select(chosen, atoms),
-            _pick(self._smiles, index),
-            _pick(self._reasons, index),
-        )
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Number of atoms of each molecule, int64, shape (N,)."""
-        return np.diff(self.offsets)
-
-    @property
-    def numbers(self) -> list[np.ndarray]:
-        """Atomic numbers of each molecule: int16 arrays of shape (n,)."""
-        return [self.atomic_numbers[a:b] for a, b in self._bounds()]
-
-    @property
-    def positions(self) -> list[np.ndarray]:
-        """Coordinates of each molecule in Angstrom: float32 arrays of shape (n, 3)."""
-        return [self.coordinates[a:b] for a, b in self._bounds()]
-
-    def atoms(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Atomic numbers (n,) and coordinates (n, 3) in Angstrom of molecule i."""
-        i = ragged.as_index(i, len(self))
-        a, b = int(self.offsets[i]), int(self.offsets[i + 1])
-        return self.atomic_numbers[a:b], self.coordinates[a:b]
-
-    def graph(self, i: int) -> MolecularGraph | None:
-        """Given bonds, formal charges, isotopes and radicals of molecule i; None if there are none.
-
-        The bonds of a graph are None where only charges or isotopes were given.
-        """
-        i = ragged.as_index(i, len(self))
-        if self.graphs is None:
-            return None
-        graph = self.graphs.graph(i, slice(int(self.offsets[i]), int(self.offsets[i + 1])))
-        return None if graph.bonds is None and not any(map(np.any, graph)) else graph
-
     def _with_graphs(self, graphs: Sequence[MolecularGraph | None]) -> MoleculeBatch:
         return replace(self, graphs=MolecularGraphs.join(graphs, self.counts))
-
-    def _bounds(self) -> Iterator[tuple[int, int]]:
-        offsets = self.offsets.tolist()
-        return zip(offsets[:-1], offsets[1:], strict=True)
-
-    # ------------------------------------------------------------------ chemistry
-
-    def to_rdkit(self) -> list[Chem.Mol | None]:
-        """Sanitised RDKit molecules with conformer, bonds, formal charges and stereo labels.
-
-        Given bonds (:attr:`graphs`) are kept. Otherwise bonds and formal charges are those of the
-        best closed-shell structure of the total charge
-        (:mod:`deepchem_ead.chem.perception`). Stereo follows from the coordinates.
-
-        Returns
-        -------
-        list of rdkit.Chem.Mol or None
-            None where the molecule is invalid: no atoms, coordinates that are not finite, given
-            bonds with an impossible valence, coordinates without a closed-shell structure, such as
-            those of a radical, or debris. :attr:`reasons` says which.
-        """
-        mols = [self._judge(i)[0] for i in range(len(self))]
-        if self.ids is not None:
-            for mol, name in zip(mols, self.ids, strict=True):
-                if mol is not None:
-                    mol.SetProp("_Name", name)
-        return mols
-
-    def _judge(self, i: int) -> tuple[Chem.Mol | None, str | None]:
-        sampled = bool(self.info.get("sampled", False))
-        return judge(*self.atoms(i), int(self.charges[i]), self.graph(i), sampled)
-
-    @property
-    def smiles(self) -> list[str | None]:
-        """Canonical SMILES of each whole molecule without explicit hydrogens; None where invalid.
-
-        Bonds, charges and stereo are those of :meth:`to_rdkit`. Fragments whose bonds are given, or
-        that are near each other like those of a complex or a salt, are kept, separated by dots; of
-        generated molecules (``info["sampled"]``) several fragments are debris, hence None. Computed
-        once and kept.
-        """
-        self._judge_all()
-        return list(self._smiles)
-
-    @property
-    def reasons(self) -> list[str | None]:
-        """Why each molecule is invalid, in a few words; None where it has a SMILES."""
-        self._judge_all()
-        return list(self._reasons)
-
-    def _judge_all(self) -> None:
-        if self._smiles is not None and self._reasons is not None:
-            return
-        judged = [self._judge(i) for i in range(len(self))]
-        smiles = [smiles_of(mol) for mol, _ in judged]
-        reasons = [
-            None if text is not None else reason or "RDKit cannot write its SMILES"
-            for text, (_, reason) in zip(smiles, judged, strict=True)
-        ]
-        object.__setattr__(self, "_smiles", smiles)
-        object.__setattr__(self, "_reasons", reasons)
-
-    def formal_charges(self) -> np.ndarray:
-        """Formal charge of each atom, int8, shape (A,), adding up to :attr:`charges`.
-
-        They are the given ones (:attr:`graphs`) or else those of :meth:`to_rdkit`. Where there is
-        no structure of the total charge, it stands on the molecule's first atom that is not
-        hydrogen.
-        """
-        return formal_charges(self)
 
     # ------------------------------------------------------------------ writing
 
@@ -568,33 +379,3 @@ class MoleculeBatch:
             If the batch is empty, n < 1, or for a suffix other than .html.
         """
         return VIEWS["page"](self, path, n=n, title=title)
-
-
-def _pick(values: list | None, index: slice | list[int]) -> list | None:
-    if values is None or isinstance(index, slice):
-        return None if values is None else values[index]
-    return [values[i] for i in index]
-
-
-def _total_charges(graphs: Sequence[MolecularGraph | None], charges: Any) -> np.ndarray:
-    """Total charges (N,): those given, or the sums of the formal charges, which must agree."""
-    sums = np.array([0 if g is None else g.formal_charges.sum(dtype=np.int64) for g in graphs])
-    if charges is None:
-        return sums
-    charges = ragged.as_charges(charges, len(graphs))
-    for i in np.flatnonzero(charges != sums).tolist():
-        graph = graphs[i]
-        if graph is not None and (graph.bonds is not None or graph.formal_charges.any()):
-            raise MoleculeError(
-                f"molecule {i}: its formal charges add up to {sums[i]}, but its total charge is "
-                f"{charges[i]}; give formal_charges that fit"
-            )
-    return charges
-
-
-def _joined(parts: list[list | None]) -> list | None:
-    return None if None in parts else [item for part in parts for item in part]
-
-
-def _same(info: dict[str, Any], key: str, value: Any) -> bool:
-    return key in info and bool(np.array_equal(info[key], value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import MAX_ATOMIC_NUMBER, symbol_of
 
 #: Atoms closer than this share of the sum of their covalent radii lie on top of each other.
@@ -141,10 +141,9 @@ def warn_of_overlaps(overlaps: Sequence[Overlap], total: int, names: Sequence | 
         for o in overlaps[:_LISTED]
     ]
     more = f" and {len(overlaps) - _LISTED} more" if len(overlaps) > _LISTED else ""
-    warnings.warn(
+    warn_caller(
         f"{len(overlaps)} of {total} molecules have atoms on top of each other: "
-        f"{', '.join(shown)}{more}; {shown[0]} {overlaps[0].reason}",
-        stacklevel=3,
+        f"{', '.join(shown)}{more}; {shown[0]} {overlaps[0].reason}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from deepchem.feat import MolecularFeaturizer
 from rdkit import Chem
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.rdkit_io import arrays_from_mol
@@ -192,13 +192,12 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
                 lost.setdefault(what, []).append(f"molecule {i} ({features.name})")
         if self.failures:
             failures = [f"molecule {i}: {reason}" for i, reason in self.failures]
-            warnings.warn(
+            warn_caller(
                 f"Molecule3DFeaturizer skipped {len(failures)} of {len(rows)} molecules: "
-                + _listed(failures, "; ", " (see .failures)"),
-                stacklevel=2,
+                + _listed(failures, "; ", " (see .failures)")
             )
         for what, names in lost.items():
-            warnings.warn(f"Molecule3DFeaturizer: {what}: {_listed(names, ', ')}", stacklevel=2)
+            warn_caller(f"Molecule3DFeaturizer: {what}: {_listed(names, ', ')}")
         return rows
 
     def check_atoms(self, numbers: np.ndarray, name: str) -> None:

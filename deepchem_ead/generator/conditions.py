@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.denoisers.egnn import by_rows
 
 #: Columns of the context each property takes.
@@ -162,11 +162,10 @@ class ConditionStatistics(nn.Module):
             outside = column[(column < edges[k, 0]) | (column > edges[k, -1])]
             if len(outside):
                 share = 100 - 200 // N_BINS
-                warnings.warn(
+                warn_caller(
                     f"{name}={outside[0]:g} lies outside the training data, which reach from "
                     f"{edges[k, 0]:g} to {edges[k, -1]:g} ({share}% of them from {edges[k, 1]:g} "
-                    f"to {edges[k, -2]:g}); expect molecules that miss it or fall apart",
-                    stacklevel=2,
+                    f"to {edges[k, -2]:g}); expect molecules that miss it or fall apart"
                 )
 
     def _bins(self, k: int, values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.chem.overlap import Overlap, find_overlaps
 from deepchem_ead.chem.ragged import UNTOUCHED
@@ -215,9 +215,8 @@ def warn_of_open_shells(odd: np.ndarray, ids: Sequence) -> None:
     """Warn about training molecules (N,) bool of a kind that a model is told not to generate."""
     rows = np.flatnonzero(odd)
     if len(rows):
-        warnings.warn(
+        warn_caller(
             f"{len(rows)} of {len(odd)} training molecules have an odd number of electrons if they "
             f"are neutral, {ids[rows[0]]!s} for example, and with closed_shell=True no such "
-            "molecules are generated; pass closed_shell=False if you want them",
-            stacklevel=2,
+            "molecules are generated; pass closed_shell=False if you want them"
         )

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import os
 import tempfile
-import warnings
 from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
@@ -17,6 +16,7 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from deepchem_ead.cache import private_folder
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem import ragged
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.bonds import molecule_from_orders
@@ -183,7 +183,7 @@ def _read(path: Path) -> frozenset[str] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, EOFError, ValueError) as error:
-        warnings.warn(f"ignoring the damaged reference cache {path}: {error}", stacklevel=2)
+        warn_caller(f"ignoring the damaged reference cache {path}: {error}")
         return None
 
 
@@ -193,4 +193,4 @@ def _write(path: Path, smiles: frozenset[str]) -> None:
         with atomic_path(path) as temporary, gzip.open(temporary, "wt", encoding="ascii") as file:
             file.write("\n".join(sorted(smiles)))
     except OSError as error:
-        warnings.warn(f"could not cache reference SMILES in {path}: {error}", stacklevel=2)
+        warn_caller(f"could not cache reference SMILES in {path}: {error}")

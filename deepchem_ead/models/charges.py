@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 IGNORED = "this model does not know charges and takes these molecules by their elements alone"
 
 
-def warn_of_ignored_charges(dataset: Dataset, stacklevel: int = 3) -> None:
+def warn_of_ignored_charges(dataset: Dataset) -> None:
     """Warn once about the molecules of a dataset whose formal charges (X's fifth column) are lost.
 
     Parameters
@@ -31,4 +31,4 @@ def warn_of_ignored_charges(dataset: Dataset, stacklevel: int = 3) -> None:
     for X, _, _, ids in dataset.iterbatches(4096, deterministic=True):
         charges.append(X[:, :, 4].sum(1))
         names.extend(str(name) or f"molecule {len(names)}" for name in ids)
-    warn_of_charges(np.concatenate(charges), names, IGNORED, stacklevel + 1)
+    warn_of_charges(np.concatenate(charges), names, IGNORED)

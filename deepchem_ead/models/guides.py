@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator.trained import Generator
 from deepchem_ead.models.property_model import EGNNPropertyModel
@@ -20,11 +20,10 @@ NO_GUIDE = "none"
 def remark_on_missing_guide(conditions: Iterable[str]) -> None:
     """Say in one line that conditions alone bring molecules hardly nearer to what is asked for."""
     names = ", ".join(conditions)
-    warnings.warn(
+    warn_caller(
         f"asking for {names} without a guide: measured on QM9, molecules are then hardly nearer to "
         "the values than by their number of atoms. guide='qm9-guide', or an EGNNPropertyModel of "
-        f"your own, steers; guide={NO_GUIDE!r} does without and says nothing",
-        stacklevel=4,  # of who called `generate`, which is wrapped
+        f"your own, steers; guide={NO_GUIDE!r} does without and says nothing"
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 
 import deepchem as dc
 import numpy as np
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem import ragged
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.files import scan_records
@@ -142,7 +142,7 @@ def load_file_3d(
     X = table.to_padded(max_atoms)
     if batch.charges.any():
         X = add_formal_charges(X, batch)
-        warn_of_charges(batch.charges, names, KEPT, stacklevel=3)
+        warn_of_charges(batch.charges, names, KEPT)
     if not tasks:
         y, w = np.zeros((len(records), 1)), np.ones((len(records), 1), dtype=np.float32)
     else:
@@ -197,9 +197,7 @@ def _usable(
         reasons = f"; {describe(bad)}" if bad else ""
         raise ValueError(f"{path}: none of {total} records is a usable molecule{reasons}")
     if bad:
-        warnings.warn(
-            f"{path}: left out {len(bad)} of {total} records: {describe(bad)}", stacklevel=4
-        )
+        warn_caller(f"{path}: left out {len(bad)} of {total} records: {describe(bad)}")
     return good, numbers, total
 
 
@@ -246,11 +244,10 @@ def _table(
     without_bonds = [name for name, found in zip(names, batch.smiles, strict=True) if found is None]
     if without_bonds:
         more = f" and {len(without_bonds) - 10} more" if len(without_bonds) > 10 else ""
-        warnings.warn(
+        warn_caller(
             f"{len(without_bonds)} of {len(records)} molecules {NAMES_AS_IDS}: "
             f"{', '.join(without_bonds[:10])}{more}. DeepChem's splitters that read SMILES "
-            "lose such rows; splitter= of load_file_3d loses none",
-            stacklevel=4,
+            "lose such rows; splitter= of load_file_3d loses none"
         )
     return MoleculeTable(
         atomic_numbers=np.concatenate([record.numbers for record in records]).astype(np.int8),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.values import number
 from deepchem_ead.molnet.tables import read_table
 
@@ -123,10 +123,9 @@ def _warn_of_unnamed(
         known = set(names)
         others = [key for key in by_id if key not in known]
         rest = f"; rows that name no molecule: {_some(others)}" if others else ""
-        warnings.warn(
+        warn_caller(
             f"{path}: {len(unnamed)} of {len(names)} molecules are not named in the column "
-            f"{id_column!r} and have no label: {_some(unnamed)}{rest}",
-            stacklevel=5,
+            f"{id_column!r} and have no label: {_some(unnamed)}{rest}"
         )
 
 
@@ -215,12 +214,11 @@ def _warn_of_outliers(task: str, values: np.ndarray, rows: Sequence[str]) -> Non
     far = distance > _FAR * typical
     if typical > 0 and far.any():
         first = int(np.flatnonzero(far)[0])
-        warnings.warn(
+        warn_caller(
             f"label {task!r} lies far from the others in {_listed(far, rows)} (the first is "
             f"{values[first]:g}, the median {np.median(known):g}); training follows such values "
             "most of all: correct them, remove them if they stand for missing ones, or take the "
-            "logarithm",
-            stacklevel=5,
+            "logarithm"
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator, _MolnetLoader
 
 from deepchem_ead import cache
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.locks import hold
@@ -234,11 +234,10 @@ def featurize_table(
     if not len(kept):
         raise ValueError(f"{featurizer!r} could not featurize any of {len(table)} molecules")
     if len(kept) < len(table):
-        warnings.warn(
+        warn_caller(
             f"left out {len(table) - len(kept)} of {len(table)} molecules: "
             f"{len(table) - len(rows)} without a closed-shell structure, "
-            f"{len(rows) - len(kept)} that {type(featurizer).__name__} could not featurize",
-            stacklevel=2,
+            f"{len(rows) - len(kept)} that {type(featurizer).__name__} could not featurize"
         )
     X = np.asarray([feature for feature, ok in zip(features, usable, strict=True) if ok])
     return X, kept
@@ -287,10 +286,9 @@ def _resolve_source(source: str) -> tuple[str, str]:
     if source == "qm9pack" and version is None:
         raise FileNotFoundError(f"source='qm9pack' needs the package qm9pack: {INSTALL_HINT}")
     if source == "auto" and version is None:
-        warnings.warn(
+        warn_caller(
             "the package qm9pack is not installed: using the 2,000-molecule sample of QM9 instead "
-            f"of all 130,831 molecules. For the full set: {INSTALL_HINT}",
-            stacklevel=3,
+            f"of all 130,831 molecules. For the full set: {INSTALL_HINT}"
         )
     if source == "sample" or version is None:
         return "sample", f"v{SAMPLE_VERSION}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from deepchem.data import Dataset
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.molnet.labels import check_labels
 from deepchem_ead.molnet.transforms import changed_by
 
@@ -150,9 +150,8 @@ def check_units(dataset: Dataset, values: np.ndarray, names: Sequence[str]) -> N
     for name, column in zip(names, values.T, strict=True):
         known = column[np.isfinite(column)]
         if len(known) > 2 and abs(known.mean()) < STANDARDISED > abs(known.std() - 1):
-            warnings.warn(
+            warn_caller(
                 f"the labels {name!r} have the mean {known.mean():.3g} and the standard deviation "
                 f"{known.std():.3g}: if a transformer has normalised them, undo that, because "
-                "values asked for later are taken as they are (the model normalises by itself)",
-                stacklevel=2,
+                "values asked for later are taken as they are (the model normalises by itself)"
             )
