@@ -532,6 +532,36 @@ def test_only_the_same_job_is_resumed(suffix, deepchem_ead, model_folder, tmp_pa
     assert len(MoleculeBatch.read(out)) == 4
 
 
+@pytest.mark.parametrize("suffix", [".sdf", ".xyz"])
+def test_a_file_with_records_missing_or_moved_is_not_resumed(
+    suffix, deepchem_ead, model_folder, tmp_path
+):
+    out = tmp_path / f"edited{suffix}"
+    words = ["generate", "-m", model_folder, "--steps", 2, "--n-atoms", 5, "-o", out]
+    assert deepchem_ead(*words, "-n", 4).code == 0
+    text = out.read_text()
+    if suffix == ".sdf":
+        records = [record + "$$$$\n" for record in text.split("$$$$\n")[:-1]]
+    else:
+        lines = text.splitlines(keepends=True)
+        records = ["".join(lines[i : i + 7]) for i in range(0, len(lines), 7)]
+    assert len(records) == 4
+    a, b, c, d = records
+    for edited, said in {
+        a + c + d: "record 2 is 'tiny-0-000002', where molecule 0-000001",
+        a + b + d: "record 3 is 'tiny-0-000003'",
+        a + c + b + d: "record 2 is 'tiny-0-000002'",
+        a + b + b + c: "record 3 is 'tiny-0-000001'",
+        a + b.replace("tiny-0-000001", "best") + c: "record 2 is ",
+    }.items():
+        out.write_text(edited)
+        assert_one_line(deepchem_ead(*words, "-n", 6, "--resume"), f"{out}: {said}", "choose")
+        assert out.read_text() == edited
+    out.write_text(a + b + c[: len(c) // 2])
+    assert deepchem_ead(*words, "-n", 4, "--resume").code == 0
+    assert out.read_text() == text
+
+
 def test_a_file_of_something_else_is_not_resumed(deepchem_ead, model_folder, molecules_file):
     python = Path(molecules_file).with_name("python.sdf")
     replace(MoleculeBatch.read(molecules_file), info={"sampled": True, "seed": 0}).to_sdf(python)

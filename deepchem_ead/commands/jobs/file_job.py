@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from deepchem_ead import __version__
 from deepchem_ead.chem.files import file_format
 from deepchem_ead.chem.records import JOB_TAG, BadRecord
 from deepchem_ead.chem.sdf import read_sdf
+from deepchem_ead.chem.sdf_blocks import RECORD_END
 from deepchem_ead.chem.xyz import read_xyz
+from deepchem_ead.chem.xyz_comment import read_comment
 
 if TYPE_CHECKING:
     from deepchem_ead.generation.job import GenerationSettings
@@ -112,6 +115,48 @@ def refuse_other_job(path: Path, job: Mapping[str, Any]) -> None:
         f"{path} was begun by another job: {'; '.join(said)}. Give the same conditions and other "
         "options as then, or choose another name"
     )
+
+
+def record_name(name: str, seed: int, index: int) -> str:
+    """What the molecule of this index in a job is called."""
+    return f"{name}-{seed}-{index:06d}"
+
+
+def refuse_gaps(path: Path, seed: int, count: int) -> None:
+    """Refuse to go on after ``count`` records if one is missing among them or in another place.
+
+    The molecules that are still to come are counted from the number of records, so that those
+    missing would never come and others would come twice.
+
+    Raises
+    ------
+    ValueError
+        Naming the first record that is not where it belongs.
+    """
+    for index, name in enumerate(islice(_names(path), count)):
+        belongs = record_name("", seed, index)
+        if not name.endswith(belongs):
+            raise ValueError(
+                f"{path}: record {index + 1} is {name or 'without a name'!r}, where molecule "
+                f"{belongs[1:]} of the job belongs: records were removed, added or moved, so it "
+                "cannot be resumed; choose another name"
+            )
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Names of the records of a file written here, without reading their atoms."""
+    kind = file_format(path)
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            rest: Iterator[str]
+            if kind == "xyz":
+                yield read_comment(next(stream, ""))[0]
+                rest = islice(stream, int(line))
+            else:
+                yield line.rstrip("\n")
+                rest = takewhile(lambda text: text.rstrip() != RECORD_END, stream)
+            for _ in rest:
+                pass
 
 
 def _no_job(path: Path) -> ValueError:

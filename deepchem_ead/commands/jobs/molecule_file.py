@@ -14,7 +14,12 @@ import numpy as np
 
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.choices import RESUMABLE_FILES
-from deepchem_ead.commands.jobs.file_job import describe_job, refuse_other_job
+from deepchem_ead.commands.jobs.file_job import (
+    describe_job,
+    record_name,
+    refuse_gaps,
+    refuse_other_job,
+)
 from deepchem_ead.commands.jobs.outputs import folder_of, new_file
 from deepchem_ead.generation.condition_values import parse_quantity
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
@@ -100,8 +105,8 @@ def generate_file(
     Raises
     ------
     ValueError
-        If the file exists and ``resume`` is False, holds more than n molecules, or molecules of
-        another job.
+        If the file exists and ``resume`` is False, holds more than n molecules, molecules of
+        another job, or not all of this job's first ones in their order.
     InUseError
         If another process is writing the file.
     """
@@ -127,6 +132,7 @@ def generate_file(
         job = describe_job(model, name, settings, request, options, asked)
         if first:
             refuse_other_job(path, job)
+            refuse_gaps(path, settings.seed, first)
             if not isinstance(settings.n_atoms, int | str | None):
                 settings = replace(settings, n_atoms=settings.n_atoms[first:])
         parts = generate_batches(
@@ -138,7 +144,7 @@ def generate_file(
         with closing(parts), open_writer(path, append=resume) as writer:
             for part in parts:
                 size = len(part.molecules)
-                ids = [f"{name}-{settings.seed}-{first + i:06d}" for i in range(size)]
+                ids = [record_name(name, settings.seed, first + i) for i in range(size)]
                 properties = {tag: np.full(size, value) for tag, value in asked.items()}
                 named = replace(
                     part.molecules, properties=properties, ids=None if kind == "smi" else ids
