@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 
 import deepchem as dc
@@ -382,6 +383,50 @@ def test_a_property_model_is_a_guide(plain, train, backend):
     guided = plain.generate(3, guide=guide, n_atoms=8, **FAST)
     assert differ(guided, plain.generate(3, n_atoms=8, **FAST))
     assert np.isfinite(guided.coordinates).all()
+
+
+class Learned(Sizes):
+    """A guide with labels of this mean and mean absolute deviation."""
+
+    tasks = ["n_C"]
+
+    def __init__(self, mean, mad):
+        self.mean, self.mad = [mean], [mad]
+
+
+@pytest.mark.parametrize(
+    ("mean", "mad", "target", "said"),
+    [
+        (1e-4, 0.79, 0.5, "the guide has learned n_C from .* as a transformer makes them"),
+        (-0.002, 0.61, -3.0, "as a transformer makes them"),
+        (0.5, 0.2, 6800.0, "n_C=6800 is far from all .* mean 0.5 .* untransformed"),
+        (6863.0, 1062.0, [6000.0, 0.2e6], "n_C=200000 is far"),
+        (4.0, 1.2, 6.0, None),
+        (0.0, 1.0, 3.0, None),  # nothing learned
+        (0.0, 0.02, 0.1, None),
+    ],
+)
+def test_targets_in_another_unit_than_the_guides_labels_are_warned_about(
+    plain, mean, mad, target, said
+):
+    options = SamplingOptions(guide=PropertyGuidance(Learned(mean, mad), {"n_C": target}))
+    with warnings.catch_warnings(record=True, action="always") as told:
+        Request(plain, 2, None, options)
+    assert len(told) == (said is not None)
+    assert said is None or re.search(said, str(told[0].message))
+
+
+def test_a_guide_of_normalised_labels_is_warned_about(plain, train):
+    """Whatever became of the dataset's marks: its labels are known from the model."""
+    part = train.select(range(64))
+    transformer = dc.trans.NormalizationTransformer(transform_y=True, dataset=part)
+    guide = small_model(["gap", "mu"])
+    columns = [list(part.tasks).index(task) for task in ("gap", "mu")]
+    y = transformer.transform(part).y[:, columns]
+    guide.fit(dc.data.NumpyDataset(part.X, y), nb_epoch=1, checkpoint_interval=0)
+    with pytest.warns(UserWarning, match="the guide has learned gap from labels") as told:
+        plain.generate(1, conditions={"gap": "5 eV"}, guide=guide, n_atoms=5, **FAST)
+    assert [warning.filename for warning in told] == [__file__]
 
 
 # ---------------------------------------------------------------------------- does it obey?

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.diffusion import AtomLayout, DiffusionProcess, channel
 from deepchem_ead.generation.condition_values import requested_values
@@ -97,6 +98,7 @@ class Request:
         if guide is not None:
             self._targets = requested_values(guide.targets, guide.asked, n)
             SteeredProperties(guide, model.encoding, fixed_size=True)  # refuses what does not fit
+            _warn_of_units(guide, self._targets)
 
     def process(self, fixed_size: bool) -> DiffusionProcess | GuidedProcess:
         """The process to sample with; ``fixed_size`` if every node is an atom."""
@@ -181,6 +183,33 @@ def _split(
     known = model.config.condition_names
     told = {n: value for n, value in conditions.items() if n in known or n not in targets}
     return told or None, PropertyGuidance(guide, targets)
+
+
+#: Nearly all labels lie within so many mean absolute deviations of their mean.
+_FAR = 20.0
+#: Standardised labels have a mean of 0 within this.
+_ZERO = 1e-2
+
+
+def _warn_of_units(guide: PropertyGuidance, targets: np.ndarray) -> None:
+    """Warn where targets (n, T) cannot be in the unit of the labels that a guide has learned."""
+    if guide.mean is None:
+        return
+    means, mads = (np.asarray(v, np.float64)[guide.columns] for v in (guide.mean, guide.mad))
+    for name, mean, mad, asked in zip(guide.asked, means, mads, targets.T, strict=True):
+        far = asked[np.abs(asked - mean) > _FAR * mad]
+        learned = f"labels with the mean {mean:.3g} and the mean absolute deviation {mad:.3g}"
+        if abs(mean) < _ZERO and 0.5 < mad < 1:
+            warn_caller(
+                f"the guide has learned {name} from {learned}, as a transformer makes them: values "
+                "asked for are taken in their unit; train it on untransformed labels (it "
+                "normalises by itself)"
+            )
+        elif far.size:
+            warn_caller(
+                f"{name}={far[0]:g} is far from all that the guide has learned, {learned}: give it "
+                "in the unit of these labels, and train the guide on untransformed ones"
+            )
 
 
 class SteeredProperties:

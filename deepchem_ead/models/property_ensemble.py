@@ -59,6 +59,11 @@ class PropertyEnsemble:
         return self.models[0].elements
 
     @property
+    def mean(self) -> np.ndarray:
+        """Means (T,) of the training labels, those of the first model."""
+        return self.models[0].mean
+
+    @property
     def mad(self) -> np.ndarray:
         """Mean absolute deviations (T,) of the first model's training labels."""
         return self.models[0].mad

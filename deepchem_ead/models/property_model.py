@@ -309,6 +309,11 @@ class EGNNPropertyModel(ResumableModel):
         return self.config.elements
 
     @property
+    def mean(self) -> np.ndarray:
+        """Means (T,) of the training labels."""
+        return self.model.mean.cpu().numpy()
+
+    @property
     def mad(self) -> np.ndarray:
         """Mean absolute deviations (T,) of the training labels."""
         return self.model.mad.cpu().numpy()

@@ -93,6 +93,9 @@ class PropertyGuidance:
         default.
     elements : str, optional
         Elements of the E columns, comma separated; ``model.elements`` by default.
+    mean : sequence of float, optional
+        Means (T,) of the properties; ``model.mean`` by default, if there is one. Targets far from
+        it are warned about.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class PropertyGuidance:
     tasks: Sequence[str] = ()
     mad: Sequence[float] = ()
     elements: str | None = None
+    mean: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if not hasattr(self.model, "property_of") and not callable(self.model):
@@ -123,6 +127,8 @@ class PropertyGuidance:
                 if not hasattr(self.model, name):
                     raise ValueError(f"the guiding model has no {name!r}; pass {name}=...")
                 object.__setattr__(self, name, getattr(self.model, name))
+        if self.mean is None:
+            object.__setattr__(self, "mean", getattr(self.model, "mean", None))
         unknown = [name for name in self.targets if name not in self.tasks]
         if unknown or not self.targets:
             raise ValueError(
