@@ -11,6 +11,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from deepchem_ead import MoleculeBatch
+from deepchem_ead.chem.elements import number_of
 from deepchem_ead.metrics import evaluate_molecules
 
 QM9, _ = qm9()
@@ -46,6 +47,45 @@ def test_fragments_without_bonds_have_to_be_near_and_samples_have_none(parts, ga
     sampled = replace(batch, info=SAMPLED, _smiles=None, _reasons=None)
     assert sampled.smiles == [None] and sampled.to_rdkit() == [None]
     assert sampled.reasons[0].startswith(f"{len(parts)} fragments (")
+
+
+OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
+BIPYRAMID = np.array([[0, 0, 1], [0, 0, -1], [1, 0, 0], [-0.5, 0.866, 0], [-0.5, -0.866, 0]])
+SQUARE, LINE = OCTAHEDRON[:4], OCTAHEDRON[:2]
+
+
+@pytest.mark.parametrize(
+    ("centre", "ligands", "shape", "length", "charge", "smiles"),
+    [
+        ("S", "F" * 6, OCTAHEDRON, 1.56, 0, "FS(F)(F)(F)(F)F"),
+        ("S", "F" * 4, BIPYRAMID[:4], 1.60, 0, "FS(F)(F)F"),
+        ("P", "F" * 5, BIPYRAMID, 1.55, 0, "FP(F)(F)(F)F"),
+        ("P", "F" * 6, OCTAHEDRON, 1.60, -1, "F[P-](F)(F)(F)(F)F"),
+        ("Sb", "F" * 6, OCTAHEDRON, 1.87, -1, "F[Sb-](F)(F)(F)(F)F"),
+        ("Si", "F" * 6, OCTAHEDRON, 1.69, -2, "F[Si-2](F)(F)(F)(F)F"),
+        ("Xe", "F" * 2, LINE, 1.98, 0, "F[Xe]F"),
+        ("Xe", "F" * 4, SQUARE, 1.95, 0, "F[Xe](F)(F)F"),
+        ("I", "F" * 5, OCTAHEDRON[:5], 1.86, 0, "FI(F)(F)(F)F"),
+        ("I", ["I"] * 2, LINE, 2.92, -1, "I[I-]I"),
+        ("S", "F" * 5 + "H", OCTAHEDRON, 1.50, 0, "FS(F)(F)(F)F"),
+        ("S", "FFFFHH", OCTAHEDRON, 1.50, 0, "F[S@OH25](F)(F)F"),  # trans; cis is another
+        ("Cl", "F" * 3, BIPYRAMID[:3], 1.65, 0, "Cl with valence 3"),
+        ("I", "F" * 7, np.vstack([OCTAHEDRON, [[0.6, 0.6, 0.5]]]), 1.82, 0, "I with valence 7"),
+        ("Kr", "F" * 2, LINE, 1.88, 0, "Kr with valence 2"),
+        ("W", "F" * 6, OCTAHEDRON, 1.83, 0, "no known valence of W"),
+    ],
+)
+def test_hypervalent_centres(centre, ligands, shape, length, charge, smiles, capfd):
+    symbols = [centre, *ligands]
+    x = np.vstack([[0, 0, 0], length * np.asarray(shape, float)])
+    batch = MoleculeBatch.from_arrays([list(map(number_of, symbols))], [x], charges=[charge])
+    if "valence" in smiles:
+        assert batch.smiles == [None] and batch.reasons == [smiles]
+    elif "@" in smiles:
+        assert "@OH" in batch.smiles[0]
+    else:
+        assert batch.smiles == [Chem.CanonSmiles(smiles)] and batch.reasons == [None]
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("kind", ["sdf", "xyz"])

@@ -9,7 +9,8 @@ MMFF geometries, total charge given) 499 their own, stereo included.
 
 Derivation of the table. Kekule valences: group valence of the neutral atom; one more for an onium
 cation of N, P, As, O, S and for the borate anion; one less for the anion (C, N, O, S, halides with
-none) and for C+; hypervalent P, S, As, Bi and halogens as in their oxo acids. In an aromatic ring
+none) and for C+; hypervalent P, S, As, Bi, Xe and halogens as in their oxo acids and fluorides, and
+ions with the electrons of these (PF6-, SiF6 2-, I3-). In an aromatic ring
 an atom's two ring bonds take 2 (lone-pair donors: pyrrole N, furan O, thiophene S) or 3 of that
 valence, three ring bonds take 3 (donors) or 4; the rest is the second number. So neutral carbon is
 (2, 1), (3, 0), or (2, 2) with an exocyclic double bond; nitrogen (2, 0), (2, 1), (3, 0); pyridinium
@@ -48,7 +49,10 @@ ALLOWED_STATES: dict[tuple[str, int], frozenset[tuple[int, int]]] = {
         ("F", -1): [(0, 0)],
         ("Al", 0): [(0, 3)],
         ("Al", -1): [(0, 4)],
+        ("Al", -3): [(0, 6)],
         ("Si", 0): [(0, 4)],
+        ("Si", -1): [(0, 5)],
+        ("Si", -2): [(0, 6)],
         ("P", 0): [(0, 3), (0, 5), (2, 0), (2, 1)],
         ("P", 1): [(0, 4)],
         ("P", -1): [(0, 6)],
@@ -56,19 +60,27 @@ ALLOWED_STATES: dict[tuple[str, int], frozenset[tuple[int, int]]] = {
         ("S", 1): [(0, 3), (2, 0), (2, 1)],
         ("S", -1): [(0, 1)],
         ("Cl", 0): [(0, 1), (0, 3), (0, 5), (0, 7)],
+        ("Cl", 1): [(0, 2)],
         ("Cl", 3): [(0, 4)],
         ("Cl", -1): [(0, 0)],
         ("As", 0): [(0, 3), (0, 5)],
         ("As", 1): [(0, 4)],
+        ("As", -1): [(0, 6)],
         ("Br", 0): [(0, 1), (0, 3), (0, 5)],
+        ("Br", 1): [(0, 2)],
         ("Br", -1): [(0, 0)],
         ("I", 0): [(0, 1), (0, 3), (0, 5), (0, 7)],
-        ("I", -1): [(0, 0)],
+        ("I", 1): [(0, 2)],
+        ("I", -1): [(0, 0), (0, 2), (0, 4)],
         ("Ge", 0): [(0, 4)],
-        ("Sn", 0): [(0, 4)],
-        ("Pb", 0): [(0, 4)],
+        ("Ge", -2): [(0, 6)],
+        ("Sn", 0): [(0, 2), (0, 4)],
+        ("Sn", -1): [(0, 5)],
+        ("Sn", -2): [(0, 6)],
+        ("Pb", 0): [(0, 2), (0, 4)],
         ("Sb", 0): [(0, 3), (0, 5)],
         ("Sb", 1): [(0, 4)],
+        ("Sb", -1): [(0, 6)],
         ("Se", 0): [(0, 2), (0, 4), (0, 6), (2, 0), (2, 2)],
         ("Se", 1): [(0, 3), (2, 0), (2, 1)],
         ("Se", -1): [(0, 1)],
@@ -80,7 +92,8 @@ ALLOWED_STATES: dict[tuple[str, int], frozenset[tuple[int, int]]] = {
         ("Bi", 0): [(0, 3), (0, 5)],
         **{(metal, 1): [(0, 0)] for metal in ("Li", "Na", "K", "Rb", "Cs", "Ag")},
         **{(metal, 2): [(0, 0)] for metal in ("Mg", "Ca", "Sr", "Ba")},
-        **{(gas, 0): [(0, 0)] for gas in ("He", "Ne", "Ar", "Kr", "Xe")},
+        ("Xe", 0): [(0, 0), (0, 2), (0, 4), (0, 6)],
+        **{(gas, 0): [(0, 0)] for gas in ("He", "Ne", "Ar", "Kr")},
     }.items()
 }
 

@@ -26,6 +26,13 @@ RDKIT_ERRORS = (ValueError, RuntimeError)
 #: How RDKit marks a double and a single bond whose stereo is declared unknown.
 _UNSPECIFIED = (Chem.BondDir.EITHERDOUBLE, Chem.BondDir.UNKNOWN)
 _AROMATIC = Chem.BondType.AROMATIC
+#: Shapes of an atom's surroundings beyond tetrahedra, and their ligands.
+_BEYOND_TETRAHEDRA = {
+    Chem.ChiralType.CHI_SQUAREPLANAR: 4,
+    Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL: 5,
+    Chem.ChiralType.CHI_OCTAHEDRAL: 6,
+}
+_TRANSITION_METALS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}
 _BOND_TYPES = {order: Chem.BondType.values[order] for order in BOND_ORDERS}
 
 
@@ -261,7 +268,28 @@ def molecule_of(
         if mol is None:
             return None
         Chem.AssignStereochemistryFrom3D(mol)
+        _drop_idle_labels(mol)
         return mol.GetMol()
+
+
+def _drop_idle_labels(mol: Chem.Mol) -> None:
+    """Take back labels beyond tetrahedra that tell nothing apart.
+
+    RDKit labels every octahedron, those of SF6 and SF5Cl too, so that their SMILES would not equal
+    the ones that anybody writes. A label is kept where at least two ligands differ from the rest;
+    five ligands of a main-group element change places at room temperature.
+    """
+    labelled = [atom for atom in atoms_of(mol) if atom.GetChiralTag() in _BEYOND_TETRAHEDRA]
+    if not labelled:
+        return
+    ranks = list(Chem.CanonicalRankAtoms(mol, breakTies=False, includeChirality=False))
+    for atom in labelled:
+        kinds = [ranks[other.GetIdx()] for other in atom.GetNeighbors()]
+        others = len(kinds) - max(map(kinds.count, kinds))
+        complete = len(kinds) == _BEYOND_TETRAHEDRA[atom.GetChiralTag()]
+        metal = atom.GetAtomicNum() in _TRANSITION_METALS
+        if not complete or others < 2 or (len(kinds) == 5 and not metal):
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
 
 
 def mark_complete(mol: Chem.Mol) -> None:

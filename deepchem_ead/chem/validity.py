@@ -93,19 +93,26 @@ def broken_graph(
     """
     if graph is not None and graph.bonds is not None:
         mol = mol_from_graph(numbers, positions, graph)
-        with rdBase.BlockLogs():
-            problems = Chem.DetectChemistryProblems(mol)
-        atoms = {p.GetAtomIdx() for p in problems if hasattr(p, "GetAtomIdx")}
+        atoms = _refused(mol)
         why = "cannot be sanitised"
     else:
-        found = perceive(numbers, positions)
+        with rdBase.BlockLogs():
+            found = perceive(numbers, positions)
         orders = np.maximum(found.orders, found.bonded)
         sums = orders.sum(axis=1, dtype=np.int64).tolist()
         pairs = enumerate(zip(numbers.tolist(), sums, strict=True))
         atoms = {k for k, (number, total) in pairs if total not in neutral_valences(number)}
         mol = molecule_from_orders(numbers, orders, positions)
+        atoms = atoms or _refused(mol)
         why = f"no closed-shell structure of charge {charge:+d}" if charge else "no closed shells"
     return mol, atoms, _valence(mol, min(atoms)) if atoms else why
+
+
+def _refused(mol: Chem.Mol) -> set[int]:
+    """Atoms whose valence RDKit does not allow, such as the chlorine of ClF3."""
+    with rdBase.BlockLogs():
+        problems = Chem.DetectChemistryProblems(mol)
+    return {p.GetAtomIdx() for p in problems if hasattr(p, "GetAtomIdx")}
 
 
 def _valence(mol: Chem.Mol, index: int) -> str:
