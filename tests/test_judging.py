@@ -73,6 +73,7 @@ def test_held_out_molecules_are_judged_by_the_same_code(molecules):
     same = report.summary.dropna(subset=["ceiling"])
     assert len(same) == len(report.summary)
     np.testing.assert_allclose(same["value"], same["ceiling"])
+    assert report.held_out.per_molecule.equals(report.per_molecule)
     alone = judge(molecules[:4], molecules[4:], "fast", **QUIET)
     assert alone.info["n_held_out"] == 4
     assert alone.summary.loc["novel_constitution", "ceiling"] == 1.0

@@ -13,7 +13,7 @@ from deepchem_ead.judging.inputs import Entry, entries_of, vocabulary_of_entries
 from deepchem_ead.judging.references import Reference, find_reference
 from deepchem_ead.judging.report import Report, summary_frame, versions
 from deepchem_ead.judging.rows import Row, run_rows
-from deepchem_ead.judging.summary import Known, compare, numbers, sample_of, table
+from deepchem_ead.judging.summary import Known, Number, compare, numbers, sample_of, table
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.checks.check import Check
 from deepchem_ead.metrics.reference import cache_folder
@@ -96,10 +96,12 @@ def judge(
         found = find_reference(reference, held_out, len(entries), seed)
     vocabulary = vocabulary_of_entries(entries)
     rows = runner.rows(entries, suite.checks, suite.features, vocabulary, cache, "Molecules")
-    known = known_held = ceiling = None
+    known = known_held = None
+    ceiling: dict[str, Number] = {}
+    held = None
     if found is not None:
         known, known_held = runner.known(found, vocabulary)
-        ceiling = runner.ceiling(found, known_held, vocabulary)
+        ceiling, held = runner.ceiling(found, known_held, vocabulary)
     rows = compare(rows, suite, known)
     frame = table(entries, rows, suite)
     values = numbers(frame, entries, rows, suite, known)
@@ -108,6 +110,7 @@ def judge(
         summary=summary_frame(values, ceiling),
         entries=entries,
         suite=suite,
+        held_out=held,
         info={
             "suite": suite.name,
             "reference": None if found is None else found.name,
@@ -174,11 +177,13 @@ class _Runner:
                 return both[0], both[0]
         return both[0], both[1]
 
-    def ceiling(self, found: Reference, known: Known, vocabulary: str | None) -> dict[str, Any]:
-        """The numbers of the held-out molecules; slow checks see some of them."""
+    def ceiling(
+        self, found: Reference, known: Known, vocabulary: str | None
+    ) -> tuple[dict[str, Number], Report | None]:
+        """The numbers of the held-out molecules and their report; slow checks see some of them."""
         suite, entries = self.suite, list(found.held_out)
         if not entries:
-            return {}
+            return {}, None
         quick = [check for check in suite.checks if not check.slow]
         first = entries[:SLOW_SAMPLE] if len(quick) < len(suite.checks) else entries
         chosen = np.linspace(0, len(entries) - 1, len(first)).round().astype(int)
@@ -204,7 +209,7 @@ class _Runner:
             found_numbers["sound"] = numbers(
                 own, [entries[i] for i in kept], some, suite.only_columns(), None
             )["sound"]
-        return found_numbers
+        return found_numbers, Report(frame, summary_frame(found_numbers, None), entries, suite)
 
 
 def _cores() -> int:

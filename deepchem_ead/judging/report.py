@@ -51,6 +51,9 @@ class Report:
     suite : Suite
     info : dict
         Settings and versions.
+    held_out : Report, optional
+        Of the held-out molecules that the ceiling is made of; cells of slow checks are empty where
+        these saw only some of them.
     """
 
     per_molecule: pd.DataFrame
@@ -58,6 +61,7 @@ class Report:
     entries: Sequence[Entry]
     suite: Suite
     info: dict[str, Any] = field(default_factory=dict)
+    held_out: Report | None = None
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -23,10 +23,13 @@ class Column(NamedTuple):
         What stands there, with its unit.
     summary : {"share", "mean", "median", ""}
         The number that it gives for a set; "": none.
+    better : {"higher", "lower", ""}
+        Which way this number is better; "": neither, it only differs.
     """
 
     what: str
     summary: str = ""
+    better: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ class EDM(BaseCheck):
     name = "edm"
     judges = False
     columns = {
-        "validity": Column("RDKit accepts the largest fragment", "share"),
-        "molecule_stability": Column("all atoms have an allowed valence", "share"),
+        "validity": Column("RDKit accepts the largest fragment", "share", "higher"),
+        "molecule_stability": Column("all atoms have an allowed valence", "share", "higher"),
     }
 
     def __call__(self, view: MoleculeView) -> Outcome:

@@ -32,7 +32,7 @@ class Strict(BaseCheck):
 
     name = "strict"
     judges = False
-    columns = {"strict": Column("valid by the strict protocol", "share")}
+    columns = {"strict": Column("valid by the strict protocol", "share", "higher")}
 
     def __call__(self, view: MoleculeView) -> Outcome:
         return Outcome(columns={"strict": view.once(strict_score).valid})

@@ -21,6 +21,7 @@ class AtomStability(BaseNumbers):
     name = "atom_stability"
     rows = ("atom_stability",)
     features = ("stable_atoms", "n_atoms")
+    better = "higher"
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
         stable, all_atoms = sum(sample.known("stable_atoms")), sum(sample.known("n_atoms"))
@@ -35,6 +36,7 @@ class Uniqueness(BaseNumbers):
     name = "uniqueness"
     rows = ("uniqueness", "valid_unique")
     features = ("edm_smiles",)
+    better = "higher"
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
         valid = sample.known("edm_smiles")

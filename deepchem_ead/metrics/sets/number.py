@@ -31,6 +31,8 @@ class SetNumbers(Protocol):
         Whether it has to see all of the reference, or a sample is enough.
     needs : frozenset of str
         "reference", if it compares with known molecules.
+    better : {"higher", "lower", ""}
+        Which way its numbers are better; "": neither.
     packages : tuple of str
         What has to be installed besides the package's own dependencies.
     """
@@ -41,6 +43,7 @@ class SetNumbers(Protocol):
     reference_features: tuple[str, ...] | None
     whole_reference: bool
     needs: frozenset[str]
+    better: str
     packages: tuple[str, ...]
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
@@ -57,6 +60,7 @@ class BaseNumbers:
     reference_features: tuple[str, ...] | None = None
     whole_reference: bool = False
     needs: frozenset[str] = frozenset()
+    better: str = ""
     packages: tuple[str, ...] = ()
 
 
