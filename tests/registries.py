@@ -8,10 +8,10 @@ from deepchem_ead.denoisers import DENOISERS
 from deepchem_ead.diffusion import NOISE_SCHEDULES
 from deepchem_ead.metrics import METRICS
 from deepchem_ead.molnet import DATASETS
-from deepchem_ead.sampling import GUIDES, REPEAT_RULES, SCHEDULES, STEPPERS
+from deepchem_ead.sampling import GRIDS, GUIDES, REPEAT_RULES, SCHEDULES, STEPPERS
 
 REGISTRIES = (
-    DENOISERS, NOISE_SCHEDULES, METRICS, DATASETS, SCHEDULES, STEPPERS, REPEAT_RULES, GUIDES,
+    DENOISERS, NOISE_SCHEDULES, METRICS, DATASETS, SCHEDULES, STEPPERS, REPEAT_RULES, GUIDES, GRIDS,
 )  # fmt: skip
 
 

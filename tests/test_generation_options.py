@@ -8,7 +8,10 @@ import pytest
 from chem_data import qm9
 
 from deepchem_ead import EADModel
+from deepchem_ead.generation.job import GenerationSettings
 from deepchem_ead.generation.options import SamplingOptions
+from deepchem_ead.models import EADConfig
+from deepchem_ead.sampling import ChurnStepper, resolve_grid
 
 DEFAULTS = vars(SamplingOptions())
 
@@ -64,5 +67,26 @@ def test_an_object_beside_keywords_is_refused(model):
     "chosen", [{}, {"seed": 0}, {"closed_shell": False}, {"n_atoms": np.array([3, 4]), "steps": 9}]
 )
 def test_what_is_given_is_what_is_not_the_default(chosen):
-    options = replace(SamplingOptions(guidance_scale=0, stepper="ancestral"), **chosen)
+    options = replace(SamplingOptions(guidance_scale=0), **chosen)
     assert options.given() == chosen
+
+
+@pytest.mark.parametrize("steps", ["coarse:steps=12,above=9", [0.0, 7.5, 18.0, 30.0]])
+def test_steps_may_be_a_grid(model, steps):
+    molecules = model.generate(2, "synchronous", steps=steps, seed=0, progress=False)
+    grid = resolve_grid(steps, model.config.make_noise_schedule())
+    assert molecules.info["steps"] == steps
+    assert molecules.info["evaluations"] == [len(grid)] * 2
+
+
+def test_the_configuration_may_name_grid_and_stepper():
+    options = {"sampling_steps": "arcsin:steps=9", "stepper": "churn:gamma=0.2"}
+    settings = GenerationSettings.resolve(EADConfig.load("qm9-small", **options))
+    assert settings.steps == "arcsin:steps=9" and settings.stepper == ChurnStepper(0.2)
+    for name, value in (
+        ("sampling_steps", "arc"),
+        ("stepper", "churn:gama=1"),
+        ("sampling_steps", True),
+    ):
+        with pytest.raises(ValueError, match=name):
+            EADConfig.load("qm9-small", **{name: value})

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepchem_ead.commands.options import read_steps
 from deepchem_ead.diffusion import NOISE_SCHEDULES, NoiseSchedule
-from deepchem_ead.sampling.grids import GRIDS, KERNEL_RATIO, read_steps, resolve_grid
+from deepchem_ead.sampling.grids import GRIDS, KERNEL_RATIO, resolve_grid
 
 EDM = NoiseSchedule.polynomial_2()
 
@@ -62,6 +63,7 @@ def test_the_coarse_grid_saves_only_above_its_level():
         ("100", 100),
         ("arcsin:steps=50,rho=2.5", "arcsin:steps=50,rho=2.5"),
         ("0, 22.5,1000", [0, 22.5, 1000]),
+        ("geometric", "geometric"),
     ],
 )
 def test_steps_as_text(text, steps):

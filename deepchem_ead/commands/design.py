@@ -118,7 +118,7 @@ def design(
         typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
     ] = None,
     steps: Steps = None,
-    stepper: StepperName = "ancestral",
+    stepper: StepperName = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the molecules.")] = 0,
     precision: NetworkPrecision = None,
 ) -> None:

@@ -120,7 +120,7 @@ def evaluate(
         ),
     ] = False,
     steps: Steps = None,
-    stepper: StepperName = "ancestral",
+    stepper: StepperName = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of requests and molecules.")] = 0,
     precision: NetworkPrecision = None,
 ) -> None:

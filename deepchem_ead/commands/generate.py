@@ -18,6 +18,7 @@ from deepchem_ead.commands.options import (
     RepeatRuleName,
     ScheduleName,
     StepperName,
+    Steps,
     chosen_guide,
     model_options,
     parse_assignments,
@@ -57,16 +58,8 @@ def generate(
     ] = None,
     schedule: ScheduleName = None,
     repeat_rule: RepeatRuleName = None,
-    stepper: StepperName = "ancestral",
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Denoising steps, at most the levels of the model; fewer are faster and worse. As "
-            "the model's configuration says by default.",
-        ),
-    ] = None,
+    stepper: StepperName = None,
+    steps: Steps = None,
     condition: Annotated[
         list[str] | None,
         typer.Option(

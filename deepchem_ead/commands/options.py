@@ -34,8 +34,26 @@ NetworkPrecision = Annotated[
     Precision | None,
     typer.Option(metavar="NAME", help=f"Arithmetic of the network: {', '.join(Precision)}."),
 ]
+
+
+def read_steps(text: str | None) -> int | str | list[float] | None:
+    """Steps as written on the command line: ``100``, ``arcsin:steps=50`` or ``0,50,1000``.
+
+    A grid's name and the numbers themselves are checked where the model is known.
+    """
+    if text is None or not text.replace(" ", "").replace(",", "").replace(".", "").isdigit():
+        return text
+    return [float(level) for level in text.split(",")] if "," in text else int(float(text))
+
+
 Steps = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Denoising steps; the model's by default.")
+    str | None,
+    typer.Option(
+        metavar="N",
+        callback=read_steps,
+        help="Denoising steps (default: the model's); fewer are faster and worse. Or a grid, as "
+        "arcsin:steps=50, or its levels, 0,...,1000.",
+    ),
 ]
 CheckpointInterval = Annotated[
     int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
@@ -81,9 +99,9 @@ Guide = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Property model, or guide by name (radius-of-gyration), whose gradient steers to the "
-        "conditions it knows; conditions that the generating model does not know need one. Takes "
-        "several times as long.",
+        help="Property model, or radius-of-gyration, whose gradient steers to the conditions it "
+        "knows; those that the generating model does not know need one. Takes several times as "
+        "long.",
     ),
 ]
 
@@ -92,10 +110,9 @@ DefaultGuide = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Property model, or guide by name (radius-of-gyration), whose gradient steers to the "
-        "conditions it knows; conditions that the generating model does not know need one. Takes "
-        "several times as long. By default qm9-guide for qm9, unless there is a --guidance-scale; "
-        "none: do without.",
+        help="Property model, or radius-of-gyration, whose gradient steers to the conditions it "
+        "knows; those that the generating model does not know need one. Takes several times as "
+        "long. Default: qm9-guide for qm9, unless there is a --guidance-scale; none: without.",
     ),
 ]
 
@@ -105,9 +122,8 @@ NoiseScale = Annotated[
     typer.Option(
         min=0.0,
         metavar="S",
-        help="Factor of the noise added in each step. 1 draws from what the model has learned; "
-        "less makes fewer errors and less diverse molecules. As the model's configuration says by "
-        "default.",
+        help="Factor of the noise added in each step (default: the model's). 1 draws from what "
+        "the model has learned; less makes fewer errors and less diverse molecules.",
     ),
 ]
 
@@ -163,12 +179,12 @@ RepeatRuleName = Annotated[
     ),
 ]
 StepperName = Annotated[
-    str,
+    str | None,
     part(
         "stepper",
         STEPPERS,
-        f"How one step removes noise: {', '.join(STEPPERS)}. Options follow a colon: "
-        "ancestral:eta=0.5.",
+        f"How one step removes noise (default: the model's): {', '.join(STEPPERS)}; options as in "
+        "churn:gamma=1.",
     ),
 ]
 

@@ -27,11 +27,13 @@ from deepchem_ead.sampling import (
     Schedule,
     Stepper,
     evaluations_of,
+    resolve_grid,
     resolve_repeat_rule,
     resolve_schedule,
     resolve_stepper,
     run_cohorts,
 )
+from deepchem_ead.sampling.grids import Steps
 
 #: Pairs of atoms computed at once by default: 128 molecules of 29 atoms.
 PAIRS_PER_BATCH = 128 * 29**2
@@ -49,7 +51,7 @@ class GenerationSettings:
     schedule: Schedule
     stepper: Stepper
     repeat_rule: RepeatRule
-    steps: int
+    steps: Steps
     seed: int
     batch_size: int | None
     record_levels: bool
@@ -68,9 +70,11 @@ class GenerationSettings:
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if steps is None:
-            steps = min(config.sampling_steps or config.timesteps, config.timesteps)
-        if not 1 <= steps <= config.timesteps:
-            raise ValueError(f"steps must lie between 1 and {config.timesteps}, not {steps}")
+            steps = config.sampling_steps or config.timesteps
+            steps = min(steps, config.timesteps) if isinstance(steps, int) else steps
+        if not isinstance(steps, int | str):
+            steps = [float(level) for level in steps]
+        resolve_grid(steps, config.make_noise_schedule())  # refuses what is none
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         elif seed < 0:
@@ -78,6 +82,7 @@ class GenerationSettings:
         schedule = config.sampling_schedule if options.schedule is None else options.schedule
         resolved = resolve_schedule(schedule, {"interval": config.interval})
         stepper, noise_scale = options.stepper, options.noise_scale
+        stepper = config.stepper if stepper is None else stepper
         said = isinstance(stepper, str) and "noise_scale" in read_part(stepper)[1]
         if said and noise_scale is not None:
             raise ValueError(f"noise_scale={noise_scale} and stepper={stepper!r}: give it once")

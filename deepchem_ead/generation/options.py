@@ -28,8 +28,10 @@ class SamplingOptions:
     batch_size : int, optional
         Molecules computed at once; changes speed only. By default as many as make about
         100,000 pairs of atoms, on a GPU 800,000.
-    steps : int, optional
-        Steps of the level grid; by default the configuration's ``sampling_steps``.
+    steps : int, str or sequence of float, optional
+        Steps of the level grid, spread evenly; or a grid by name, "arcsin:steps=50", "coarse" or
+        "geometric" (`deepchem_ead.sampling.GRIDS`); or the levels themselves, from 0 to the
+        highest. By default the configuration's ``sampling_steps``.
     guidance_scale : float
         Classifier-free guidance: how far to go beyond what the conditional model says, away
         from the unconditional one. 0 is the conditional model; above it every step takes two
@@ -49,10 +51,11 @@ class SamplingOptions:
     weak_model : EADModel, str or Path, optional
         A smaller or less trained model of the same data, or its name or folder. By default
         the one that came with the weights, if any.
-    stepper : str or stepper object
-        "ancestral" (EDM's posterior), "churn" (amplified noise), "ddim", "dpm++2m"; "heun" and
-        "dpm++2s", which evaluate the network twice a step; "rtk", "rtk-ula" and "rtk-uld",
-        which do so as often as they are told. Options follow a colon: "ancestral:eta=0.5".
+    stepper : str or stepper object, optional
+        The configuration's by default: "ancestral" (EDM's posterior), "churn" (amplified
+        noise), "ddim", "dpm++2m"; "heun" and "dpm++2s", which evaluate the network twice a
+        step; "rtk", "rtk-ula" and "rtk-uld", which do so as often as they are told. Options
+        follow a colon: "ancestral:eta=0.5".
     noise_scale : float, optional
         Factor of the noise that the ancestral stepper adds; by default the configuration's, or
         1 where the model finds the size (with less, nearly all atoms become dummies). 1 draws
@@ -79,12 +82,12 @@ class SamplingOptions:
     n_atoms: int | Sequence[int] | str | None = None
     seed: int | None = None
     batch_size: int | None = None
-    steps: int | None = None
+    steps: int | str | Sequence[float] | None = None
     guidance_scale: float = 0.0
     guide: Any = None
     autoguidance_scale: float | None = None
     weak_model: Any = None
-    stepper: Any = "ancestral"
+    stepper: Any = None
     noise_scale: float | None = None
     repeat_rule: Any = None
     closed_shell: bool | None = None

@@ -18,8 +18,13 @@ from deepchem_ead.diffusion import (
 from deepchem_ead.generator.settings import Settings, structural
 from deepchem_ead.optim.clipping import CLIPPING_RULES
 from deepchem_ead.optim.rate import DECAYS
-from deepchem_ead.parts import call_part
-from deepchem_ead.sampling import resolve_repeat_rule, resolve_schedule
+from deepchem_ead.parts import call_part, make_part
+from deepchem_ead.sampling import (
+    GRIDS,
+    resolve_repeat_rule,
+    resolve_schedule,
+    resolve_stepper,
+)
 
 PRECISIONS = ("fp32", "bf16", "auto")
 
@@ -308,9 +313,9 @@ class SamplingDefaults(Settings):
 
     Attributes
     ----------
-    sampling_schedule, repeat_rule : str
-        Which atoms lose their noise when, and what a stalled atom does. Options follow a colon:
-        "random-coin:probability=0.6".
+    sampling_schedule, repeat_rule, stepper : str
+        Which atoms lose their noise when, what a stalled atom does, and how an atom gets from its
+        level to the next. Options follow a colon: "random-coin:probability=0.6".
     sizes : str
         Who says how many atoms a molecule has: "free", the model where it knows dummy atoms, or
         "drawn", the training data (given the properties asked for, if there are any).
@@ -319,8 +324,8 @@ class SamplingDefaults(Settings):
     noise_scale, autoguidance_scale : float
         These arguments of ``generate``: the former for molecules of given sizes, the latter where
         there is a weak model.
-    sampling_steps : int
-        Its ``steps``, at most ``timesteps``; 0 is all of these.
+    sampling_steps : int or str
+        Its ``steps``, at most ``timesteps``; 0 is all of these. Or a grid by name.
     """
 
     sampling_schedule: str = "adaptive"
@@ -329,19 +334,29 @@ class SamplingDefaults(Settings):
     closed_shell: bool = False
     noise_scale: float = 1.0
     autoguidance_scale: float = 0.0
-    sampling_steps: int = 100
+    sampling_steps: int | str = 100
+    stepper: str = "ancestral"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check(
-            not_negative=("noise_scale", "autoguidance_scale", "sampling_steps"),
+            not_negative=("noise_scale", "autoguidance_scale"),
             choices={"sizes": ("free", "drawn")},
         )
         for name, resolve in (
             ("sampling_schedule", resolve_schedule),
             ("repeat_rule", resolve_repeat_rule),
+            ("stepper", resolve_stepper),
+            ("sampling_steps", _check_steps),
         ):
             try:
                 resolve(getattr(self, name))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
+
+
+def _check_steps(steps: int | str) -> None:
+    if isinstance(steps, str):
+        make_part(GRIDS, steps)
+    elif steps < 0:
+        raise ValueError(f"must not be negative, not {steps}")

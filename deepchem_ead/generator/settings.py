@@ -14,7 +14,9 @@ import yaml
 from deepchem_ead.choices import preset_names
 from deepchem_ead.keywords import UnknownKeyword, hint
 
-_KINDS = {"bool": bool, "int": int, "float": float, "str": str, "dict": dict}
+_KINDS = {
+    "bool": bool, "int": int, "float": float, "str": str, "dict": dict, "int | str": (int, str),
+}  # fmt: skip
 
 
 def structural(default=MISSING, *, same_states=False, may_widen=False, default_factory=MISSING):
@@ -64,7 +66,7 @@ class Settings:
             kind, value = _KINDS[str(each.type)], getattr(self, each.name)
             if kind is float and isinstance(value, int) and not isinstance(value, bool):
                 object.__setattr__(self, each.name, float(value))
-            elif not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            elif not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
                 raise ValueError(f"{each.name} must be of type {each.type}, not {value!r}")
 
     def check(

@@ -4,6 +4,7 @@ from deepchem_ead.sampling.adaptive import AdaptiveSchedule
 from deepchem_ead.sampling.churn import ChurnStepper
 from deepchem_ead.sampling.cohort import Cohort
 from deepchem_ead.sampling.dpm_solver_2s import DPMSolverSinglestep
+from deepchem_ead.sampling.grids import GRIDS, resolve_grid
 from deepchem_ead.sampling.guides import (
     GUIDES,
     AutoGuidance,
@@ -51,6 +52,7 @@ from deepchem_ead.sampling.steppers import (
 from deepchem_ead.sampling.synchronous import SynchronousSchedule
 
 __all__ = [
+    "GRIDS",
     "GUIDES",
     "REPEAT_RULES",
     "SCHEDULES",
@@ -97,6 +99,7 @@ __all__ = [
     "literal",
     "renoise",
     "repaint",
+    "resolve_grid",
     "resolve_repeat_rule",
     "resolve_schedule",
     "resolve_stepper",

@@ -19,6 +19,7 @@ from deepchem_ead.diffusion import (
     shifted,
     state_width,
 )
+from deepchem_ead.sampling.grids import Steps, resolve_grid
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.registry import (
     resolve_repeat_rule,
@@ -33,7 +34,6 @@ from deepchem_ead.sampling.state import (
     Schedule,
     Step,
     Transition,
-    level_grid,
 )
 from deepchem_ead.sampling.steppers import Stepper
 
@@ -54,7 +54,7 @@ class Cohort:
         Feature columns F.
     noise : NoiseSource
     schedule, stepper, repeat_rule : str or object
-    steps : int or sequence of float, optional
+    steps : int, str or sequence of float, optional
     context : Tensor, (B, K), optional
         What the denoiser is told about each molecule besides its atoms.
     callback : callable, optional
@@ -97,7 +97,7 @@ class Cohort:
         schedule: str | Schedule = "synchronous",
         stepper: str | Stepper = "ancestral",
         repeat_rule: str | RepeatRule = "literal",
-        steps: int | Tensor | list | None = None,
+        steps: Steps | None = None,
         context: Tensor | None = None,
         callback: Callable[[dict[str, Any]], None] | None = None,
         record_levels: bool = False,
@@ -109,7 +109,7 @@ class Cohort:
         self._callback = callback
         self._rule = resolve_repeat_rule(repeat_rule)
         self._kernel = resolve_stepper(stepper).begin(process.schedule)
-        grid = level_grid(process.schedule.timesteps, steps).to(layout.index.device)
+        grid = resolve_grid(steps, process.schedule).to(layout.index.device)
         self._run = resolve_schedule(schedule).begin(layout, grid, process.schedule, noise)
         self._last: Step | None = None
         self._visited: list[Tensor] | None = [] if record_levels else None

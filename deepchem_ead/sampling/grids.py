@@ -156,21 +156,6 @@ def resolve_grid(steps: Steps | None, schedule: NoiseSchedule) -> Tensor:
     return level_grid(schedule.timesteps, steps)
 
 
-def read_steps(text: str) -> Steps:
-    """Steps as they are written on a command line: ``100``, ``arcsin:steps=50`` or ``0,50,1000``.
-
-    Raises
-    ------
-    ValueError
-        If something that stands between commas is no number.
-    """
-    if text.strip().isdigit():
-        return int(text)
-    if "," in text and ":" not in text:
-        return [float(level) for level in text.split(",")]
-    return text
-
-
 def _at_shares(share: Tensor, schedule: NoiseSchedule) -> Tensor:
     """Whole levels, as the network was trained at, with these shares of ``log tau``, all distinct.
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
 from deepchem_ead.sampling.cohort import Cohort
+from deepchem_ead.sampling.grids import Steps
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.repeat import RepeatRule
 from deepchem_ead.sampling.shared_batch import SharedBatch
@@ -101,7 +102,7 @@ def sample(
     stepper: str | Stepper = "ancestral",
     repeat_rule: str | RepeatRule = "literal",
     noise: NoiseSource | None = None,
-    steps: int | Tensor | list | None = None,
+    steps: Steps | None = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
     record_levels: bool = False,
     progress: Any = None,
@@ -132,8 +133,8 @@ def sample(
         Such as `MoleculeNoise`. Numbers are drawn in the same order for every molecule, whatever
         the batch: for the initial state, for decoding, then in each iteration for the transition
         and, in iterations where the schedule may stall atoms, for the repeat rule.
-    steps : int or sequence of float, optional
-        Number of steps or levels of the grid, see `level_grid`. Default: all T levels.
+    steps : int, str or sequence of float, optional
+        Number of steps, a grid by name or its levels, see `resolve_grid`. Default: all T levels.
     callback : callable, optional
         Called before each step and at the end with a dictionary: ``step`` (from 0), ``n_steps``
         (the most calls there can be), ``n_evaluations`` (of the network so far), ``levels`` (A,),

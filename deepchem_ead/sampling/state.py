@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -142,7 +142,7 @@ class Schedule(Protocol):
         """Start a run on the levels of ``grid`` (K + 1,), increasing from 0 to T."""
 
 
-def level_grid(timesteps: int, steps: int | Tensor | list | None = None) -> Tensor:
+def level_grid(timesteps: int, steps: int | Tensor | Sequence[float] | None = None) -> Tensor:
     """Levels a run visits, increasing from 0 to T, (K + 1,) float64.
 
     Parameters
