@@ -252,7 +252,7 @@ def test_the_host_never_waits_in_a_step(data, dummies, denoiser, told, monkeypat
                "dummy_weight": 0.5, "p_sync": 0.2, "level_power": 1.5}  # fmt: skip
     with pretend_gpu():
         trainer = train(data.X, changes, "cuda", False, data.y if told else None, epochs=0)
-        trainer._step.begin(0, 0, (0,))
+        trainer._step.placement.begin(0, 0, 0)
         for mode in ("default", "error"):  # the first step builds what is built once
             monkeypatch.setattr(Device, "sync_debug_mode", mode)
             trainer._step.gradients()

@@ -58,7 +58,7 @@ def assert_compiled(wanted, gpu, tensor_cores):
 def test_a_training_step_compiles(gpu, network, precision, monkeypatch):
     with pretend_gpu(kernels=True):
         trainer = trainer_on(gpu, network, precision, monkeypatch)
-        trainer._step.begin(0, 0, (0,))
+        trainer._step.placement.begin(0, 0, 0)
         trainer._step.gradients()
     wanted = {"forward_kernel", "backward_kernel"}
     wanted |= {"node_kernel", "weight_kernel"} if network is EGNN else {"delta_kernel"}

@@ -20,7 +20,6 @@ from deepchem_ead.models import EADConfig
 from deepchem_ead.training.noising import training_conditions
 from deepchem_ead.training.resident import ResidentTrainer
 from deepchem_ead.training.resident_data import ResidentMolecules, compose
-from deepchem_ead.training.resident_step import seen_conditions
 
 CPU = torch.device("cpu")
 SMALL = {"preset": "qm9-small", "n_layers": 1, "n_features": 32, "batch_size": 32, "max_atoms": 25,
@@ -189,15 +188,22 @@ def test_conditional_weights_generate_what_is_asked_for(X, properties, tmp_path)
     assert len(asked) == 2
 
 
-def test_hidden_conditions_are_those_of_the_model():
-    """The same distribution of the number of known properties, and each as often."""
+def test_hidden_conditions_are_those_of_the_model(X, properties):
+    """Keyed by seed and step as on the host, whatever the epoch."""
+    settings = config(**CONDITIONAL)
+    molecules = ResidentMolecules(X, AtomEncoding(settings), settings, CPU, properties)
+    plan = molecules.plan(1, first_step=7)
+    for row, seen in enumerate(plan.seen.numpy()):
+        assert np.array_equal(seen, training_conditions(32, settings, 7 + row))
+    assert torch.equal(plan.molecules, molecules.plan(1, first_step=9).molecules)
+
+
+def test_the_distribution_of_hidden_conditions():
     n, p = 40_000, 4
-    seen = seen_conditions(n, p, 0.2, torch.Generator().manual_seed(0))
-    expected = training_conditions(n, config(conditions="a,b,c,d", p_uncond=0.2), 0)
-    for found in (seen.numpy(), expected):
-        number = np.bincount(found.sum(1), minlength=p + 1) / n
-        np.testing.assert_allclose(number, np.array([5, 9.6, 4.8, 3.2, 2.4]) / 25, atol=0.01)
-        np.testing.assert_allclose(found.mean(0), 0.384, atol=0.01)
+    found = training_conditions(n, config(conditions="a,b,c,d", p_uncond=0.2), 0)
+    number = np.bincount(found.sum(1), minlength=p + 1) / n
+    np.testing.assert_allclose(number, np.array([5, 9.6, 4.8, 3.2, 2.4]) / 25, atol=0.01)
+    np.testing.assert_allclose(found.mean(0), 0.384, atol=0.01)
 
 
 def test_it_learns_and_its_weights_score_the_same_in_the_model(X, tmp_path):
@@ -262,7 +268,7 @@ def test_time_ends_a_run_and_a_pause_does_not(X, tmp_path):
     again.restore()
     assert again.elapsed == resident.elapsed and again.global_step == resident.global_step
     again.fit(minutes=again.elapsed / 60 + 0.005)
-    assert float(again._step.rate) < 0.7 * again.config.learning_rate
+    assert float(again.rate) < 0.7 * again.config.learning_rate
     steps = again.global_step
     again.fit(minutes=again.elapsed / 60)
     assert again.global_step == steps > resident.global_step

@@ -27,6 +27,7 @@ from deepchem_ead.sampling import (
 )
 
 PRECISIONS = ("fp32", "bf16", "auto")
+PLACEMENTS = ("auto", "host", "resident")
 
 
 @dataclass(frozen=True)
@@ -285,6 +286,11 @@ class TrainingOptions(FitOptions):
         Where the gradient's norm is clipped: "edm", at 1.5 times the mean plus 2 standard
         deviations of the last 50 steps, or "median", at twice their median (see
         `optim.clipping`).
+    placement : str
+        Where training molecules lie. "host": they are read and encoded batch by batch, every one
+        once an epoch. "resident": all of them stay on the device, in batches that all have one
+        shape (see `ResidentMolecules`). "auto": resident on a GPU where that fits, host elsewhere:
+        on a CPU it is as fast. A run that goes on stays where it began.
     dummy_weight : float
         Weight of dummy atoms in the loss.
     composition_weight : float
@@ -295,6 +301,7 @@ class TrainingOptions(FitOptions):
     """
 
     clipping_rule: str = "edm"
+    placement: str = "auto"
     dummy_weight: float = 1.0
     composition_weight: float = 0.0
     quotient_loss: bool = False
@@ -303,7 +310,7 @@ class TrainingOptions(FitOptions):
         super().__post_init__()
         self.check(
             not_negative=("dummy_weight", "composition_weight"),
-            choices={"clipping_rule": CLIPPING_RULES},
+            choices={"clipping_rule": CLIPPING_RULES, "placement": PLACEMENTS},
         )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from deepchem.data import Dataset
-from torch import Tensor
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import warn_of_overlaps
@@ -36,12 +35,14 @@ from deepchem_ead.properties.labels import (
     task_columns,
 )
 from deepchem_ead.sampling import Guide, PropertyGuidance
-from deepchem_ead.training.batches import ShuffledBatches, row_weights
+from deepchem_ead.training.batches import ShuffledBatches, check_fits, row_weights
 from deepchem_ead.training.host_batch import Noising
-from deepchem_ead.training.noising import training_conditions
 from deepchem_ead.training.optimizer import take_rate_schedule
+from deepchem_ead.training.placement import Placement, ResidentPlacement
+from deepchem_ead.training.resident_data import DoesNotFitError, ResidentMolecules
 from deepchem_ead.training.resumable import ResumableModel
 from deepchem_ead.training.state import check_config
+from deepchem_ead.training.step import weighted_mean
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +207,8 @@ class EADModel(ResumableModel):
         training = len(inputs) == 1
         conditions = None
         if self.config.condition_names:
-            conditions = self._properties_seen(labels, weights) if training else inputs[2]
+            properties = self._properties
+            conditions = properties(labels[0], weights[0], self._columns) if training else inputs[2]
         noising = Noising(self.config, self.encoding, self.model.denoiser.equivariant)
         if training:
             prepared = noising.training(X, ids, conditions, self._global_step)
@@ -221,11 +223,32 @@ class EADModel(ResumableModel):
             weight = np.where(weight > 0, weight, np.float32(1))
         return prepared, [], [torch.from_numpy(weight).to(self.device).unsqueeze(1)]
 
-    def _properties_seen(self, labels, weights) -> np.ndarray:
-        """Properties (B, P) of a training batch, NaN where unknown or hidden."""
-        properties = self._properties(labels[0], weights[0], self._columns)
-        seen = training_conditions(len(properties), self.config, self._global_step)
-        return np.where(seen, properties, np.nan)
+    def _placement(self, dataset: Dataset, deterministic: bool) -> Placement:
+        """In ``config.placement``; "auto": on a GPU if they fit, and where a run began."""
+        wanted, position = self.config.placement, self.training_position
+        if wanted == "auto" and not position.finished:
+            wanted = position.placement
+        elif wanted == "auto" and self.device.type == "cpu":
+            wanted = "host"
+        found = None
+        if wanted != "host":
+            try:
+                found = self._resident(dataset, deterministic)
+            except DoesNotFitError as error:
+                if self.config.placement == "resident":
+                    raise
+                logger.info("the molecules stay on the host: %s", error)
+        position.placement = "host" if found is None else "resident"
+        return found or super()._placement(dataset, deterministic)
+
+    def _resident(self, dataset: Dataset, deterministic: bool) -> ResidentPlacement:
+        """All molecules on the device, if they fit there."""
+        check_fits(dataset, deterministic, labelled=bool(self.config.condition_names))
+        molecules = ResidentMolecules(
+            dataset.X, self.encoding, self.config, self.device,
+            self._properties(dataset.y, dataset.w, self._columns), dataset.ids,
+        )  # fmt: skip
+        return ResidentPlacement(molecules, self.config, self.model.denoiser.equivariant)
 
     def _before_training(self, dataset: Dataset) -> None:
         self._columns = self._condition_columns(dataset)
@@ -418,9 +441,3 @@ class EADModel(ResumableModel):
         if (weak / pretrained.CONFIG).is_file():
             model.weak_model = cls.from_pretrained(weak, device=model.device)
         return model
-
-
-def weighted_mean(outputs, labels, weights) -> Tensor:
-    """Weighted mean of the molecules' losses, (B, 1) each."""
-    (loss,), (weight,) = outputs, weights
-    return (loss * weight).sum() / weight.sum()

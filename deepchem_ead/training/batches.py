@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from deepchem.data import Dataset, DiskDataset
 
+from deepchem_ead.training.resident_data import DoesNotFitError
+
 #: Datasets up to this many bytes of X are shuffled in memory, larger ones shard by shard.
 IN_MEMORY_BYTES = 2 << 30
 
@@ -40,8 +42,7 @@ class ShuffledBatches:
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
-        shape, *_ = dataset.get_shape()
-        large = 4 * int(np.prod(shape)) > IN_MEMORY_BYTES
+        large = _n_bytes(dataset) > IN_MEMORY_BYTES
         if large and isinstance(dataset, DiskDataset):
             self._parts = [_ShardRows(dataset, i, n) for i, n in enumerate(_shard_lengths(dataset))]
         else:
@@ -94,6 +95,41 @@ class _ShardRows:
 
 def _shard_lengths(dataset: DiskDataset) -> list[int]:
     return [len(dataset.get_shard_ids(i)) for i in range(dataset.get_number_shards())]
+
+
+def check_fits(dataset: Dataset, deterministic: bool, labelled: bool) -> None:
+    """Refuse what molecules that stay on the device cannot do.
+
+    Parameters
+    ----------
+    dataset : dc.data.Dataset
+    deterministic : bool
+        The rows are wanted in their order.
+    labelled : bool
+        The weight 0 says that no label is known, and the molecule counts.
+
+    Raises
+    ------
+    DoesNotFitError
+        Saying why, and what helps.
+    """
+    if deterministic:
+        raise DoesNotFitError("batches in the order of the rows need placement='host'")
+    if _n_bytes(dataset) > IN_MEMORY_BYTES:
+        raise DoesNotFitError(
+            f"molecules of {_n_bytes(dataset) / 2**30:.1f} GiB are too many to stay on the device; "
+            "use placement='host'"
+        )
+    weights = row_weights(dataset.w)
+    if labelled:
+        weights = np.where(weights > 0, weights, np.float32(1))
+    if (weights != weights[0]).any():
+        raise DoesNotFitError("molecules with weights of their own need placement='host'")
+
+
+def _n_bytes(dataset: Dataset) -> int:
+    shape, *_ = dataset.get_shape()
+    return 4 * int(np.prod(shape))
 
 
 def row_weights(w: np.ndarray) -> np.ndarray:

@@ -14,10 +14,9 @@ from deepchem_ead.training.noising import (
     evaluation_nodes,
     evaluation_noise,
     node_weights,
-    training_clean,
-    training_earlier,
+    noised,
+    training_conditions,
     training_nodes,
-    training_noise,
 )
 
 
@@ -25,7 +24,7 @@ from deepchem_ead.training.noising import (
 class Noising:
     """From rows of a dataset to what `EADNetwork.forward` takes, on the host.
 
-    `ResidentStep` does the same where the molecules stay on the device.
+    `ResidentPlacement` does the same where the molecules stay on the device.
 
     Attributes
     ----------
@@ -51,17 +50,15 @@ class Noising:
         ids : sequence, optional
             Of the molecules, for error messages.
         conditions : ndarray, (B, P), optional
-            Properties that each molecule is told, NaN where unknown or hidden.
+            Properties of each molecule, NaN where unknown. Some of them are hidden.
         step : int
         """
         encoded, fixed_size = self._encode(X, ids, training_nodes, step)
-        levels, eps = training_noise(encoded, self.config, step)
-        return self._batch(encoded, fixed_size, conditions) | {
-            "clean": training_clean(encoded, self.config, step, self.equivariant),
-            "levels": levels,
-            "eps": eps,
-            "earlier": training_earlier(encoded, levels, self.config, step),
-        }
+        if conditions is not None:
+            seen = training_conditions(len(conditions), self.config, step)
+            conditions = np.where(seen, conditions, np.nan)
+        batch = noised(encoded, self.config, step, self.equivariant)
+        return batch | _told(encoded, fixed_size, conditions)
 
     def evaluation(
         self,
@@ -73,11 +70,13 @@ class Noising:
         """A batch to be scored: a molecule's draws depend on the seed and its row (B,) only."""
         encoded, fixed_size = self._encode(X, ids, evaluation_nodes, rows)
         levels, eps = evaluation_noise(encoded, self.config, rows)
-        return self._batch(encoded, fixed_size, conditions) | {
+        return _told(encoded, fixed_size, conditions) | {
             "clean": encoded.clean,
             "levels": levels,
             "eps": eps,
             "earlier": None,
+            "layout": encoded.layout,
+            "node_weight": node_weights(encoded.is_dummy, self.config),
         }
 
     def _encode(self, X, ids, draw_nodes, key) -> tuple[EncodedMolecules, np.ndarray | None]:
@@ -87,19 +86,16 @@ class Noising:
             n_nodes, fixed_size = draw_nodes(counts, self.config, key)
         return self.encoding.encode(X, ids, n_nodes), fixed_size
 
-    def _batch(
-        self,
-        encoded: EncodedMolecules,
-        fixed_size: np.ndarray | None,
-        conditions: np.ndarray | None,
-    ) -> dict:
-        order = encoded.order
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(rank))
-        return {
-            "layout": encoded.layout,
-            "node_weight": node_weights(encoded.is_dummy, self.config),
-            "fixed_size": None if fixed_size is None else torch.from_numpy(fixed_size[order]),
-            "conditions": None if conditions is None else torch.from_numpy(conditions[order]),
-            "rank": torch.from_numpy(rank),
-        }
+
+def _told(
+    encoded: EncodedMolecules, fixed_size: np.ndarray | None, conditions: np.ndarray | None
+) -> dict:
+    """What molecules are told, in the order of the layout, and where each input row went."""
+    order = encoded.order
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(rank))
+    return {
+        "fixed_size": None if fixed_size is None else torch.from_numpy(fixed_size[order]),
+        "conditions": None if conditions is None else torch.from_numpy(conditions[order]),
+        "rank": torch.from_numpy(rank),
+    }

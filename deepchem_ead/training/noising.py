@@ -13,6 +13,10 @@ from deepchem_ead.generator.encoding import EncodedMolecules
 #: How much noisier, as a share of all levels, the state of an earlier estimate is at most.
 EARLIER_SHARE = 0.04
 
+#: What the numbers of a step depend on beside the seed: the number of the step, or a generator of
+#: the device on which they are needed, which its owner has seeded for the step.
+Key = int | torch.Generator
+
 
 def training_nodes(
     counts: np.ndarray, config: EADConfig, step: int
@@ -59,20 +63,45 @@ def subset_bounds(n_conditions: int) -> np.ndarray:
     return (share.cumsum() / share.sum())[:-1]
 
 
-def training_noise(
-    encoded: EncodedMolecules, config: EADConfig, step: int
-) -> tuple[Tensor, Tensor]:
+def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: bool) -> dict:
+    """What `EADNetwork.forward` takes of a training batch, but for what molecules are told.
+
+    Wherever the molecules lie: nothing here waits for their device if ``key`` is its generator.
+
+    Parameters
+    ----------
+    encoded : EncodedMolecules
+    config : EADConfig
+    key : int or torch.Generator
+        See `Key`.
+    equivariant : bool
+        Of the denoiser; one that is not is trained on molecules turned at random.
+    """
+    levels, eps = training_noise(encoded, config, key)
+    earlier = training_earlier(encoded, levels, config, key)
+    return {
+        "clean": training_clean(encoded, config, key, equivariant),
+        "levels": levels,
+        "eps": eps,
+        "earlier": earlier,
+        "layout": encoded.layout,
+        "node_weight": node_weights(encoded.is_dummy, config),
+    }
+
+
+def training_noise(encoded: EncodedMolecules, config: EADConfig, key: Key) -> tuple[Tensor, Tensor]:
     """Levels (A,) and standard normal draws (A, 3 + F) that depend on seed and step only.
 
     So a training run needs no state of a random generator to be continued.
     """
-    generator = keyed_generator(config.seed, step)
+    generator = _generator(config, key)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
-    return levels, torch.randn(encoded.clean.shape, generator=generator)
+    clean = encoded.clean
+    return levels, torch.randn(clean.shape, generator=generator, device=clean.device)
 
 
 def training_clean(
-    encoded: EncodedMolecules, config: EADConfig, step: int, equivariant: bool
+    encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: bool
 ) -> Tensor:
     """Clean data (A, 3 + F), turned at random for a network that is not equivariant.
 
@@ -80,26 +109,31 @@ def training_clean(
     """
     if equivariant:
         return encoded.clean
-    generator = keyed_generator(config.seed, step, 4)
+    generator = _generator(config, key, 4)
     return turn_at_random(encoded.clean, encoded.layout, generator)
 
 
 def training_earlier(
-    encoded: EncodedMolecules, levels: Tensor, config: EADConfig, step: int
+    encoded: EncodedMolecules, levels: Tensor, config: EADConfig, key: Key
 ) -> EarlierState | None:
     """Where the estimate comes from that a self-conditioned network is told in this step.
 
     None in half of the steps, so that the network can do without; it saves time to draw this for
-    the whole batch. It depends on seed and step only.
+    the whole batch. The host of a device's generator cannot know it: half of the molecules of
+    every batch are told then. It depends on seed and step only.
     """
-    generator = keyed_generator(config.seed, step, 3)
-    n = encoded.layout.n_molecules
-    tells, ahead = torch.rand(2, n, generator=generator)
-    if not config.self_conditioning or tells[0] < 0.5:
+    if not config.self_conditioning:
         return None
+    generator = _generator(config, key, 3)
+    n, device = encoded.layout.n_molecules, encoded.clean.device
+    tells, ahead = torch.rand(2, n, generator=generator, device=device)
+    if isinstance(key, int):
+        if tells[0] < 0.5:
+            return None
+        tells = torch.ones(n)
     levels = earlier_levels(levels, encoded.layout, ahead, config.timesteps)
-    eps = torch.randn(encoded.clean.shape, generator=generator)
-    return EarlierState(levels, eps, torch.ones(n, dtype=torch.bool))
+    eps = torch.randn(encoded.clean.shape, generator=generator, device=device)
+    return EarlierState(levels, eps, tells >= 0.5)
 
 
 def earlier_levels(levels: Tensor, layout: AtomLayout, ahead: Tensor, timesteps: int) -> Tensor:
@@ -149,10 +183,19 @@ def node_weights(is_dummy: Tensor | None, config: EADConfig) -> Tensor | None:
     return torch.where(is_dummy, config.dummy_weight, 1.0)
 
 
+def _generator(config: EADConfig, key: Key, *kind: int) -> torch.Generator:
+    return key if isinstance(key, torch.Generator) else keyed_generator(config.seed, key, *kind)
+
+
 def keyed_generator(*key: int) -> torch.Generator:
     """A generator whose numbers depend on the key only."""
+    return torch.Generator().manual_seed(seed_of(*key))
+
+
+def seed_of(*key: int) -> int:
+    """A seed that depends on the key only."""
     # PyTorch's CPU generator uses 32 bits of its seed, so the key has to be hashed into them.
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
 def _draw_levels(layout, is_dummy, config: EADConfig, generator: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from deepchem.models.optimizers import AdamW, Optimizer
 
-from deepchem_ead.generator.network import EADNetwork
+from deepchem_ead.training.hooks import Trained, hang_on
 
 
 class EADOptimizer(Optimizer):
@@ -15,16 +15,16 @@ class EADOptimizer(Optimizer):
 
     Parameters
     ----------
-    network : EADNetwork
+    network : Trained
         Its ``before_optimizer_step`` and ``after_optimizer_step`` are called.
     optimizer : dc.models.optimizers.Optimizer
         The optimizer that does the step.
     rate_factor : callable
-        Factor of the learning rate, asked before every step (see `models.rate`).
+        Factor of the learning rate, asked before every step (see `optim.rate`).
     """
 
     def __init__(
-        self, network: EADNetwork, optimizer: Optimizer, rate_factor: Callable[[], float]
+        self, network: Trained, optimizer: Optimizer, rate_factor: Callable[[], float]
     ) -> None:
         super().__init__(optimizer.learning_rate)
         self.network = network
@@ -35,18 +35,9 @@ class EADOptimizer(Optimizer):
         trainable = [p for p in params if p.requires_grad]
         optimizer = self.optimizer._create_pytorch_optimizer(trainable)
         scheduled = not isinstance(self.learning_rate, (int, float))
-
-        def before(optimizer, args, kwargs) -> None:
-            if not scheduled:  # a DeepChem schedule sets the rate itself
-                for group in optimizer.param_groups:
-                    group["lr"] = self.learning_rate * self.rate_factor()
-            self.network.before_optimizer_step()
-
-        def after(optimizer, args, kwargs) -> None:
-            self.network.after_optimizer_step()
-
-        optimizer.register_step_pre_hook(before)
-        optimizer.register_step_post_hook(after)
+        # A DeepChem schedule sets the rate itself.
+        rate = None if scheduled else lambda: self.learning_rate * self.rate_factor()
+        hang_on(optimizer, self.network, rate)
         return optimizer
 
 

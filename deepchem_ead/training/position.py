@@ -21,6 +21,8 @@ class TrainingPosition:
         Seconds the run has trained.
     finished : bool
         The run came to its end.
+    placement : str
+        Where its molecules lie, "host" or "resident": the same batches come after a restart.
     """
 
     epoch: int = 0
@@ -29,3 +31,4 @@ class TrainingPosition:
     start_step: int = 0
     elapsed: float = 0.0
     finished: bool = True
+    placement: str = "host"

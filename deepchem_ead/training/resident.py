@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,19 +15,25 @@ from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
+from deepchem_ead.training.hooks import hang_on
+from deepchem_ead.training.placement import ResidentPlacement
 from deepchem_ead.training.position import TrainingPosition
 from deepchem_ead.training.resident_data import ResidentMolecules
-from deepchem_ead.training.resident_step import ResidentStep
+from deepchem_ead.training.run import TrainingRun, train
 from deepchem_ead.training.state import TrainingState
+from deepchem_ead.training.step import TrainingStep, weighted_mean
+from deepchem_ead.training.world import World
+
+#: Epochs of a run that only time ends.
+ENDLESS = 10**9
 
 
 class ResidentTrainer:
-    """Trains the network of an `EADModel` without the host in the loop, for a GPU.
+    """Trains the network of an `EADModel` without the host in the loop, and without DeepChem.
 
-    It is the training of `EADModel.fit` (same network, initial weights, loss, clipping, AdamW,
-    averages, rate and checkpoint files) with other means: the molecules stay on the device, batches
-    all have one shape (see `ResidentMolecules`), noise comes from the device's generator, and the
-    host reads nothing but one mean loss a block of steps. On a GPU the step is captured once as a
+    It is the training of `EADModel.fit` with ``placement="resident"`` (same loop, batches, noise,
+    initial weights, loss, clipping, AdamW, averages, rate and checkpoint files), but the host reads
+    nothing but one mean loss a block of steps. On a GPU the step is captured once as a
     CUDA graph and replayed. It needs PyTorch, NumPy, PyYAML and safetensors, neither DeepChem nor
     RDKit.
 
@@ -53,6 +58,8 @@ class ResidentTrainer:
     properties : ndarray, (M, P), optional
         What a conditional model is told, in the order of ``config.condition_names``, in the unit
         of the labels, NaN where unknown.
+    world : World
+        The processes that train together.
 
     Raises
     ------
@@ -80,6 +87,7 @@ class ResidentTrainer:
         graph: bool = True,
         block_steps: int = 50,
         properties: np.ndarray | None = None,
+        world: World = World(),  # noqa: B008  (a record that never changes)
     ) -> None:
         expected = (len(X), len(config.condition_names))
         found = (len(X), 0) if properties is None else np.shape(properties)
@@ -102,11 +110,43 @@ class ResidentTrainer:
         sizes = np.bincount(self.molecules.counts, minlength=config.max_atoms + 1)
         network.size_counts.copy_(torch.from_numpy(sizes))
         if network.statistics is not None:
-            network.statistics.measure(self.molecules.properties, self.molecules.counts)
-        self._step = ResidentStep(network, self.molecules, config, self.device, graph)
-        self.network = network
-        #: Steps made, and seconds they took.
-        self.global_step, self.elapsed = 0, 0.0
+            as_given = np.argsort(self.molecules.rows)  # sums in the order of `EADModel.fit`
+            network.statistics.measure(
+                self.molecules.properties[as_given], self.molecules.counts[as_given]
+            )
+        self.network = network.to(self.device).train()
+        on_gpu = self.device.type == "cuda"
+        #: Learning rate of the next step: a tensor, which a graph can hold.
+        self.rate = torch.tensor(
+            config.learning_rate,
+            device=self.device,
+            dtype=torch.float32 if on_gpu else torch.float64,  # as `EADModel.fit` has it
+        )
+        optimizer = torch.optim.AdamW(
+            [p for p in network.parameters() if p.requires_grad],
+            lr=self.rate,
+            weight_decay=config.weight_decay,
+            amsgrad=config.amsgrad,
+            fused=True,
+            capturable=on_gpu,
+        )
+        hang_on(optimizer, network, rate=None)
+        placement = ResidentPlacement(self.molecules, config, network.denoiser.equivariant)
+        self._step = TrainingStep(
+            self.network,
+            optimizer,
+            weighted_mean,
+            placement,
+            world,
+            graph=placement.generator if graph else None,
+        )
+        #: Steps made, and how far they are in the run.
+        self.global_step, self.position = 0, TrainingPosition()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training."""
+        return self.position.elapsed
 
     # ------------------------------------------------------------------ running
 
@@ -166,57 +206,67 @@ class ResidentTrainer:
         report: Callable[[dict], None] | None,
     ) -> float:
         steps_per_epoch = self.molecules.steps_per_epoch
-        total_steps = None if epochs is None else epochs * steps_per_epoch
-        began, before, saved = time.perf_counter(), self.elapsed, self.elapsed
-        loss = float("nan")
-        while not self._over(total_steps, minutes):
-            if pause_after is not None and self.elapsed - before >= 60 * pause_after:
-                break
-            epoch, row = divmod(self.global_step, steps_per_epoch)
-            length = min(self.block_steps - row % self.block_steps, steps_per_epoch - row)
-            # The last number keeps these seeds apart from others of the same seed and step.
-            self._step.begin(epoch, row, (self.config.seed, self.global_step, 3))
-            for _ in range(length):
-                rate = self.config.learning_rate * self._factor(total_steps, minutes)
-                self._step.rate.fill_(rate)
-                self._step.advance()
-                self.global_step += 1
-            loss = float(self._step.loss_sum) / length  # the only wait for the device
-            self.elapsed = before + time.perf_counter() - began
+        position = self.position
+        if self._over(epochs, minutes):
+            return float("nan")
+        # The run is the whole one, from the first step, whoever made the steps until now.
+        position.epoch, position.batch = divmod(self.global_step, steps_per_epoch)
+        position.start_step, position.finished = 0, False
+        remaining = ENDLESS if epochs is None else epochs - position.epoch
+        run = TrainingRun(position, steps_per_epoch, remaining, self.global_step, minutes)
+        began = saved = position.elapsed
+        loss, counted, step = float("nan"), 0, self._step
+        step.forget_losses()
+
+        def set_rate(global_step: int) -> None:
+            config, progress = self.config, run.progress(global_step)
+            factor = rate_factor(
+                config.learning_rate_decay, config.warmup_steps, global_step, progress
+            )
+            self.rate.fill_(config.learning_rate * factor)
+
+        def after(global_step: int) -> None:
+            nonlocal counted
+            self.global_step, counted = global_step, counted + 1
+            row = global_step % steps_per_epoch
+            if row % self.block_steps == 0 or row == 0:
+                look(global_step)
+
+        def look(global_step: int) -> None:
+            nonlocal loss, counted, saved
+            loss = float(step.loss_sum) / counted  # the only wait for the device
             if not np.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {loss} in the {length} steps before {self.global_step}; lower "
-                    "the learning rate and continue from the last checkpoint"
+                    f"the loss is {loss} in the {counted} steps before {global_step}; lower the "
+                    "learning rate and continue from the last checkpoint"
                 )
+            step.forget_losses()
+            counted = 0
             if report is not None:
                 report(
                     {
-                        "step": self.global_step,
-                        "epoch": self.global_step / steps_per_epoch,
-                        "seconds": self.elapsed,
+                        "step": global_step,
+                        "epoch": global_step / steps_per_epoch,
+                        "seconds": position.elapsed,
                         "loss": loss,
                     }
                 )
-            if self.elapsed - saved >= 60 * checkpoint_minutes:
+            if position.elapsed - saved >= 60 * checkpoint_minutes:
                 self.save_checkpoint()
-                saved = self.elapsed
-        self.save_checkpoint(finished=self._over(total_steps, minutes))
+                saved = position.elapsed
+            if pause_after is not None and position.elapsed - began >= 60 * pause_after:
+                run.stop()
+
+        train(run, step, self.global_step, after, set_rate)
+        if counted:  # time ended the run within a block
+            look(self.global_step)
+        self.save_checkpoint(finished=self._over(epochs, minutes))
         return loss
 
-    def _over(self, total_steps: int | None, minutes: float | None) -> bool:
+    def _over(self, epochs: int | None, minutes: float | None) -> bool:
         late = minutes is not None and self.elapsed >= 60 * minutes
-        return late or (total_steps is not None and self.global_step >= total_steps)
-
-    def _factor(self, total_steps: int | None, minutes: float | None) -> float:
-        config = self.config
-        by_steps = 0.0 if total_steps is None else self.global_step / total_steps
-        by_time = 0.0 if minutes is None else self.elapsed / (60 * minutes)
-        return rate_factor(
-            config.learning_rate_decay,
-            config.warmup_steps,
-            self.global_step,
-            max(by_steps, by_time),
-        )
+        done = epochs is not None and self.global_step >= epochs * self.molecules.steps_per_epoch
+        return late or done
 
     # ------------------------------------------------------------------ files
 
@@ -226,11 +276,13 @@ class ResidentTrainer:
             return
         optimizer = self._step.optimizer.state_dict()
         # As the optimiser of EADModel.fit has them.
-        plain = {"lr": float(self._step.rate), "fused": None, "capturable": False}
+        plain = {"lr": float(self.rate), "fused": None, "capturable": False}
         optimizer["param_groups"] = [{**group, **plain} for group in optimizer["param_groups"]]
         n_batches = self.molecules.steps_per_epoch
         epoch, batch = divmod(self.global_step, n_batches)
-        position = TrainingPosition(epoch, batch, n_batches, 0, self.elapsed, finished)
+        position = TrainingPosition(
+            epoch, batch, n_batches, 0, self.elapsed, finished, placement="resident"
+        )
         state = TrainingState(self.global_step, position, self.network.state_dict(), optimizer)
         state.write(self.model_dir, self.config, keep)
 
@@ -252,9 +304,9 @@ class ResidentTrainer:
         # Its own groups: the step needs the rate as a tensor, and a graph what can be captured.
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({**state.optimizer, "param_groups": groups})
-        optimizer.param_groups[0]["lr"] = self._step.rate
+        optimizer.param_groups[0]["lr"] = self.rate
         self._step.forget_graph()  # the optimiser has new tensors
-        self.global_step, self.elapsed = state.global_step, state.position.elapsed
+        self.global_step, self.position = state.global_step, state.position
         return True
 
     def _checkpoints(self) -> list[Path]:

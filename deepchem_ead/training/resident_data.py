@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,11 @@ from torch import Tensor
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
-from deepchem_ead.training.noising import training_nodes
+from deepchem_ead.training.noising import training_conditions, training_nodes
+
+
+class DoesNotFitError(ValueError):
+    """These molecules cannot stay on the device."""
 
 
 class EpochPlan(NamedTuple):
@@ -23,12 +28,15 @@ class EpochPlan(NamedTuple):
         Molecule of each slot.
     fixed_size : Tensor, (S, B) bool
         Slots whose molecule has no dummy atoms and is flagged so (see `noising.training_nodes`).
+    seen : Tensor, (S, B, P) bool
+        Properties that are not hidden (see `noising.training_conditions`).
     weight : Tensor, (B,) float32
         Weight of each slot's loss; they sum to 1.
     """
 
     molecules: Tensor
     fixed_size: Tensor
+    seen: Tensor
     weight: Tensor
 
 
@@ -53,6 +61,8 @@ class ResidentMolecules:
     device : torch.device
     properties : ndarray, (M, P), optional
         Conditions, NaN where unknown.
+    ids : sequence, optional
+        Names of the molecules; their numbers by default.
 
     Attributes
     ----------
@@ -66,7 +76,9 @@ class ResidentMolecules:
     MoleculeError
         If a molecule cannot be used.
     ValueError
-        If there are no molecules, or the batch has fewer slots than there are sizes.
+        If there are no molecules.
+    DoesNotFitError
+        If the batch has fewer slots than there are sizes.
     """
 
     def __init__(
@@ -76,15 +88,19 @@ class ResidentMolecules:
         config: EADConfig,
         device: torch.device,
         properties: np.ndarray | None = None,
+        ids: Sequence | None = None,
     ) -> None:
         if len(X) == 0:
             raise ValueError("there are no molecules to train on")
         self.config = config
         self.device = device
-        counts = encoding.count_atoms(X)
+        counts = encoding.count_atoms(X, ids)
         encoded = encoding.encode(X, n_nodes=counts if config.variable_size else None)
+        #: Row of X of each molecule, (M,).
+        self.rows = encoded.order
         #: Atoms of each molecule, (M,), on the host; molecules are sorted by it.
         self.counts = counts[encoded.order]
+        self._ids = np.asarray(range(len(X)) if ids is None else ids)[encoded.order]
         if properties is None:
             properties = np.zeros((len(X), 0))
         #: Properties (M, P) of the molecules in the same order, on the host.
@@ -113,8 +129,16 @@ class ResidentMolecules:
         """Number M of molecules."""
         return len(self.counts)
 
-    def plan(self, epoch: int) -> EpochPlan:
-        """The molecules of an epoch, on the device; depends on seed and epoch only."""
+    def ids_of(self, molecules: Sequence[int]) -> list:
+        """Names of molecules by their numbers here."""
+        return self._ids[molecules].tolist()
+
+    def plan(self, epoch: int, first_step: int = 0) -> EpochPlan:
+        """The molecules of an epoch, on the device.
+
+        Which they are depends on seed and epoch only, which of their properties are seen on the
+        seed and the number of the step.
+        """
         shuffled = np.random.default_rng([self.config.seed, epoch]).permutation(self.n_molecules)
         nodes, fixed = self._draw_nodes(shuffled, epoch)
         steps = self.steps_per_epoch
@@ -127,9 +151,15 @@ class ResidentMolecules:
             rows = np.resize(members, (steps, slots))  # starts over where they do not suffice
             molecules.append(shuffled[rows])
             flags.append(fixed[rows] & (nodes[rows] == size))
+        seen = np.zeros((steps, self.layout.n_molecules, 0), bool)
+        if self.config.condition_names:
+            n = self.layout.n_molecules
+            drawn = [training_conditions(n, self.config, first_step + k) for k in range(steps)]
+            seen = np.stack(drawn)
         return EpochPlan(
             torch.from_numpy(np.concatenate(molecules, 1)).to(self.device),
             torch.from_numpy(np.concatenate(flags, 1)).to(self.device),
+            torch.from_numpy(seen).to(self.device),
             torch.from_numpy(np.concatenate(weights).astype(np.float32)).to(self.device),
         )
 
@@ -184,11 +214,11 @@ def compose(frequencies: np.ndarray, n_slots: int, sizes: np.ndarray) -> np.ndar
 
     Raises
     ------
-    ValueError
+    DoesNotFitError
         If there are fewer slots than sizes.
     """
     if n_slots < len(frequencies):
-        raise ValueError(
+        raise DoesNotFitError(
             f"batch_size={n_slots}, but molecules come in {len(frequencies)} sizes "
             f"({sizes[0]} to {sizes[-1]} nodes) and every batch needs one of each; "
             f"use batch_size={len(frequencies)} or more"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from deepchem.data import Dataset
+from deepchem.models.optimizers import LearningRateSchedule
 from deepchem.models.torch_models import TorchModel
 from torch import Tensor, nn
 
@@ -18,14 +19,18 @@ from deepchem_ead.generator.checkpoint import checkpoint_files
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
-from deepchem_ead.training.batches import ShuffledBatches
+from deepchem_ead.training.batches import RawBatch, ShuffledBatches
 from deepchem_ead.training.curve import summary_writer_type
+from deepchem_ead.training.log import LossLog
 from deepchem_ead.training.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.training.own_folder import temporary_folder_of
+from deepchem_ead.training.placement import Batch, HostPlacement, Placement
 from deepchem_ead.training.position import TrainingPosition
 from deepchem_ead.training.progress import TrainingProgress
-from deepchem_ead.training.run import TrainingRun
+from deepchem_ead.training.run import TrainingRun, train
 from deepchem_ead.training.state import TrainingState
+from deepchem_ead.training.step import TrainingStep
+from deepchem_ead.training.world import World
 
 
 class ResumableModel(TorchModel):
@@ -88,14 +93,17 @@ class ResumableModel(TorchModel):
             device=None if device is None else torch.device(device),
         )
         self.training_position = TrainingPosition()
+        #: The processes that train this model together: set it before ``fit``, alike in all.
+        self.world = World()
         self._run: TrainingRun | None = None
         self._batch_ids: Sequence = ()
-        self.last_loss = float("nan")
+        self._step: TrainingStep | None = None
 
     # ------------------------------------------------------------------ copies
 
     def __getstate__(self) -> dict:
-        state = self.__dict__ | {"_run": None, "_batch_ids": (), "wandb_logger": None}
+        state = self.__dict__ | {"_run": None, "_batch_ids": (), "_step": None}
+        state["wandb_logger"] = None
         state.pop("_summary_writer", None)
         # Optimisers lose their hooks when they are copied, and rates may be functions: both are
         # made anew from what a checkpoint would hold of them.
@@ -189,32 +197,76 @@ class ResumableModel(TorchModel):
                 return 0.0
             self._ensure_built()
             self._before_training(dataset)
-            batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
+            self.model.train()
+            placement = self._placement(dataset, deterministic)
             self._run = run = TrainingRun(
-                self.training_position, batches, nb_epoch, self._global_step, minutes
+                self.training_position, placement.n_batches, nb_epoch, self._global_step, minutes
             )
+            optimizer, schedule = self._optimizer_of(variables)
+            self._step = step = self._training_step(placement, optimizer, loss)
             callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
             bar = TrainingProgress(self, run.total_steps, run.seconds) if progress else None
+            log = LossLog(self, all_losses)
+
+            def look(global_step: int) -> None:
+                self._global_step = global_step
+                if schedule is not None:
+                    schedule.step()
+                log(global_step, step.loss)
+                if checkpoint_interval > 0 and (global_step + 1) % checkpoint_interval == 0:
+                    self.save_checkpoint(max_checkpoints_to_keep)
+                for callback in callbacks + [bar] * (bar is not None):
+                    callback(self, global_step)
+
             try:
-                with warnings.catch_warnings():
-                    # DeepChem averages losses without detaching them.
-                    warnings.filterwarnings("ignore", "Converting a tensor with requires_grad")
-                    return self.fit_generator(
-                        self._training_batches(run),
-                        max_checkpoints_to_keep,
-                        checkpoint_interval,
-                        False,
-                        variables,
-                        loss or self._checked_loss,
-                        callbacks + [bar] * (bar is not None),
-                        all_losses,
-                    )
+                train(run, step, self._global_step, look)
             finally:
                 if bar is not None:
                     bar.close()
+            mean = log.close()
+            if checkpoint_interval > 0:
+                self.save_checkpoint(max_checkpoints_to_keep)
+            return mean
+
+    def _placement(self, dataset: Dataset, deterministic: bool) -> Placement:
+        """Where the data of a call of ``fit`` lie."""
+        batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
+
+        def prepare(rows: RawBatch) -> Batch:
+            self._batch_ids = rows.ids
+            return self._prepare_batch(([rows.X], [rows.y], [rows.w]))
+
+        return HostPlacement(batches.epoch, len(batches), prepare)
+
+    def _optimizer_of(self, variables) -> tuple[torch.optim.Optimizer, Any]:
+        """The optimiser of all or of some weights, and DeepChem's schedule of its rate if any."""
+        if variables is None:
+            return self._pytorch_optimizer, self._lr_schedule
+        key = tuple(variables)
+        if key not in self._optimizer_for_vars:
+            optimizer, schedule = self.optimizer._create_pytorch_optimizer(key), None
+            if isinstance(self.optimizer.learning_rate, LearningRateSchedule):
+                schedule = self.optimizer.learning_rate._create_pytorch_schedule(optimizer)
+            self._optimizer_for_vars[key] = optimizer, schedule
+        return self._optimizer_for_vars[key]
+
+    def _training_step(
+        self, placement: Placement, optimizer: torch.optim.Optimizer, loss
+    ) -> TrainingStep:
+        compute = loss or self._loss_fn
+
+        def loss_of(outputs, labels: list, weights: list) -> Tensor:
+            outputs = [outputs] if isinstance(outputs, Tensor) else outputs
+            if self._loss_outputs is not None:
+                outputs = [outputs[i] for i in self._loss_outputs]
+            return compute(outputs, labels, weights)
+
+        return TrainingStep(
+            self.model, optimizer, loss_of, placement, self.world, self._refuse_loss
+        )
 
     def _folder_held(self, checkpoint_interval: int) -> AbstractContextManager[None]:
-        if checkpoint_interval == 0:  # nothing is written
+        if checkpoint_interval == 0 or self.world.rank > 0:  # nothing is written
             return nullcontext()
         Path(self.model_dir).mkdir(parents=True, exist_ok=True)
         return hold(self.model_dir, "training in it")
@@ -234,24 +286,21 @@ class ResumableModel(TorchModel):
         if self._run is not None:
             self._run.stop()
 
-    def _training_batches(self, run: TrainingRun):
-        for batch in run:
-            self._batch_ids = batch.ids
-            yield [batch.X], [batch.y], [batch.w]
-
     def _ids_of(self, X: np.ndarray) -> Sequence | None:
         return self._batch_ids if len(self._batch_ids) == len(X) else None
 
-    def _checked_loss(self, outputs, labels, weights) -> Tensor:
-        loss = self._loss_fn(outputs, labels, weights)
-        self.last_loss = float(loss.detach())
-        if not np.isfinite(self.last_loss):
-            shown = ", ".join(map(str, self._batch_ids[:8]))
+    @property
+    def last_loss(self) -> float:
+        """Loss of the latest step of ``fit``."""
+        return float("nan") if self._step is None else float(self._step.loss)
+
+    def _refuse_loss(self, loss: float, placement: Placement) -> None:
+        if not np.isfinite(loss):
+            shown = ", ".join(map(str, placement.ids()[:8]))
             raise FloatingPointError(
-                f"the loss is {self.last_loss} at step {self._global_step}; no step was taken. "
-                f"Lower the learning rate, or look at the molecules of this batch: {shown}, ..."
+                f"the loss is {loss} at step {self._global_step}; no step was taken. Lower the "
+                f"learning rate, or look at the molecules of this batch: {shown}, ..."
             )
-        return loss
 
     def _before_training(self, dataset: Dataset) -> None:
         """Look at the data before the first step; refuse what would spoil the run."""
@@ -284,8 +333,11 @@ class ResumableModel(TorchModel):
     def save_checkpoint(
         self, max_checkpoints_to_keep: int = 5, model_dir: str | None = None
     ) -> None:
-        """Write the whole state of training to ``model_dir/checkpoint-<step>.safetensors``."""
-        if max_checkpoints_to_keep == 0:
+        """Write the whole state of training to ``model_dir/checkpoint-<step>.safetensors``.
+
+        Of several processes that train together the first one writes.
+        """
+        if max_checkpoints_to_keep == 0 or self.world.rank > 0:
             return
         self._ensure_built()
         state = TrainingState(
