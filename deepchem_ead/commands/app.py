@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deepchem_ead import __version__
+from deepchem_ead.commands.data import data
 from deepchem_ead.commands.demo import demo
 from deepchem_ead.commands.design import design
 from deepchem_ead.commands.draw import draw
@@ -64,6 +65,7 @@ def _options(
 
 for _command in COMMANDS:
     app.command(epilog=_command.epilog)(_command)
+app.add_typer(data, name="data")
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

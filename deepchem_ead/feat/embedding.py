@@ -44,7 +44,12 @@ def read_smiles(text: object) -> Chem.Mol:
     return mol
 
 
-def embed(mol: Chem.Mol, seed: int, time_limit: float | None = TIME_LIMIT) -> Chem.Mol:
+def embed(
+    mol: Chem.Mol,
+    seed: int,
+    time_limit: float | None = TIME_LIMIT,
+    attempts: int | None = None,
+) -> Chem.Mol:
     """A copy of the molecule with one ETKDGv3 conformer.
 
     Fragments are embedded one by one and placed so that their atoms touch and do not overlap (the
@@ -58,6 +63,8 @@ def embed(mol: Chem.Mol, seed: int, time_limit: float | None = TIME_LIMIT) -> Ch
         Random seed, 0 or more.
     time_limit : float, optional
         Seconds for the whole molecule. None: RDKit searches until all its attempts have failed.
+    attempts : int, optional
+        Of RDKit, and as many again from random starting coordinates; by default 10 for each atom.
 
     Raises
     ------
@@ -71,8 +78,8 @@ def embed(mol: Chem.Mol, seed: int, time_limit: float | None = TIME_LIMIT) -> Ch
     atoms: list[tuple[int, ...]] = []
     fragments = Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False, fragsMolAtomMapping=atoms)
     if len(fragments) < 2:
-        return _embed_fragment(mol, seed, end, time_limit)
-    embedded = [_embed_fragment(part, seed, end, time_limit) for part in fragments]
+        return _embed_fragment(mol, seed, end, time_limit, attempts)
+    embedded = [_embed_fragment(part, seed, end, time_limit, attempts) for part in fragments]
     positions = _placed(
         [part.GetConformer().GetPositions() for part in embedded],
         [_van_der_waals_radii(part) for part in embedded],
@@ -89,13 +96,17 @@ def embed(mol: Chem.Mol, seed: int, time_limit: float | None = TIME_LIMIT) -> Ch
 
 
 def _embed_fragment(
-    mol: Chem.Mol, seed: int, end: float | None, time_limit: float | None
+    mol: Chem.Mol,
+    seed: int,
+    end: float | None,
+    time_limit: float | None,
+    attempts: int | None,
 ) -> Chem.Mol:
     """A copy of a connected molecule with a conformer, found before the time ``end``."""
     mol = Chem.Mol(mol)
     parameters = rdDistGeom.ETKDGv3()
     parameters.randomSeed = seed
-    parameters.maxIterations = _ATTEMPTS_PER_ATOM * mol.GetNumAtoms()
+    parameters.maxIterations = attempts or _ATTEMPTS_PER_ATOM * mol.GetNumAtoms()
     parameters.trackFailures = True
     counted = []
     # Half of the time is kept for random starting coordinates, which find what others do not.

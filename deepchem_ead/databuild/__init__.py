@@ -1,0 +1,1 @@
+"""Data sets that are computed from SMILES on the user's own machine, in resumable shards."""

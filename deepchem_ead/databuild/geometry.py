@@ -1,0 +1,152 @@
+"""From a SMILES to a molecule in 3D: distance geometry, a force field, a neural network potential.
+
+Everything follows from the SMILES and its seed: no clocks, no threads, no other molecules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem import rdForceFieldHelpers
+
+from deepchem_ead.databuild.ani2xt import NETWORKS, ANI2xt
+from deepchem_ead.databuild.forms import is_neutral
+from deepchem_ead.databuild.minimise import minimise
+from deepchem_ead.databuild.stereo import canonical, draw_stereo, stereo_smiles
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.feat.embedding import embed
+
+EV_PER_HARTREE = 27.211386245988
+
+#: Levels of theory by the number that stands for them in the data.
+LEVELS = ("mmff94s", "ani2xt")
+
+#: Stereoisomers that are drawn before a molecule counts as one that cannot be embedded.
+_DRAWS = 3
+_ATTEMPTS = 10
+_MMFF_STEPS = 5000
+#: eV/Angstrom.
+_MAX_FORCE = 0.05
+_ANI_STEPS = 300
+#: A bond is broken beyond this multiple of the sum of the covalent radii.
+_LONGEST_BOND = 1.3
+#: Atoms without a bond are bonded after all within this multiple (1.23 in bicyclo[1.1.1]pentane).
+_CLOSEST = 1.15
+_RADII = np.array([Chem.GetPeriodicTable().GetRcovalent(z) for z in range(119)])
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A molecule at a minimum of its level of theory.
+
+    Attributes
+    ----------
+    mol : rdkit.Chem.Mol
+        With explicit hydrogens and one conformer.
+    smiles : str
+        Canonical, with stereo.
+    level : str
+        One of `LEVELS`.
+    mmff94s : float
+        Energy of the minimum of MMFF94s, kcal/mol.
+    ani2xt : float
+        Energy at the geometry, Hartree; NaN for molecules that ANI-2xt does not know.
+    """
+
+    mol: Chem.Mol
+    smiles: str
+    level: str
+    mmff94s: float
+    ani2xt: float
+
+
+def seed_of(*parts: object) -> int:
+    """A seed, 0 to 2**31 - 1, that depends on nothing but its arguments."""
+    digest = hashlib.sha256("\n".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:4], "little") >> 1
+
+
+def make_geometry(smiles: str, number: int, ani2xt: ANI2xt) -> Geometry:
+    """The geometry of one stereoisomer.
+
+    Parameters
+    ----------
+    smiles : str
+        Of one connected molecule without isotopes and unpaired electrons.
+    number : int
+        Of the stereoisomer to draw where the SMILES leaves stereo open: another one for another
+        number, unless chance wants it otherwise.
+    ani2xt : ANI2xt
+
+    Raises
+    ------
+    MoleculeError
+        If there is none; the message is the reason, the same for all molecules of a kind.
+    """
+    for draw in range(_DRAWS):
+        seed = seed_of(smiles, number, draw)
+        isomer = draw_stereo(Chem.MolFromSmiles(smiles), np.random.Generator(np.random.PCG64(seed)))
+        try:
+            mol = embed(Chem.AddHs(isomer), seed, time_limit=None, attempts=_ATTEMPTS)
+            break
+        except MoleculeError:
+            continue
+    else:
+        raise MoleculeError("no conformer was found for any stereoisomer drawn")
+    mmff = _relax_mmff94s(mol)
+    level, energy = "mmff94s", float("nan")
+    if all(a.GetAtomicNum() in NETWORKS for a in mol.GetAtoms()) and is_neutral(isomer):
+        level, energy = "ani2xt", _relax_ani2xt(mol, ani2xt)
+    _check_bonds(mol, level)
+    found = stereo_smiles(mol)
+    if found != canonical(isomer):
+        raise MoleculeError(f"the geometry of {level} has another stereo than what was drawn")
+    return Geometry(mol, found, level, mmff, energy)
+
+
+def _relax_mmff94s(mol: Chem.Mol) -> float:
+    # It changes the aromaticity of what it is given to its own.
+    typed = Chem.Mol(mol)
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(typed, mmffVariant="MMFF94s")
+    if properties is None:
+        raise MoleculeError("MMFF94s has no parameters for it")
+    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+    if field.Minimize(maxIts=_MMFF_STEPS):
+        raise MoleculeError(f"MMFF94s found no minimum in {_MMFF_STEPS} steps")
+    return field.CalcEnergy()
+
+
+def _relax_ani2xt(mol: Chem.Mol, ani2xt: ANI2xt) -> float:
+    """Move the atoms to a minimum of ANI-2xt; its energy in Hartree."""
+    in_hartree = ani2xt.energy_of(np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]))
+
+    def in_ev(positions: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, gradient = in_hartree(positions)
+        return energy * EV_PER_HARTREE, gradient * EV_PER_HARTREE
+
+    conformer = mol.GetConformer()
+    positions, energy, converged = minimise(in_ev, conformer.GetPositions(), _MAX_FORCE, _ANI_STEPS)
+    if not converged:
+        raise MoleculeError(f"ANI-2xt found no minimum in {_ANI_STEPS} steps")
+    conformer.SetPositions(positions)
+    return energy / EV_PER_HARTREE
+
+
+def _check_bonds(mol: Chem.Mol, level: str) -> None:
+    """Refuse a geometry in which a bond has broken or a hydrogen has gone to another atom."""
+    positions = mol.GetConformer().GetPositions()
+    radii = _RADII[[atom.GetAtomicNum() for atom in mol.GetAtoms()]]
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    ratios = distances / (radii[:, None] + radii[None])
+    bonded = np.zeros(ratios.shape, dtype=bool)
+    for bond in mol.GetBonds():
+        bonded[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] = True
+    bonded |= bonded.T
+    if ratios[bonded].max(initial=0) > _LONGEST_BOND:
+        raise MoleculeError(f"a bond has broken at the geometry of {level}")
+    others = ratios[~bonded & ~np.eye(len(ratios), dtype=bool)]
+    if others.min(initial=np.inf) < _CLOSEST:
+        raise MoleculeError(f"atoms that are not bonded touch at the geometry of {level}")
