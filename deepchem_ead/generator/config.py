@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from deepchem_ead.denoisers import DENOISERS
+from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.generator.sections import (
     DataOptions,
     NetworkOptions,
@@ -14,6 +16,8 @@ from deepchem_ead.generator.sections import (
     TrainingOptions,
 )
 from deepchem_ead.generator.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,17 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
         options |= {name: value for name, value in values.items() if name in theirs}
         kept = {name: value for name, value in values.items() if name not in theirs}
         return super().from_dict({**kept, "denoiser_options": options})
+
+    def warn_of_inexact_frame(self) -> None:
+        """Say what EDM's frame neglects with levels that differ, if it matters."""
+        error = EDMFrame.error_estimate(self.interval, self.timesteps)
+        if self.frame == EDMFrame.name and error > 0.1:
+            logger.warning(
+                'frame="edm" neglects about %.2f standard deviations of noise at interval=%d: it '
+                'is meant for reproduction, frame="quotient" is exact',
+                error,
+                self.interval,
+            )
 
     def structural_differences(self, other: EADConfig) -> dict[str, tuple]:
         """Fields that forbid an exchange of weights, with this and the other's value."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import Overlap, find_overlaps
 from deepchem_ead.chem.ragged import UNTOUCHED
 from deepchem_ead.diffusion import AtomLayout, channel, joined
@@ -121,6 +122,15 @@ class AtomEncoding:
     def count_atoms(self, X: np.ndarray, ids: Sequence | None = None) -> np.ndarray:
         """Atoms of each molecule, (B,), after the checks of `encode`."""
         return self._checked(X, ids)[2]
+
+    def readable(self, molecules: MoleculeBatch) -> np.ndarray:
+        """Indices of the molecules that `encode` can read."""
+        counts = molecules.counts
+        good = np.isin(molecules.atomic_numbers, self.elements)
+        good &= np.isfinite(molecules.coordinates).all(1)
+        molecule = np.repeat(np.arange(len(counts)), counts)
+        n_good = np.bincount(molecule, weights=good, minlength=len(counts))
+        return np.flatnonzero((counts > 0) & (counts <= self.max_atoms) & (n_good == counts))
 
     def overlaps(self, X: np.ndarray) -> list[Overlap]:
         """Overlapping atoms of molecules that `count_atoms` has checked."""

@@ -13,27 +13,19 @@ import torch
 from deepchem.data import Dataset
 
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.chem.overlap import warn_of_overlaps
-from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
 from deepchem_ead.generation.options import SamplingOptions, describes_options
 from deepchem_ead.generation.request import Request
 from deepchem_ead.generator import pretrained
 from deepchem_ead.generator.config import EADConfig
-from deepchem_ead.generator.encoding import AtomEncoding, warn_of_open_shells
+from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.models.guides import guiding_model, remark_on_missing_guide
-from deepchem_ead.molnet.labels import MAX_LABEL
-from deepchem_ead.properties.labels import (
-    check_training_labels,
-    check_units,
-    select_labels,
-    task_columns,
-)
+from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.sampling import Guide, PropertyGuidance
 from deepchem_ead.training.batches import ShuffledBatches, check_fits, row_weights
 from deepchem_ead.training.host_batch import Noising
@@ -43,6 +35,7 @@ from deepchem_ead.training.resident_data import DoesNotFitError, ResidentMolecul
 from deepchem_ead.training.resumable import ResumableModel
 from deepchem_ead.training.state import check_config
 from deepchem_ead.training.step import weighted_mean
+from deepchem_ead.training.survey import prepare_generator
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +116,7 @@ class EADModel(ResumableModel):
         if initial is not None and preset is None:
             overrides = {**initial.config.to_dict(), **overrides}
         self.config = EADConfig.load(preset, **overrides)
-        self._warn_about_frame()
+        self.config.warn_of_inexact_frame()
         self.encoding = AtomEncoding(self.config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
@@ -144,17 +137,6 @@ class EADModel(ResumableModel):
             tensorboard=tensorboard,
             wandb_logger=wandb_logger,
         )
-
-    def _warn_about_frame(self) -> None:
-        config = self.config
-        error = EDMFrame.error_estimate(config.interval, config.timesteps)
-        if config.frame == EDMFrame.name and error > 0.1:
-            logger.warning(
-                'frame="edm" neglects about %.2f standard deviations of noise at interval=%d: it '
-                'is meant for reproduction, frame="quotient" is exact',
-                error,
-                config.interval,
-            )
 
     # ------------------------------------------------------------------ training
 
@@ -253,36 +235,7 @@ class EADModel(ResumableModel):
     def _before_training(self, dataset: Dataset) -> None:
         self._columns = self._condition_columns(dataset)
         warn_of_ignored_charges(dataset)
-        network = self.model
-        counted = network.size_counts.any() and network.statistics is None
-        if counted and not self.config.closed_shell:
-            return
-        sizes, properties, ids, odd, overlaps = [], [], [], [], []
-        for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
-            sizes.append(self.encoding.count_atoms(X, names))
-            found = self.encoding.overlaps(X)
-            overlaps.extend(o._replace(molecule=o.molecule + len(ids)) for o in found)
-            odd.append(X[:, :, 3].sum(1) % 2 == 1)
-            properties.append(self._properties(y, w, self._columns))
-            ids.extend(names)
-        warn_of_overlaps(overlaps, len(ids), ids)
-        if self.config.closed_shell:
-            warn_of_open_shells(np.concatenate(odd), ids)
-        n_atoms = np.concatenate(sizes)
-        if not network.size_counts.any():
-            counts = np.bincount(n_atoms, minlength=len(network.size_counts))
-            network.size_counts.copy_(torch.from_numpy(counts))
-        if network.statistics is None:
-            return
-        known = np.concatenate(properties)
-        check_units(dataset, known, self.config.condition_names)
-        measured = network.statistics.measured
-        # Later data may be constant (single batches), but not infinite.
-        suspect = np.flatnonzero((np.abs(known) > MAX_LABEL).any(0) | (not measured))
-        names = [self.config.condition_names[k] for k in suspect]
-        check_training_labels(known[:, suspect], ~np.isnan(known[:, suspect]), names, ids)
-        if not measured:
-            network.statistics.measure(known, n_atoms)
+        prepare_generator(self.model, self.config, self.encoding, dataset, self._columns)
 
     # ------------------------------------------------------------------ evaluation
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +15,21 @@ from torch import Tensor
 
 from deepchem_ead.chem.formal_charges import warn_of_charges
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.chem.overlap import warn_of_overlaps
 from deepchem_ead.diffusion import AtomLayout, channel
 from deepchem_ead.generator import pretrained
-from deepchem_ead.generator.checkpoint import check_shapes, prefixed, without_prefix
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models.charges import IGNORED, warn_of_ignored_charges
 from deepchem_ead.models.estimates import CleanEstimates
 from deepchem_ead.properties.config import PropertyConfig
-from deepchem_ead.properties.labels import (
-    LabelStatistics,
-    check_training_labels,
-    select_labels,
-    task_columns,
-)
+from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.properties.network import PropertyNetwork, property_loss
+from deepchem_ead.properties.scores import check_known, error_factor, task_scores
 from deepchem_ead.training.batches import ShuffledBatches
 from deepchem_ead.training.optimizer import take_rate_schedule
 from deepchem_ead.training.resumable import ResumableModel
 from deepchem_ead.training.state import check_config
+from deepchem_ead.training.survey import prepare_predictor
 
 
 class EGNNPropertyModel(ResumableModel):
@@ -143,27 +137,10 @@ class EGNNPropertyModel(ResumableModel):
             )  # fmt: skip
         self._columns = task_columns(dataset, self.tasks)
         warn_of_ignored_charges(dataset)
-        labels, weights, compositions, ids, overlaps = [], [], [], [], []
-        for X, y, w, names in dataset.iterbatches(4096, deterministic=True):
-            self.encoding.count_atoms(X, names)  # refuses molecules the model cannot read
-            found = self.encoding.overlaps(X)
-            overlaps.extend(o._replace(molecule=o.molecule + len(ids)) for o in found)
-            y, w = select_labels(y, w, self._columns)
-            labels.append(y)
-            weights.append(w)
-            compositions.append((X[:, :, 3, None] == self.encoding.elements).sum(1))
-            ids.extend(names)
-        warn_of_overlaps(overlaps, len(ids), ids)
-        y, w = np.concatenate(labels), np.concatenate(weights)
-        check_training_labels(y, w, self.tasks, ids)
-        if self.model.n_labels.any():
-            return
-        statistics = LabelStatistics.fit(
-            y, w, np.concatenate(compositions), self.config.composition_baseline
-        )
-        for field in fields(statistics):
-            buffer = getattr(self.model, field.name)
-            buffer.copy_(torch.from_numpy(getattr(statistics, field.name)))
+        prepare_predictor(
+            self.model, self.tasks, self.encoding, dataset, self._columns,
+            config.composition_baseline,
+        )  # fmt: skip
 
     def default_generator(
         self,
@@ -230,22 +207,13 @@ class EGNNPropertyModel(ResumableModel):
 
     def _predict_batch(self, molecules: MoleculeBatch) -> tuple[np.ndarray, np.ndarray]:
         out = np.full((2, len(molecules), len(self.tasks)), np.nan)
-        readable = self._readable(molecules)
+        readable = self.encoding.readable(molecules)
         names = molecules.ids or [f"molecule {i}" for i in range(len(molecules))]
         warn_of_charges(molecules.charges, names, IGNORED)
         if len(readable):
             X = molecules[readable].to_padded()
             out[:, readable] = self.predict_uncertainty(NumpyDataset(X))
         return out[0], out[1]
-
-    def _readable(self, molecules: MoleculeBatch) -> np.ndarray:
-        """Indices of the molecules that the network can read."""
-        counts = molecules.counts
-        good = np.isin(molecules.atomic_numbers, self.encoding.elements)
-        good &= np.isfinite(molecules.coordinates).all(1)
-        molecule = np.repeat(np.arange(len(counts)), counts)
-        n_good = np.bincount(molecule, weights=good, minlength=len(counts))
-        return np.flatnonzero((counts > 0) & (counts <= self.config.max_atoms) & (n_good == counts))
 
     def predict_uncertainty(
         self, dataset: Dataset, masks: int = 1, transformers: Sequence = ()
@@ -295,11 +263,7 @@ class EGNNPropertyModel(ResumableModel):
         self._ensure_built()
         columns = task_columns(dataset, self.tasks)
         y, w = select_labels(dataset.y, dataset.w, columns)
-        mean, std = self.predict_uncertainty(dataset)
-        # The mean absolute error of a Laplace distribution is its standard deviation over sqrt 2.
-        error = (np.abs(y - mean) * w).sum(0)
-        expected = (std / np.sqrt(2) * w).sum(0)
-        factor = np.divide(error, expected, out=np.ones_like(error), where=expected > 0)
+        factor = error_factor(y, w, *self.predict_uncertainty(dataset))
         self.model.calibration.mul_(torch.from_numpy(factor).to(self.model.calibration))
         return factor
 
@@ -372,25 +336,11 @@ class EGNNPropertyModel(ResumableModel):
                 f"{', '.join(self.tasks)}; load the dataset with these tasks"
             )
         y, w = select_labels(dataset.y, dataset.w, columns)
-        known = w > 0
-        for task, rows in zip(self.tasks, known.T, strict=True):
-            if not rows.any():
-                raise ValueError(
-                    f"none of {len(known)} molecules has a label {task!r} to compare with (all are "
-                    "NaN or have the weight 0); evaluate on molecules that have some"
-                )
-        y = undo_transforms(y, list(transformers))
-        predictions = self.predict(dataset, list(transformers))
-        mean, per_task = {}, {}
-        for metric in _process_metric_input(metrics):
-            values = [
-                metric.compute_metric(
-                    y[rows, k], predictions[rows, k], w[rows, k], n_tasks=1, n_classes=n_classes,
-                    use_sample_weights=use_sample_weights,
-                )
-                for k, rows in enumerate(known.T)
-            ]  # fmt: skip
-            mean[metric.name], per_task[metric.name] = metric.task_averager(values), values
+        check_known(w > 0, self.tasks)
+        y, predictions = undo_transforms(y, list(transformers)), self.predict(dataset, transformers)
+        mean, per_task = task_scores(
+            _process_metric_input(metrics), y, w, predictions, n_classes, use_sample_weights
+        )
         return (mean, per_task) if per_task_metrics else mean
 
     # ------------------------------------------------------------------ trained weights
@@ -406,15 +356,10 @@ class EGNNPropertyModel(ResumableModel):
             Text of the model card; a short one is written by default.
         """
         self._ensure_built()
-        tensors = prefixed("egnn", self.model.average.module.state_dict())
-        tensors |= prefixed("labels", self._label_buffers())
+        tensors = self.model.averaged_tensors()
         pretrained.save(
             directory, tensors, self.config, self._global_step, card, model_type=type(self).__name__
         )
-
-    def _label_buffers(self) -> dict[str, Tensor]:
-        names = [field.name for field in fields(LabelStatistics)] + ["calibration"]
-        return {name: getattr(self.model, name) for name in names}
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options) -> EGNNPropertyModel:
@@ -438,11 +383,5 @@ class EGNNPropertyModel(ResumableModel):
         tensors, config = pretrained.load(name, cls.__name__, PropertyConfig)
         model = cls(**{**config.to_dict(), **PropertyConfig.flat(options)})
         check_config(model.config, config.to_dict(), name)
-        weights, labels = without_prefix("egnn", tensors), without_prefix("labels", tensors)
-        check_shapes(weights, model.model.egnn.state_dict(), str(name))
-        check_shapes(labels, model._label_buffers(), str(name))
-        model.model.egnn.load_state_dict(weights)
-        model.model.average.module.load_state_dict(weights)
-        for key, buffer in model._label_buffers().items():
-            buffer.copy_(labels[key])
+        model.model.load_averaged(tensors, str(name))
         return model

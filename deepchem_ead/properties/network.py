@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, fields
 
 import torch
 from torch import Tensor, nn
 
 from deepchem_ead.denoisers.egnn import MessagePass, by_rows
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.generator.checkpoint import check_shapes, prefixed, without_prefix
 from deepchem_ead.kernels.egnn_backend import EdgeBackend
 from deepchem_ead.optim.average import RunningAverage
 from deepchem_ead.optim.clipping import GradientClipper
 from deepchem_ead.properties.config import PropertyConfig
+from deepchem_ead.properties.labels import LabelStatistics
 
 #: Ranges in Angstrom within which the hidden features of a pair of atoms are on at first.
 INITIAL_RANGES = (1.0, 6.0)
@@ -187,6 +190,36 @@ class PropertyNetwork(nn.Module):
     def normalise_labels(self, y: Tensor, types: Tensor, layout: AtomLayout) -> Tensor:
         """Labels (B, T) float64 of the layout's molecules in the network's own unit."""
         return (y - self.baseline(types, layout)) / self.scale
+
+    def set_statistics(self, statistics: LabelStatistics) -> None:
+        """Take over what normalises the labels."""
+        for name, values in asdict(statistics).items():
+            getattr(self, name).copy_(torch.from_numpy(values))
+
+    def averaged_tensors(self) -> dict[str, Tensor]:
+        """What prediction needs, by the names of a pretrained model's file."""
+        tensors = prefixed("egnn", self.average.module.state_dict())
+        return tensors | prefixed("labels", self._label_buffers())
+
+    def load_averaged(self, tensors: dict[str, Tensor], source: str) -> None:
+        """Take over `averaged_tensors` of another network.
+
+        Raises
+        ------
+        CheckpointError
+            If they do not fit; names ``source``.
+        """
+        weights, labels = without_prefix("egnn", tensors), without_prefix("labels", tensors)
+        check_shapes(weights, self.egnn.state_dict(), source)
+        check_shapes(labels, self._label_buffers(), source)
+        self.egnn.load_state_dict(weights)
+        self.average.module.load_state_dict(weights)
+        for key, buffer in self._label_buffers().items():
+            buffer.copy_(labels[key])
+
+    def _label_buffers(self) -> dict[str, Tensor]:
+        names = [field.name for field in fields(LabelStatistics)] + ["calibration"]
+        return {name: getattr(self, name) for name in names}
 
     def property_of(
         self,
