@@ -124,7 +124,9 @@ def test_projection_is_the_expectation_given_differences():
 def test_frames_agree_at_equal_levels():
     alpha = LAYOUT.expand(SCHEDULE.alpha[[3, 500, 1000]])
     y = LAYOUT.center(noise()[0])
-    inputs = [frame.network_input(y, alpha, LAYOUT) for frame in (QuotientFrame(), EDMFrame())]
+    tau = LAYOUT.expand(SCHEDULE.tau[[3, 500, 1000]])
+    frames = (QuotientFrame(), EDMFrame())
+    inputs = [frame.network_input(y, tau, alpha, LAYOUT) for frame in frames]
     assert torch.allclose(*inputs, atol=1e-14)
     assert torch.allclose(inputs[0], alpha[:, None] * y, atol=1e-14)
 

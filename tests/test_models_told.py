@@ -81,7 +81,7 @@ def test_the_denoiser_sees_features_a_flag_and_a_reference_like_its_input():
     assert torch.equal(seen["h"][:, 5:], has)
     assert torch.equal(seen["h"][:, 3:5], torch.where(has > 0, previous[:, 3:], 0.0))
     alpha = PROCESS.schedule.alpha_at(levels)
-    scaled = PROCESS.frame.network_input(previous[:, :3], alpha, LAYOUT)
+    scaled = PROCESS.frame.estimate_input(previous[:, :3], alpha, LAYOUT)
     torch.testing.assert_close(seen["reference"], torch.where(has > 0, scaled, seen["x"]))
     PROCESS.predict_noise(record, w, levels, LAYOUT)
     assert seen["reference"] is None and not seen["h"][:, 3:].any()

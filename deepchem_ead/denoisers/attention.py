@@ -51,7 +51,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
     Each of the ``n_layers`` blocks computes, with n_i the normalised features of atom i, modulated
     by its noise level and context, and r(d) Gaussians of log(1 + d)::
 
-        p_ij   = silu(A n_i + B n_j + C r(|x_i - x_j|) + D r(|x0_i - x0_j|))     narrow
+        p_ij   = silu(A n_i + B n_j + C r(|x_i - x_j|) + D r(|x0_i - x0_j|) + E pairs_ij)   narrow
         a_ij^h = softmax_j(q_i^h . k_j^h + L^h p_ij)                             over j != i
         o_i    = sum_j a_ij^h (v_j^h, p_ij)                                      invariant
         V_i^h  = sum_j a_ij^h (G^h p_ij) (x_i - x_j) / (|x_i - x_j| + 1)         a vector a head
@@ -60,9 +60,9 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         x_i   <- x_i - s_i e_i,    e_i = bounded(sum_h w_i^h V_i^h + w_i (x_i - mean x))
 
     with ``bounded(e) = e / sqrt(1 + |e|^2 / 20^2)``, and returns the sum of the e_i, the predicted
-    noise. ``s_i`` is the atom's sigma, read from
-    column ``sigma_column`` of the input features, so that x stays the network's estimate of the
-    clean molecule, whose distances mean something; without a column it is 1.
+    noise. ``s_i`` is what the frame says (`Seen.step`), or else the atom's sigma, read from column
+    ``sigma_column`` of the input features, so that x stays the network's estimate of the clean
+    molecule, whose distances mean something; without a column it is 1.
 
     Parameters
     ----------
@@ -81,6 +81,8 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
     backend : {"auto", "torch", "native", "triton"}
         "auto" takes the compiled kernel on the CPU and Triton's on a GPU, where they can run, and
         PyTorch elsewhere; the last two insist.
+    n_pair_columns : int
+        Columns of `Seen.pairs`. No kernel reads any: with some, PyTorch computes.
 
     Notes
     -----
@@ -105,8 +107,10 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         sigma_column: int | None = None,
         precision: str = "auto",
         backend: str = "auto",
+        n_pair_columns: int = 0,
     ) -> None:
         super().__init__()
+        self.n_pair_columns = n_pair_columns
         self._choose_kernel(n_features, n_heads, backend, precision)
         if n_features % n_heads:
             raise ValueError(f"{n_heads} heads do not divide {n_features} features")
@@ -115,12 +119,14 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         self.sigma_column = sigma_column
         self.embedding = nn.Linear(in_features, n_features)
         self.condition = condition_network(in_features)
-        self.blocks = nn.ModuleList(AttentionBlock(n_features, n_heads) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(
+            AttentionBlock(n_features, n_heads, n_pair_columns) for _ in range(n_layers)
+        )
         self.norm_out = AdaptiveNorm(n_features)
         self.embedding_out = nn.Linear(n_features, out_features)
 
     Options = AttentionOptions
-    reads = frozenset({"reference"})
+    reads = frozenset({"reference", "step", "pairs"})
     bytes_per_pair = (180, 1300)  # measured on molecules of 500 and 1,000 atoms
 
     @classmethod
@@ -128,7 +134,13 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         cls, columns: InputColumns, out_features: int, options: AttentionOptions
     ) -> AttentionDenoiser:
         # One output more than is used, as the weights that there are have it.
-        return cls(columns.total, out_features + 1, sigma_column=columns.sigma, **asdict(options))
+        return cls(
+            columns.total,
+            out_features + 1,
+            sigma_column=columns.sigma,
+            n_pair_columns=columns.n_pair_columns,
+            **asdict(options),
+        )
 
     def forward(self, seen: Seen) -> Outputs:
         """Predicted noise of positions and features.
@@ -146,6 +158,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         if kernel is not None:
             return Outputs(*attention_network.evaluate(self, x, h, layout, kernel, reference))
         step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
+        step = step if seen.step is None else seen.step.unsqueeze(1)
         rounded = self.precision == "bf16" and self._choose(x.device)[1] == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded):
             condition = by_rows(self.condition, h)
@@ -155,7 +168,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
                 x0 = layout.center(reference.detach())
             dx = torch.zeros_like(x)
             for block in self.blocks:
-                features, move = block(features, condition, x, x0, layout)
+                features, move = block(features, condition, x, x0, layout, seen.pairs)
                 dx = dx + move
                 x = x - step * move
             h_out = by_rows(self._read_out, features, condition)
@@ -168,7 +181,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
 class AttentionBlock(nn.Module):
     """One attention pass, one perceptron per atom, and one move of the coordinates."""
 
-    def __init__(self, n_features: int, n_heads: int) -> None:
+    def __init__(self, n_features: int, n_heads: int, n_pair_columns: int = 0) -> None:
         super().__init__()
         f, p = n_features, N_PAIR_FEATURES
         self.n_heads = n_heads
@@ -176,7 +189,7 @@ class AttentionBlock(nn.Module):
         n_vectors = n_heads + 1  # a vector a head, and the atom's own position
         self.norm = AdaptiveNorm(f)
         self.project = nn.Linear(f, sum(self.splits))
-        self.pair = PairWeights(p, n_heads)
+        self.pair = PairWeights(p, n_heads, n_pair_columns)
         self.vectors_left = nn.Parameter(torch.randn(N_PRODUCTS, n_vectors) / n_vectors**0.5)
         self.vectors_right = nn.Parameter(torch.randn(N_PRODUCTS, n_vectors) / n_vectors**0.5)
         self.out = nn.Linear(f + n_heads * p + n_vectors + N_PRODUCTS, f)
@@ -188,12 +201,18 @@ class AttentionBlock(nn.Module):
         nn.init.zeros_(self.move.bias)
 
     def forward(
-        self, h: Tensor, condition: Tensor, x: Tensor, x0: Tensor, layout: AtomLayout
+        self,
+        h: Tensor,
+        condition: Tensor,
+        x: Tensor,
+        x0: Tensor,
+        layout: AtomLayout,
+        told: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         projected = by_rows(self._project, h, condition).to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
             values, pairs, vectors = pair_attention(
-                *projected.split(self.splits, 1), x, x0, layout, self.pair, self.n_heads
+                *projected.split(self.splits, 1), x, x0, layout, self.pair, self.n_heads, told
             )
         sums = torch.cat([values, pairs], 1)
         vectors = torch.cat([vectors, layout.center(x).unsqueeze(1)], 1).flatten(1)

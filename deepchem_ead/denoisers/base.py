@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,15 +25,22 @@ class InputColumns:
         variance-preserving state, where there is one.
     labels : tuple of (str, str or int)
         Part and meaning of every column: ``("features", "C")``, ``("evidence", "dummy")``.
+    pairs : dict of str to int
+        Number of columns of `Seen.pairs` by what they say: "noisy distance". Empty: there are none.
     """
 
     widths: dict[str, int] = field(default_factory=dict)
     sigma: int | None = None
     labels: tuple[tuple[str, str | int], ...] = ()
+    pairs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         return sum(self.widths.values())
+
+    @property
+    def n_pair_columns(self) -> int:
+        return sum(self.pairs.values())
 
     def slice(self, name: str) -> slice:
         """Where in `Seen.h` something stands; an empty slice if it is not told."""
@@ -75,8 +83,8 @@ class DenoiserNetwork(nn.Module):
         Dataclass of its options: every field can be set in a preset, in Python
         (``EADModel(denoiser="egnn", n_layers=4)``) and at the command line.
     reads : frozenset of str
-        What it takes of a `Seen` beyond ``x``, ``h`` and ``layout``: "reference", "levels". A
-        process that tells something else than that is refused when the model is made.
+        What it takes of a `Seen` beyond ``x``, ``h`` and ``layout``: "reference", "levels", "step",
+        "pairs". A process that tells an earlier estimate is refused without "reference".
     equivariant : bool
         Displacements turn with the molecule. A network that does not know this is trained on
         molecules turned at random.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,8 +89,10 @@ class EGNN(EdgeBackend, DenoiserNetwork):
     causal_mask, causal_reach
         See `EGNNOptions`. Without ``columns`` only levels are looked at.
     columns : InputColumns, optional
-        Where in ``Seen.h`` a dummy atom shows: by its evidence, if that is told, a node counts as
-        one where this is likelier than not; else where its noisy features say so most.
+        Columns of pairs, if there are any, enter mlp_e and mlp_x beside the distances, and PyTorch
+        computes: no kernel reads them. And where in ``Seen.h`` a dummy atom shows: by its evidence,
+        if that is told, a node counts as one where this is likelier than not; else where its noisy
+        features say so most.
 
     Notes
     -----
@@ -130,6 +133,7 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         super().__init__()
         self.causal_mask, self.causal_reach = causal_mask, causal_reach
         self._columns = columns or InputColumns()
+        n_pairs = self._columns.n_pair_columns
         self.in_features = in_features
         self.out_features = out_features
         self.n_layers = n_layers
@@ -137,11 +141,11 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         self.norm_constant = norm_constant
         self._choose_edges(n_features, backend, precision)
         self.embedding = nn.Linear(in_features, n_features)
-        self.blocks = nn.ModuleList(EGNNBlock(n_features) for _ in range(n_layers))
+        self.blocks = nn.ModuleList(EGNNBlock(n_features, n_pairs) for _ in range(n_layers))
         self.embedding_out = nn.Linear(n_features, out_features)
 
     Options = EGNNOptions
-    reads = frozenset({"levels"})
+    reads = frozenset({"levels", "step", "pairs"})
     bytes_per_pair = (8, 130)  # measured on molecules of 500 and 1,000 atoms
 
     @classmethod
@@ -170,23 +174,31 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         # What feeds the pairs may be rounded like them; what is added to the features may not.
         node_map = linear if precision is None else native.linear
         projection = linear if precision is None else partial(native.linear, precision=precision)
-        x0 = x
+        x0, dx = x, torch.zeros_like(x)
         h = by_rows(self.embedding, h)
         for block in self.blocks:
-            message = block.message
+            message, update = block.message, block.coordinates
+            told, told_x = (_told(seen.pairs, part) for part in (message, update))
             u, v = message.project(h, projection)
-            received = messages(u, v, x, x0, layout, message.edge_weights())
+            received = messages(u, v, x, x0, layout, message.edge_weights(), **told)
             h = message.update(h, received, node_map)
-            update = block.coordinates
             u, v = update.project(h, projection)
-            x = x + coordinate_updates(
-                u, v, x, x0, layout, update.edge_weights(), self.coords_range, self.norm_constant
-            )
-        return Outputs(x - x0, by_rows(self.embedding_out, h))
+            move = coordinate_updates(
+                u, v, x, x0, layout, update.edge_weights(), self.coords_range, self.norm_constant,
+                **told_x,
+            )  # fmt: skip
+            if seen.step is None:
+                x = x + move
+            else:  # x stays an estimate of the clean molecule
+                dx = dx + move
+                x = x - seen.step.unsqueeze(1) * move
+        return Outputs(x - x0 if seen.step is None else dx, by_rows(self.embedding_out, h))
 
     def _find_kernel(self, device: torch.device, precision: str) -> tuple[ModuleType | None, str]:
         if self.causal_mask:
             return None, "no kernel leaves out pairs, as causal_mask does"
+        if self._columns.n_pair_columns:
+            return None, "no kernel reads columns of pairs, as frame='preconditioned' has them"
         return super()._find_kernel(device, precision)
 
     def _heard(self, seen: Seen) -> Tensor:
@@ -217,20 +229,20 @@ class EGNN(EdgeBackend, DenoiserNetwork):
 class EGNNBlock(nn.Module):
     """One message pass and one coordinate update."""
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, n_features: int, n_pair_columns: int = 0) -> None:
         super().__init__()
-        self.message = MessagePass(n_features)
-        self.coordinates = CoordinateUpdate(n_features)
+        self.message = MessagePass(n_features, n_pair_columns)
+        self.coordinates = CoordinateUpdate(n_features, n_pair_columns)
 
 
 class MessagePass(nn.Module):
     """Parameters of EDM's graph convolution with attention (``gcl_0`` there)."""
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, n_features: int, n_pair_columns: int = 0) -> None:
         super().__init__()
         f = n_features
         self.edge_mlp = nn.Sequential(
-            nn.Linear(2 * f + 2, f), nn.SiLU(), nn.Linear(f, f), nn.SiLU()
+            nn.Linear(2 * f + 2 + n_pair_columns, f), nn.SiLU(), nn.Linear(f, f), nn.SiLU()
         )
         self.node_mlp = nn.Sequential(nn.Linear(2 * f, f), nn.SiLU(), nn.Linear(f, f))
         self.att_mlp = nn.Sequential(nn.Linear(f, 1), nn.Sigmoid())
@@ -243,6 +255,10 @@ class MessagePass(nn.Module):
         """Parameters behind the first map, as the edge functions take them."""
         attention = self.att_mlp[0]
         return _edge_weights(self.edge_mlp, attention.weight, attention.bias)
+
+    def pair_weights(self) -> Tensor:
+        """Columns (F, W) of the first map that multiply columns of pairs."""
+        return _pair_weights(self.edge_mlp)
 
     def update(self, h: Tensor, received: Tensor, linear: LinearMap = linear) -> Tensor:
         """New features of each atom from its own and the messages it received."""
@@ -258,14 +274,18 @@ class MessagePass(nn.Module):
 class CoordinateUpdate(nn.Module):
     """Parameters of EDM's coordinate update (``gcl_equiv`` there)."""
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, n_features: int, n_pair_columns: int = 0) -> None:
         super().__init__()
         f = n_features
         last = nn.Linear(f, 1, bias=False)
         # Coordinates start out (almost) unmoved: the network begins near "no noise predicted".
         nn.init.xavier_uniform_(last.weight, gain=0.001)
         self.coord_mlp = nn.Sequential(
-            nn.Linear(2 * f + 2, f), nn.SiLU(), nn.Linear(f, f), nn.SiLU(), last
+            nn.Linear(2 * f + 2 + n_pair_columns, f),
+            nn.SiLU(),
+            nn.Linear(f, f),
+            nn.SiLU(),
+            last,
         )
 
     def project(self, h: Tensor, linear: LinearMap = linear) -> tuple[Tensor, Tensor]:
@@ -275,6 +295,10 @@ class CoordinateUpdate(nn.Module):
     def edge_weights(self) -> EdgeWeights:
         """Parameters behind the first map, as the edge functions take them."""
         return _edge_weights(self.coord_mlp, self.coord_mlp[4].weight, None)
+
+    def pair_weights(self) -> Tensor:
+        """Columns (F, W) of the first map that multiply columns of pairs."""
+        return _pair_weights(self.coord_mlp)
 
 
 def _project(first: nn.Linear, h: Tensor, linear: LinearMap) -> tuple[Tensor, Tensor]:
@@ -286,8 +310,18 @@ def _project(first: nn.Linear, h: Tensor, linear: LinearMap) -> tuple[Tensor, Te
 
 
 def _edge_weights(mlp: nn.Sequential, w_out: Tensor, b_out: Tensor | None) -> EdgeWeights:
-    c_d, c_0 = mlp[0].weight[:, -2:].unbind(1)
+    width = mlp[0].out_features
+    c_d, c_0 = mlp[0].weight[:, 2 * width : 2 * width + 2].unbind(1)
     return EdgeWeights(c_d, c_0, mlp[2].weight, mlp[2].bias, w_out[0], b_out)
+
+
+def _told(pairs: Tensor | None, part: MessagePass | CoordinateUpdate) -> dict[str, Any]:
+    """Columns of pairs as an argument of edge functions, which kernels do not have."""
+    return {} if pairs is None else {"told": (pairs, part.pair_weights())}
+
+
+def _pair_weights(mlp: nn.Sequential) -> Tensor:
+    return mlp[0].weight[:, 2 * mlp[0].out_features + 2 :]
 
 
 def by_rows(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from deepchem_ead.diffusion.feature_targets import (
 from deepchem_ead.diffusion.frames import (
     FRAMES,
     EDMFrame,
+    Frame,
+    PreconditionedFrame,
     QuotientFrame,
     project_noise,
     project_rotation,
@@ -33,7 +35,7 @@ from deepchem_ead.diffusion.kernels import (
     posterior_spread,
     spread_step,
 )
-from deepchem_ead.diffusion.layout import AtomLayout, SizeGroup
+from deepchem_ead.diffusion.layout import AtomLayout, PairIndex, SizeGroup
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES, N_LEVEL_FEATURES, SIGMA_COLUMN
 from deepchem_ead.diffusion.levels import sample_levels
 from deepchem_ead.diffusion.noise_schedules import NOISE_SCHEDULES
@@ -62,12 +64,15 @@ __all__ = [
     "DiffusionProcess",
     "EDMFrame",
     "EarlierState",
+    "Frame",
     "NoiseSchedule",
     "SIGMA_COLUMN",
     "NoiseTarget",
     "Outputs",
+    "PairIndex",
     "PositionNoise",
     "PositionResidual",
+    "PreconditionedFrame",
     "QuotientFrame",
     "Seen",
     "SizeGroup",

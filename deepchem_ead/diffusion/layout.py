@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,21 @@ class SizeGroup(NamedTuple):
     def nodes(self) -> slice:
         """The group's rows in a flat array of nodes."""
         return slice(self.first_node, self.first_node + self.size * self.n_molecules)
+
+
+class PairIndex(NamedTuple):
+    """The ordered pairs (i, j), j != i, of each molecule: what a row of pairs is about.
+
+    Row i of a molecule of n atoms holds j = i + 1, i + 2, ..., i + n - 1 (mod n).
+
+    Attributes
+    ----------
+    first, second : Tensor, (E,) int64
+        Nodes i and j of each pair.
+    """
+
+    first: Tensor
+    second: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +102,19 @@ class AtomLayout:
     @property
     def n_nodes(self) -> int:
         return self.index.shape[0]
+
+    @cached_property
+    def pairs(self) -> PairIndex:
+        """All ordered pairs of atoms of the same molecule; built once, on the host."""
+        first, second = [], []
+        for group in self.groups:
+            n, c = group.size, group.n_molecules
+            start = group.first_node + n * torch.arange(c).view(c, 1, 1)
+            i = torch.arange(n).view(n, 1)
+            first.append((start + i.expand(n, n - 1)).reshape(-1))
+            second.append((start + (i + 1 + torch.arange(n - 1)) % n).reshape(-1))
+        device = self.index.device
+        return PairIndex(torch.cat(first).to(device), torch.cat(second).to(device))
 
     def to(self, device: torch.device | str) -> AtomLayout:
         """The same layout with its tensors on another device."""

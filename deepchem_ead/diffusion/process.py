@@ -74,6 +74,8 @@ class DiffusionProcess:
         Weight of the feature target's composition error in the loss. 0 without one.
     quotient_loss : bool
         The loss leaves out errors that a rotation of the molecule explains (`project_rotation`).
+    channel_levels : bool
+        The denoiser is told the level of an atom's kind beside that of its position.
 
     References
     ----------
@@ -89,6 +91,7 @@ class DiffusionProcess:
     composition: bool = False
     composition_weight: float = 0.0
     quotient_loss: bool = False
+    channel_levels: bool = False
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -103,9 +106,14 @@ class DiffusionProcess:
         """``w = x + tau eps`` for clean data (A, 3 + F) and levels (A,) or (A, C)."""
         return clean + self._tau_columns(levels, clean) * noise
 
+    def tau_at(self, levels: Tensor) -> Tensor:
+        """Noise-to-signal ratios: the schedule's, but 0 at level 0 where that means known."""
+        tau = self.schedule.tau_at(levels)
+        return torch.where(levels > 0, tau, 0.0) if self.frame.exact else tau
+
     def _tau_columns(self, levels: Tensor, w: Tensor) -> Tensor:
         """Noise-to-signal ratios to multiply a state with, (A, 1) or (A, 3 + F)."""
-        return by_column(self.schedule.tau_at(levels).to(w.dtype), w.shape[1])
+        return by_column(self.tau_at(levels).to(w.dtype), w.shape[1])
 
     def predict_noise(
         self,
@@ -124,7 +132,7 @@ class DiffusionProcess:
         ``context`` (B, K), if there is one.
 
         Levels are (A,), or (A, C): see `channels`. Frame and position target, and what the denoiser
-        is told about levels, go by those of the positions.
+        is told about levels without ``channel_levels``, go by those of the positions.
 
         ``previous`` (A, 3 + F) is an earlier estimate of the clean data, in the frame of ``w``, and
         NaN in molecules that have none. It does nothing without self-conditioning.
@@ -146,17 +154,20 @@ class DiffusionProcess:
         """Estimated noise of the positions (A, 3), and what the denoiser says about features."""
         # Every use takes its own view: the order in which gradients add up is part of the bits.
         level_x = level_of(levels, "positions")
-        tau, alpha = self.schedule.tau_at(level_x), self.schedule.alpha_at(level_x).to(w.dtype)
-        tau_h, alpha_h = tau, alpha
+        tau, alpha = self.tau_at(level_x), self.schedule.alpha_at(level_x).to(w.dtype)
+        level_h, alpha_h = level_x, alpha
         if levels.dim() > 1:
             level_h = level_of(levels, "kinds")
-            tau_h = self.schedule.tau_at(level_h)
             alpha_h = self.schedule.alpha_at(level_h).to(w.dtype)
-        x = self.frame.network_input(channel(w, "positions"), alpha, layout)
+        # The smallest noise stands for none where types are weighed against each other.
+        tau_h = self.schedule.tau_at(level_h).to(w.dtype).unsqueeze(1)
+        x = self.frame.network_input(channel(w, "positions"), tau, alpha, layout)
         level = LEVEL_FEATURES[self.level_features](level_x, self.schedule).to(w.dtype)
-        evidence = self.features.evidence(channel(w, "kinds"), tau_h.to(w.dtype).unsqueeze(1))
+        evidence = self.features.evidence(channel(w, "kinds"), tau_h)
         scaled = channel(w, "kinds") * alpha_h.unsqueeze(1)
         inputs, reference = [scaled, evidence, level], None
+        if self.channel_levels:
+            inputs.append(LEVEL_FEATURES[self.level_features](level_h, self.schedule).to(w.dtype))
         if context is not None:
             inputs.append(layout.expand(context))
         if self.self_conditioning and previous is None:
@@ -166,14 +177,17 @@ class DiffusionProcess:
             known = previous[:, :1].isfinite()
             estimated = torch.where(known, channel(previous, "kinds"), 0.0)
             inputs += [estimated, known.to(w.dtype)]
-            positions = torch.where(known, channel(previous, "positions"), channel(w, "positions"))
-            reference = self.frame.network_input(positions, alpha, layout)
+            shown = self.frame.estimate_input(channel(previous, "positions"), alpha, layout)
+            reference = torch.where(known, shown, x)
         if self.composition:
             inputs.append(layout.expand(layout.sum(evidence)) * COUNT_SCALE)
             if self.self_conditioning:
                 inputs.append(layout.expand(layout.sum(estimated)))
         share = level_x.to(torch.float64) / self.schedule.timesteps
-        dx, h_out = denoiser(Seen(x, torch.cat(inputs, 1), layout, reference, share))
+        step, pairs = self.frame.step(tau), self.frame.pairs(channel(w, "positions"), tau, layout)
+        step = None if step is None else step.to(w.dtype)
+        seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs)
+        dx, h_out = denoiser(seen)
         eps_x = self.positions.noise(dx, channel(w, "positions"), tau, layout)
         return self.frame.project(eps_x, tau, layout), h_out
 
@@ -213,7 +227,8 @@ class DiffusionProcess:
         ----------
         denoiser : callable
         clean : Tensor, (A, 3 + F)
-        levels : Tensor, (A,)
+        levels : Tensor, (A,) or (A, C)
+            What is at level 0 counts nothing in a frame where that means known.
         eps : Tensor, (A, 3 + F)
             Independent standard normal draws.
         layout : AtomLayout
@@ -239,7 +254,7 @@ class DiffusionProcess:
         if earlier is not None:
             previous = self._estimate_from(earlier, denoiser, w, levels, layout, context)
         eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
-        tau = self.schedule.tau_at(level_of(levels, "positions"))
+        tau = self.tau_at(level_of(levels, "positions"))
         tau_h = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
         target_x = self.frame.project(channel(noise, "positions"), tau, layout)
         told = h_out, channel(w, "kinds"), tau_h, channel(noise, "kinds")
@@ -247,7 +262,10 @@ class DiffusionProcess:
         if self.quotient_loss:
             missed = project_rotation(missed, channel(w, "positions"), tau, layout)
         weight = self.positions.weight(tau).to(w.dtype)
-        error = weight * missed.square().sum(1) + self.features.error(*told)
+        error_h = self.features.error(*told)
+        if self.frame.exact:
+            error_h = error_h * (level_of(levels, "kinds") > 0)
+        error = weight * missed.square().sum(1) + error_h
         if node_weight is not None:
             error = error * node_weight
         error = layout.sum(error)
@@ -268,9 +286,7 @@ class DiffusionProcess:
     ) -> Tensor:
         """Estimate (A, 3 + F) of the clean data from a noisier state, NaN where it is not told."""
         noise = self.draw_noise(earlier.eps, layout)
-        tau_s, tau_t = (
-            by_column(self.schedule.tau_at(t), w.shape[1]) for t in (levels, earlier.levels)
-        )
+        tau_s, tau_t = (by_column(self.tau_at(t), w.shape[1]) for t in (levels, earlier.levels))
         noisier = forward_step(w, tau_s, tau_t, noise)
         estimate = self.predict_clean(denoiser, noisier, earlier.levels, layout, context)
         return torch.where(layout.expand(earlier.told).unsqueeze(1), estimate, torch.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -28,6 +28,12 @@ class Seen:
         there is none. No gradients go through it.
     levels : Tensor, (A,) float64, optional
         Noise level of each node, as a share of the highest: 0 is clean, 1 is noise.
+    step : Tensor, (A,), optional
+        How far a unit of ``dx`` leads a node towards the clean molecule, in the unit of ``x``: the
+        estimate is ``x - step dx``. 0 where the position is known. None: the frame does not say.
+    pairs : Tensor, (E, W), optional
+        Invariant columns of each ordered pair of atoms, in the order of `AtomLayout.pairs`
+        (`columns.InputColumns.pairs` says which). None: there are none.
     """
 
     x: Tensor
@@ -35,8 +41,10 @@ class Seen:
     layout: AtomLayout
     reference: Tensor | None = None
     levels: Tensor | None = None
+    step: Tensor | None = None
+    pairs: Tensor | None = None
 
-    def replace(self, **changes) -> Seen:
+    def replace(self, **changes: Any) -> Seen:
         """The same with other values of some attributes."""
         return replace(self, **changes)
 

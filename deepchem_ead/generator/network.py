@@ -53,7 +53,7 @@ class EADNetwork(nn.Module):
         super().__init__()
         self.process = DiffusionProcess(
             config.make_noise_schedule(),
-            FRAMES[config.frame](),
+            FRAMES[config.frame](config.position_scale),
             feature_target(config.feature_target, encoding.table),
             position_target(config.position_target, config.position_scale),
             config.level_features,
@@ -61,6 +61,7 @@ class EADNetwork(nn.Module):
             config.composition,
             config.composition_weight,
             config.quotient_loss,
+            config.channel_levels,
         )
         self._odd, self._n_elements = encoding.odd, len(encoding.elements)
         #: The context has a column that says "no dummy atoms here".
@@ -73,7 +74,8 @@ class EADNetwork(nn.Module):
         if config.level_features in SIGMA_COLUMN:
             before = columns["features"] + columns["evidence"]
             sigma = before + SIGMA_COLUMN[config.level_features]
-        seen = InputColumns(columns, sigma, tuple(input_labels(config, encoding)))
+        labels = tuple(input_labels(config, encoding))
+        seen = InputColumns(columns, sigma, labels, dict(self.process.frame.pair_columns))
         network = DENOISERS[config.denoiser]
         self.denoiser = network.build(seen, encoding.n_features, config.network_options)
         self.average = RunningAverage(self.denoiser, config.ema_decay)
@@ -215,6 +217,8 @@ def input_columns(config: EADConfig, encoding: AtomEncoding) -> dict[str, int]:
         "evidence": target.n_evidence,
         "level": N_LEVEL_FEATURES[config.level_features],
     }
+    if config.channel_levels:
+        columns["level of kinds"] = N_LEVEL_FEATURES[config.level_features]
     columns |= {f"context: {name}": n for name, n in context_columns(config).items()}
     if config.self_conditioning:
         columns["previous estimate"] = encoding.n_features + 1

@@ -116,6 +116,9 @@ class NetworkOptions(Settings):
     level_features : str
         How the network is told an atom's level: "linear" (EDM) or "fourier", see
         `deepchem_ead.diffusion.LEVEL_FEATURES`.
+    channel_levels : bool
+        The network is told the level of an atom's kind beside that of its position. Needed where
+        they differ: a known kind at a place to be found.
     self_conditioning : bool
         The network is told its previous estimate of the clean molecule: in sampling that of the
         step before, in training in half of the steps that from a slightly noisier state (see
@@ -133,6 +136,7 @@ class NetworkOptions(Settings):
     n_heads: int = structural(8)
     denoiser_options: dict = structural(default_factory=dict)
     level_features: str = structural("linear")
+    channel_levels: bool = structural(False, may_widen=True)
     self_conditioning: bool = structural(False, may_widen=True)
     composition: bool = structural(False, may_widen=True)
     precision: str = "auto"
@@ -186,7 +190,9 @@ class ProcessOptions(Settings):
     level_power : float
         Powers above 1 draw low levels more often in training (see `diffusion.sample_levels`).
     frame : str
-        Treatment of translations, "quotient" (exact) or "edm" (see `diffusion.frames`).
+        Treatment of translations: "quotient" (exact), "preconditioned" (exact, and known atoms are
+        seen as they are beside others at any level; needs ``position_target="residual"``) or
+        "edm". See `diffusion.frames`.
     feature_target : str
         "noise": the network predicts the noise of the features (EDM, EAD). "types": it predicts
         the type of each atom (see `diffusion.TypeTarget`).
@@ -220,6 +226,11 @@ class ProcessOptions(Settings):
                 "position_target": POSITION_TARGETS,
             },
         )
+        if self.frame == "preconditioned" and self.position_target != "residual":
+            raise ValueError(
+                "frame='preconditioned' needs position_target='residual', the output that belongs "
+                f"to its input, not {self.position_target!r}"
+            )
         self.make_noise_schedule()  # refuses names and options that are not known
 
     def make_noise_schedule(self) -> NoiseSchedule:

@@ -17,13 +17,15 @@ except ImportError:  # the compiled kernel is an optional part of the package
 
 logger = logging.getLogger(__name__)
 
+_NO_PAIR_COLUMNS = "no kernel reads columns of pairs, as frame='preconditioned' has them"
+
 
 class AttentionBackend:
     """Mixin of a network with the attributes of `AttentionDenoiser`.
 
     Attributes
     ----------
-    n_features, n_heads : int
+    n_features, n_heads, n_pair_columns : int
     blocks : ModuleList
         With the weights of the pair operation, `PairWeights`, as ``pair``.
     backend : {"auto", "torch", "native", "triton"}
@@ -76,7 +78,8 @@ class AttentionBackend:
     def _why_no_triton(self, device: torch.device) -> str:
         """Why the Triton kernels do not compute the pairs; empty if they do."""
         n_pair_features = self.blocks[0].pair.logits.shape[1]
-        reason = fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
+        reason = _NO_PAIR_COLUMNS if self.n_pair_columns else ""
+        reason = reason or fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
         if reason and self.backend == "triton":
             raise RuntimeError(f'backend="triton": {reason}; use backend="auto" or "torch"')
         return reason
@@ -86,7 +89,9 @@ class AttentionBackend:
         if self.backend == "torch":
             return "asked for"
         reason = "the native kernel is not part of this installation"
-        if device.type != "cpu":
+        if self.n_pair_columns:
+            reason = _NO_PAIR_COLUMNS
+        elif device.type != "cpu":
             reason = f"the native kernel computes on the CPU, not on {device}"
         elif attention_kernel is not None:
             reason = attention_kernel.why_not(self.n_features, self.n_heads, number_format)

@@ -41,12 +41,16 @@ class _EdgeNetwork(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, u, v, d2, d2_0, c_d, c_0, w2, b2, w_out, b_out, pairs: Pairs, saving: bool, heard=None
-    ) -> Tensor:
+        ctx, u, v, d2, d2_0, c_d, c_0, w2, b2, w_out, b_out, pairs: Pairs, saving: bool, heard=None,
+        told=None, w_told=None,
+    ) -> Tensor:  # fmt: skip
         attention = b_out is not None
         n_edges, width = pairs.n_edges, u.shape[1]
         distances = torch.stack([d2, d2_0], 1)
         columns = torch.stack([c_d, c_0])
+        if told is not None:
+            distances = torch.cat([distances, told], 1)
+            columns = torch.cat([columns, w_told.t()])
         u, doubled = u.contiguous(), v.index_select(0, pairs.doubled)
         on_cpu = u.device.type == "cpu"
         fixed = FIXED_BLOCKS and on_cpu and not saving
@@ -87,7 +91,7 @@ class _EdgeNetwork(torch.autograd.Function):
         if saving:
             ctx.save_for_backward(u, doubled, distances, columns, w2, b2, w_out, scores, kept)
             ctx.pairs, ctx.chunks, ctx.longest, ctx.attention = pairs, chunks, longest, attention
-            ctx.heard = heard
+            ctx.heard, ctx.told = heard, told is not None
         return out
 
     @staticmethod
@@ -144,6 +148,7 @@ class _EdgeNetwork(torch.autograd.Function):
         return (
             g_u, g_v, g_distances[:, 0], g_distances[:, 1], g_columns[0], g_columns[1],
             g_w2, g_b2, g_w_out, g_b_out if ctx.attention else None, None, None, None,
+            *((g_distances[:, 2:], g_columns[2:].t()) if ctx.told else (None, None)),
         )  # fmt: skip
 
 
@@ -198,12 +203,15 @@ def _edge_network(
     pairs: Pairs,
     weights: EdgeWeights,
     heard: Tensor | None,
+    told: tuple[Tensor, Tensor] | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     difference, d2 = pair_differences(x, pairs)
     d2_0 = d2 if x0 is x else pair_differences(x0, pairs)[1]
     inputs = (u, v, d2, d2_0, *weights)
-    saving = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
-    return _EdgeNetwork.apply(*inputs, pairs, saving, heard), difference, d2
+    columns = told or (None, None)
+    learned = (*inputs, *columns)
+    saving = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in learned)
+    return _EdgeNetwork.apply(*inputs, pairs, saving, heard, *columns), difference, d2
 
 
 def messages(
@@ -214,6 +222,7 @@ def messages(
     layout: AtomLayout,
     weights: EdgeWeights,
     heard: Tensor | None = None,
+    told: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     r"""Sum of the attention-weighted messages that reach each atom.
 
@@ -233,6 +242,8 @@ def messages(
         The edge network; ``b_out`` is required.
     heard : Tensor, (E,), optional
         1 for the pairs (i, j) of `Pairs` whose message counts, 0 for the others.
+    told : tuple of Tensor, (E, W) and (F, W), optional
+        Further columns of each pair, and what the first map multiplies them with.
 
     Returns
     -------
@@ -240,7 +251,7 @@ def messages(
         Zero for the atom of a one-atom molecule. Differentiable once, with respect to every
         floating-point argument.
     """
-    return _edge_network(u, v, x, x0, Pairs.of(layout), weights, heard)[0]
+    return _edge_network(u, v, x, x0, Pairs.of(layout), weights, heard, told)[0]
 
 
 def coordinate_updates(
@@ -253,6 +264,7 @@ def coordinate_updates(
     coords_range: float = 15.0,
     norm_constant: float = 1.0,
     heard: Tensor | None = None,
+    told: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     r"""Displacement of each atom along its relative vectors.
 
@@ -269,6 +281,6 @@ def coordinate_updates(
     Tensor, (A, 3)
     """
     pairs = Pairs.of(layout)
-    scores, difference, d2 = _edge_network(u, v, x, x0, pairs, weights, heard)
+    scores, difference, d2 = _edge_network(u, v, x, x0, pairs, weights, heard, told)
     factors = scores * coords_range / (torch.sqrt(d2 + 1e-8) + norm_constant)
     return torch.zeros_like(x).index_add(0, pairs.first, factors.unsqueeze(1) * difference)

@@ -23,11 +23,12 @@ def pair_attention(
     layout: AtomLayout,
     weights: PairWeights,
     n_heads: int,
+    told: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Attention-weighted sums over the other atoms of each molecule.
 
     Arguments and results are those of `deepchem_ead.kernels.pair_torch.pair_attention`.
     """
-    if fused.computes(x, q, layout, weights, n_heads):
+    if told is None and fused.computes(x, q, layout, weights, n_heads):
         return fused.pair_attention(q, k, v, own, other, x, x0, layout, weights)
-    return pair_torch.pair_attention(q, k, v, own, other, x, x0, layout, weights, n_heads)
+    return pair_torch.pair_attention(q, k, v, own, other, x, x0, layout, weights, n_heads, told)

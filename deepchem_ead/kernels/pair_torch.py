@@ -32,6 +32,7 @@ def pair_attention(
     layout: AtomLayout,
     weights: PairWeights,
     n_heads: int,
+    told: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Attention-weighted sums over the other atoms of each molecule (see `AttentionDenoiser`).
 
@@ -46,6 +47,8 @@ def pair_attention(
     layout : AtomLayout
     weights : PairWeights
     n_heads : int
+    told : Tensor, (E, W), optional
+        Columns of each ordered pair, in the order of `AtomLayout.pairs`.
 
     Returns
     -------
@@ -61,16 +64,18 @@ def pair_attention(
     results = []
     for chunk in _chunks(layout, _molecules_per_chunk(q.device)):
         parts = [chunk.pad(t) for t in (q, k, v, own, other, x, x0)]
-        dense = _dense_attention(*parts, chunk.mask, weights, n_heads)
+        columns = None if told is None else chunk.pad_pairs(told, layout)
+        dense = _dense_attention(*parts, chunk.mask, weights, n_heads, columns)
         results.append([t.flatten(0, 1).index_select(0, chunk.places) for t in dense])
     values, pairs, vectors = (torch.cat(t) for t in zip(*results, strict=True))
     return values, pairs.flatten(1), vectors
 
 
 class _Chunk(NamedTuple):
-    """A few molecules: their flat nodes, and where these are in the padded molecules (c, n)."""
+    """A few molecules: their flat nodes and pairs, and where nodes are in padded ones (c, n)."""
 
     nodes: slice
+    pairs: slice
     places: Tensor
     mask: Tensor
 
@@ -78,6 +83,14 @@ class _Chunk(NamedTuple):
         """Flat (A, D) to padded (c, n, D), zero where no node is."""
         padded = t.new_zeros(self.mask.numel(), t.shape[1])
         return padded.index_copy(0, self.places, t[self.nodes]).view(*self.mask.shape, -1)
+
+    def pad_pairs(self, t: Tensor, layout: AtomLayout) -> Tensor:
+        """Flat (E, W) to padded (c, n, n, W), zero where no pair is."""
+        n = self.mask.shape[1]
+        i, j = (self.places[nodes[self.pairs] - self.nodes.start] for nodes in layout.pairs)
+        padded = t.new_zeros(self.mask.numel() * n, t.shape[1])
+        padded = padded.index_copy(0, i * n + j % n, t[self.pairs])
+        return padded.view(*self.mask.shape, n, -1)
 
 
 def _molecules_per_chunk(device: torch.device) -> int:
@@ -97,12 +110,14 @@ def _chunks(layout: AtomLayout, n_molecules: int) -> tuple[_Chunk, ...]:
 def _build_chunks(layout: AtomLayout, n_molecules: int) -> Iterator[_Chunk]:
     device = layout.index.device
     sizes = torch.tensor([g.size for g in layout.groups for _ in range(g.n_molecules)])
-    first = 0
+    first = pair = 0
     for counts in sizes.split(n_molecules):
         mask = torch.arange(int(counts.max())) < counts.unsqueeze(1)
         places = mask.flatten().nonzero().squeeze(1)
-        yield _Chunk(slice(first, first + len(places)), places.to(device), mask.to(device))
-        first += len(places)
+        nodes = slice(first, first + len(places))
+        pairs = slice(pair, pair + int((counts * (counts - 1)).sum()))
+        yield _Chunk(nodes, pairs, places.to(device), mask.to(device))
+        first, pair = nodes.stop, pairs.stop
 
 
 _known_chunks: weakref.WeakKeyDictionary[AtomLayout, dict[int, tuple[_Chunk, ...]]]
@@ -110,7 +125,7 @@ _known_chunks = weakref.WeakKeyDictionary()
 
 
 def _dense_attention(
-    q, k, v, own, other, x, x0, mask, weights: PairWeights, n_heads: int
+    q, k, v, own, other, x, x0, mask, weights: PairWeights, n_heads: int, told: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     c, n, _ = q.shape
 
@@ -122,6 +137,8 @@ def _dense_attention(
     d2_0 = (x0.unsqueeze(2) - x0.unsqueeze(1)).square().sum(3)
     radial = torch.cat([radial_features(d2), radial_features(d2_0)], 3)
     mixed = radial @ torch.cat([weights.radial, weights.radial_input], 1).T
+    if told is not None:
+        mixed = mixed + told @ weights.told.T
     p = nn.functional.silu(mixed + own.unsqueeze(2) + other.unsqueeze(1))  # (c, n, n, P)
     read = p @ torch.cat([weights.logits, weights.gates]).T  # (c, n, n, 2H)
     logits, gates = read.permute(0, 3, 1, 2).chunk(2, 1)  # (c, H, n, n)

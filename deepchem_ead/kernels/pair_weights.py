@@ -25,6 +25,8 @@ class PairWeights(nn.Module):
         L.
     gates : Tensor, (H, P)
         G.
+    told : Tensor, (P, W)
+        E, where pairs have columns of their own.
     backend : {"auto", "torch", "triton"}
         Who computes with them: "auto" is the Triton kernels for float32 on a GPU where they can
         run, PyTorch elsewhere.
@@ -32,13 +34,15 @@ class PairWeights(nn.Module):
 
     backend = "auto"
 
-    def __init__(self, n_pair_features: int, n_heads: int) -> None:
+    def __init__(self, n_pair_features: int, n_heads: int, n_pair_columns: int = 0) -> None:
         super().__init__()
         p = n_pair_features
         self.radial = nn.Parameter(torch.randn(p, N_RADIAL) / N_RADIAL**0.5)
         self.radial_input = nn.Parameter(torch.randn(p, N_RADIAL) / N_RADIAL**0.5)
         self.logits = nn.Parameter(torch.randn(n_heads, p) / p**0.5)
         self.gates = nn.Parameter(torch.randn(n_heads, p) / p**0.5)
+        if n_pair_columns:
+            self.told = nn.Parameter(torch.randn(p, n_pair_columns) / n_pair_columns**0.5)
 
 
 def radial_features(d2: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class Pairs:
 
     @classmethod
     def _build(cls, layout: AtomLayout) -> Pairs:
-        first, second, reverse, doubled, n_edges = [], [], [], [], 0
+        reverse, doubled, n_edges = [], [], 0
         for group in layout.groups:
             n, c = group.size, group.n_molecules
             start = group.first_node + n * torch.arange(c).view(c, 1, 1)
@@ -108,14 +108,12 @@ class Pairs:
             j = (i + 1 + k) % n
             # In row j, atom i stands at column (i - j - 1) mod n = n - 2 - k.
             back = n_edges + n * (n - 1) * torch.arange(c).view(c, 1, 1) + j * (n - 1) + n - 2 - k
-            first.append((start + i.expand(n, n - 1)).reshape(-1))
-            second.append((start + j).reshape(-1))
             reverse.append(back.reshape(-1))
             doubled.append((start + torch.arange(2 * n) % n).reshape(-1))
             n_edges += c * n * (n - 1)
         device = layout.index.device
-        tensors = (torch.cat(parts).to(device) for parts in (first, second, reverse, doubled))
-        return cls(*tensors, layout.groups)
+        tensors = (torch.cat(parts).to(device) for parts in (reverse, doubled))
+        return cls(*layout.pairs, *tensors, layout.groups)
 
     @property
     def n_edges(self) -> int:

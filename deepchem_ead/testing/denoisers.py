@@ -61,11 +61,12 @@ class DenoiserTests:
 
     # ------------------------------------------------------------------ how they are made
 
-    def make(self, dtype: torch.dtype = torch.float64) -> DenoiserNetwork:
+    def make(self, dtype: torch.dtype = torch.float64, n_pair_columns: int = 0) -> DenoiserNetwork:
         """A network with random weights whose outputs are not next to nothing."""
         cls = DENOISERS[self.denoiser]
         torch.manual_seed(0)
-        columns = InputColumns({"features": _N_IN - 1, "level": 1}, sigma=_N_IN - 1)
+        told = {"pairs": n_pair_columns} if n_pair_columns else {}
+        columns = InputColumns({"features": _N_IN - 1, "level": 1}, sigma=_N_IN - 1, pairs=told)
         network = cls.build(columns, _N_OUT, cls.Options(**self.options)).to(dtype)
         with torch.no_grad():
             for parameter in network.parameters():
@@ -125,6 +126,28 @@ class DenoiserTests:
             plain = network(Seen(x, h, layout))
             told = network(Seen(x, h, layout, reference=1.5 * x))
         assert torch.equal(plain.dx, told.dx) == ("reference" not in network.reads)
+
+    def test_columns_of_pairs_are_read_if_it_says_so(self):
+        x, h, layout = noised_molecules([10, 600])
+        network = self.make(n_pair_columns=3)
+        i, j = layout.pairs
+        pairs = (x[i] - x[j]).norm(dim=1, keepdim=True) * torch.tensor([1.0, 2, 3]).to(x)
+        with torch.no_grad():
+            plain, told = (network(Seen(x, h, layout, pairs=p)) for p in (0 * pairs, pairs))
+            turned = network(Seen(-x, h, layout, pairs=pairs))
+        assert torch.equal(plain.h, told.h) == ("pairs" not in network.reads)
+        if network.equivariant:
+            torch.testing.assert_close(turned.dx, -told.dx, rtol=0, atol=1e-10)
+
+    def test_known_atoms_do_not_move_meanwhile_if_it_reads_steps(self):
+        """Where the step is 0, what a network has said of the atom does not enter what it says
+        next."""
+        x, h, layout = noised_molecules([10, 600])
+        network = self.make()
+        ones = torch.ones(len(x), dtype=x.dtype)
+        with torch.no_grad():
+            moving, still = (network(Seen(x, h, layout, step=s * ones)) for s in (1.0, 0.0))
+        assert torch.equal(moving.dx, still.dx) == ("step" not in network.reads)
 
     def test_shapes_that_do_not_fit_are_refused(self):
         x, h, layout = noised_molecules([10])

@@ -98,7 +98,7 @@ class GradientGuidance(GuidedProcess):
             raise ValueError("a guide needs its targets as the last columns of the context")
         targets = context[:, -n_targets:].double()
         inner = context[:, :-n_targets] if context.shape[1] > n_targets else None
-        tau = by_column(self.schedule.tau_at(levels), w.shape[1])
+        tau = by_column(self.tau_at(levels), w.shape[1])
         guided = tau <= self.max_tau
         if not guided.any():
             return self.process.predict_noise(denoiser, w, levels, layout, inner, previous)

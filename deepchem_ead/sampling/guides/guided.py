@@ -50,6 +50,10 @@ class GuidedProcess:
     def features(self) -> FeatureTarget:
         return self.process.features
 
+    def tau_at(self, levels: Tensor) -> Tensor:
+        """See `DiffusionProcess.tau_at`."""
+        return self.process.tau_at(levels)
+
     def draw_noise(self, eps: Tensor, layout: AtomLayout) -> Tensor:
         """See `DiffusionProcess.draw_noise`."""
         return self.process.draw_noise(eps, layout)
@@ -77,7 +81,7 @@ class GuidedProcess:
     ) -> Tensor:
         """``x_hat = w - tau eps_hat`` with the guided noise, (A, 3 + F)."""
         eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
-        return w - by_column(self.schedule.tau_at(levels).to(w.dtype), w.shape[1]) * eps
+        return w - by_column(self.tau_at(levels).to(w.dtype), w.shape[1]) * eps
 
     def extrapolated(self, eps: Tensor, other: Tensor, scale: float, w: Tensor, levels: Tensor):
         """``eps + scale (eps - other)`` with features as `FeatureTarget.admissible` allows.
