@@ -138,7 +138,10 @@ def test_a_molecule_does_not_depend_on_its_company():
     [
         (Start(CLEAN[:3], torch.zeros(15)), r"clean must have the shape \(15, 5\), not \(3, 5\)"),
         (Start(CLEAN, torch.zeros(15, 3)), r"levels must have the shape \(15,\) or \(15, 2\)"),
-        (Start(CLEAN, torch.full((15,), 5.0)), "levels of a start are 0 .known. and 20"),
+        (
+            Start(CLEAN, torch.arange(15.0)),
+            "levels of a start are 0 .known., 20 .not known. and at",
+        ),
         (Start(CLEAN / 0 * 0, torch.zeros(15)), "node 0 is to be known, but is .nan"),
     ],
 )

@@ -313,7 +313,7 @@ def test_staircase_rows(counts, window, steps):
     grid = level_grid(100, steps)
     position = torch.searchsorted(grid, levels)
     assert (levels[0] == 100).all() and (levels[-1] == 0).all() and levels[-2].any()
-    width = window or -(-29 // (2 * grid_interval(29, grid, 100) + 1))
+    width = window or -(-29 // (2 * grid_interval(29, grid) + 1))
     assert len(levels) == len(grid) - 1 + -(-max(counts) // width)
     for nodes in position.split(counts, dim=1):
         step = nodes.diff(dim=1)
@@ -353,10 +353,10 @@ def test_grid():
     assert level_grid(1000, 3).tolist() == [0, 333, 667, 1000]
     for steps in range(1, 101):
         assert (level_grid(100, steps).diff() > 0).all()
-    assert grid_interval(29, level_grid(1000), 1000) == 29
-    assert grid_interval(29, level_grid(1000, 100), 1000) == 3
-    assert grid_interval(29, level_grid(1000, 10), 1000) == 1
-    assert grid_interval(0, level_grid(1000, 10), 1000) == 0
+    assert grid_interval(29, level_grid(1000)) == 29
+    assert grid_interval(29, level_grid(1000, 100)) == 3
+    assert grid_interval(29, level_grid(1000, 10)) == 1
+    assert grid_interval(0, level_grid(1000, 10)) == 0
     with pytest.raises(ValueError, match="increasing"):
         level_grid(10, [0, 3, 3, 10])
 

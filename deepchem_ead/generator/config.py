@@ -16,6 +16,7 @@ from deepchem_ead.generator.sections import (
     TrainingOptions,
 )
 from deepchem_ead.generator.settings import Settings
+from deepchem_ead.tasks import TaskMixture
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,11 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
         ):
             if getattr(self, name) and self.feature_target != "types":
                 raise ValueError(f"{name} needs feature_target='types', whose {use}")
+        if TaskMixture.read(self.tasks).by_channel and not self.channel_levels:
+            raise ValueError(
+                f"tasks={self.tasks!r} give positions and kinds levels of their own, which the "
+                "network has to be told: set channel_levels=True"
+            )
         if self.quotient_loss and self.frame != "quotient":
             raise ValueError(f"quotient_loss needs frame='quotient', not {self.frame!r}")
 

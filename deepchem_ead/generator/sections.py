@@ -25,6 +25,7 @@ from deepchem_ead.sampling import (
     resolve_schedule,
     resolve_stepper,
 )
+from deepchem_ead.tasks import TaskMixture
 
 PRECISIONS = ("fp32", "bf16", "auto")
 PLACEMENTS = ("auto", "host", "resident")
@@ -293,6 +294,9 @@ class TrainingOptions(FitOptions):
 
     Attributes
     ----------
+    tasks : str
+        What it learns to be asked for, "free" or a mixture such as "free=0.6,edit=0.4", of which
+        each molecule draws one: names in `deepchem_ead.tasks.TASKS` and their shares.
     clipping_rule : str
         Where the gradient's norm is clipped: "edm", at 1.5 times the mean plus 2 standard
         deviations of the last 50 steps, or "median", at twice their median (see
@@ -311,6 +315,7 @@ class TrainingOptions(FitOptions):
         (quotient-space diffusion). Only with ``frame="quotient"``.
     """
 
+    tasks: str = "free"
     clipping_rule: str = "edm"
     placement: str = "auto"
     dummy_weight: float = 1.0
@@ -323,6 +328,10 @@ class TrainingOptions(FitOptions):
             not_negative=("dummy_weight", "composition_weight"),
             choices={"clipping_rule": CLIPPING_RULES, "placement": PLACEMENTS},
         )
+        try:
+            TaskMixture.read(self.tasks)
+        except ValueError as error:
+            raise ValueError(f"tasks: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class _AdaptiveRun(ClockedRun):
         grid: Tensor,
         noise_schedule: NoiseSchedule,
     ):
-        interval = grid_interval(schedule.interval, grid, noise_schedule.timesteps)
+        interval = grid_interval(schedule.interval, grid)
         super().__init__(layout, grid, interval, schedule.sync_fraction)
         self._layout, self._noise_schedule = layout, noise_schedule
         self._velocity = VELOCITIES[schedule.velocity]

@@ -110,22 +110,26 @@ class Cohort:
         self._rule = resolve_repeat_rule(repeat_rule)
         self._kernel = resolve_stepper(stepper).begin(process.schedule)
         grid = resolve_grid(steps, process.schedule).to(layout.index.device)
+        self._known = None
+        if start is not None:
+            self._known = KnownRows(start, layout, self._n_columns, process.schedule.timesteps)
+            grid = self._known.begun(grid)
         self._run = resolve_schedule(schedule).begin(layout, grid, process.schedule, noise)
         self._last: Step | None = None
         self._visited: list[Tensor] | None = [] if record_levels else None
 
-        self._known = None
-        if start is not None:
-            self._known = KnownRows(start, layout, self._n_columns, process.schedule.timesteps)
         self.levels = self._capped(self._run.start)
         # decoding noise comes first: how long a cohort runs depends on all its molecules
-        w, self._decoding_noise = self._draw(), self._draw()
+        noise_t, self._decoding_noise = self._draw(), self._draw()
         if initial_state is None:
-            w = _centred(w / _column(process.schedule.alpha_at(self._run.start), w), layout)
+            w = _centred(
+                noise_t / _column(process.schedule.alpha_at(self._run.start), noise_t), layout
+            )
         else:
-            w = _checked(initial_state, w)
+            w = _checked(initial_state, noise_t)
         if self._known is not None:
-            w = self._known.fill(w)
+            tau = by_column(process.tau_at(self._known.levels), self._n_columns)
+            w = self._known.begin(w, noise_t, tau)
         if context is not None and len(context) != layout.n_molecules:
             raise ValueError(f"context has {len(context)} rows for {layout.n_molecules} molecules")
         self.w, self.x_hat = w, torch.zeros_like(w)
@@ -156,6 +160,11 @@ class Cohort:
 
     def _draw(self) -> Tensor:
         return self._process.draw_noise(self._noise.normal(self._n_columns), self.layout)
+
+    @property
+    def placed(self) -> Tensor | None:
+        """Molecules (B,) bool that come out in the frame of `Start.clean`; None: none are."""
+        return None if self._known is None else self._known.placed
 
     @property
     def started(self) -> bool:
@@ -267,7 +276,7 @@ class Cohort:
 
         Molecules of which positions are known are in the frame of these instead.
         """
-        tau_0 = self._process.schedule.tau[0].to(self.w.dtype).to(self.w.device)
+        tau_0 = self._process.tau_at(self.levels.new_zeros(1)).to(self.w.dtype)
         positions = channel(self.x_hat + tau_0 * self._decoding_noise, "positions")
         kinds = channel(self.w, "kinds")
         centred = joined(self.layout.center(positions), kinds)

@@ -43,7 +43,7 @@ class RandomCoinSchedule:
     def begin(
         self, layout: AtomLayout, grid: Tensor, noise_schedule: NoiseSchedule, noise: NoiseSource
     ) -> ClockedRun:
-        interval = grid_interval(self.interval, grid, noise_schedule.timesteps)
+        interval = grid_interval(self.interval, grid)
         return _RandomCoinRun(self, layout, grid, interval, noise)
 
 

@@ -60,7 +60,7 @@ class SettledFirstSchedule:
     def begin(
         self, layout: AtomLayout, grid: Tensor, noise_schedule: NoiseSchedule, noise: NoiseSource
     ) -> ClockedRun:
-        interval = grid_interval(self.interval, grid, noise_schedule.timesteps)
+        interval = grid_interval(self.interval, grid)
         return _SettledFirstRun(self, layout, grid, interval, noise_schedule)
 
 

@@ -55,7 +55,7 @@ class StaircaseSchedule:
             If the levels of a molecule would spread further than in training.
         """
         n_steps = len(grid) - 1
-        allowed = 2 * grid_interval(self.interval, grid, noise_schedule.timesteps)
+        allowed = 2 * grid_interval(self.interval, grid)
         if self.window is None:
             window = _ceil_divide(layout.counts, allowed + 1)
         else:

@@ -170,7 +170,7 @@ def level_grid(timesteps: int, steps: int | Tensor | Sequence[float] | None = No
     return grid
 
 
-def grid_interval(interval: int, grid: Tensor, timesteps: int) -> int:
+def grid_interval(interval: int, grid: Tensor) -> int:
     """The interval C, given in levels, in positions of the grid; at least 1 unless it is 0."""
     n_steps = len(grid) - 1
-    return max(1, round(interval * n_steps / timesteps)) if interval > 0 else 0
+    return max(1, round(interval * n_steps / float(grid[-1]))) if interval > 0 else 0

@@ -9,6 +9,7 @@ from torch import Tensor
 from deepchem_ead.diffusion import AtomLayout, EarlierState, sample_levels, turn_at_random
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import EncodedMolecules
+from deepchem_ead.tasks import TaskMixture, TrainingBatch
 
 #: How much noisier, as a share of all levels, the state of an earlier estimate is at most.
 EARLIER_SHARE = 0.04
@@ -90,14 +91,17 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
 
 
 def training_noise(encoded: EncodedMolecules, config: EADConfig, key: Key) -> tuple[Tensor, Tensor]:
-    """Levels (A,) and standard normal draws (A, 3 + F) that depend on seed and step only.
+    """Levels (A,) or (A, C) and normal draws (A, 3 + F) that depend on seed and step only.
 
     So a training run needs no state of a random generator to be continued.
     """
     generator = _generator(config, key)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
     clean = encoded.clean
-    return levels, torch.randn(clean.shape, generator=generator, device=clean.device)
+    eps = torch.randn(clean.shape, generator=generator, device=clean.device)
+    batch = TrainingBatch(clean, levels, encoded.is_dummy, encoded.layout)
+    mixture = TaskMixture.read(config.tasks)
+    return mixture.training_levels(batch, _generator(config, key, 5)), eps
 
 
 def training_clean(
@@ -131,19 +135,25 @@ def training_earlier(
         if tells[0] < 0.5:
             return None
         tells = torch.ones(n)
-    levels = earlier_levels(levels, encoded.layout, ahead, config.timesteps)
+    levels = earlier_levels(levels, encoded.layout, ahead, config)
     eps = torch.randn(encoded.clean.shape, generator=generator, device=device)
     return EarlierState(levels, eps, tells >= 0.5)
 
 
-def earlier_levels(levels: Tensor, layout: AtomLayout, ahead: Tensor, timesteps: int) -> Tensor:
-    """Levels (A,) of a state a sampler may come from to ``levels``.
+def earlier_levels(levels: Tensor, layout: AtomLayout, ahead: Tensor, config: EADConfig) -> Tensor:
+    """Levels of a state a sampler may come from to ``levels``, (A,) or (A, C).
 
     All atoms of a molecule are ``EARLIER_SHARE u^2`` of the levels further up, whole numbers, for
     uniform draws u (``ahead``, (B,)): few levels, as in a run of many steps, more often than many.
+    What is at level 0 where that can mean known has been there before.
     """
-    further = ((EARLIER_SHARE * timesteps + 1) * ahead.square()).floor().to(levels.dtype)
-    return (levels + layout.expand(further)).clamp_max(timesteps)
+    further = ((EARLIER_SHARE * config.timesteps + 1) * ahead.square()).floor().to(levels.dtype)
+    further = layout.expand(further)
+    further = further.unsqueeze(1) if levels.dim() > 1 else further
+    earlier = (levels + further).clamp_max(config.timesteps)
+    if config.frame == "preconditioned" or not TaskMixture.read(config.tasks).is_free:
+        earlier = earlier.masked_fill(levels == 0, 0)
+    return earlier
 
 
 def evaluation_noise(
@@ -156,14 +166,18 @@ def evaluation_noise(
     rows : ndarray, (B,) int64
         Row of each input molecule in its dataset.
     """
-    levels, eps = [], []
+    levels, eps, mixture = [], [], TaskMixture.read(config.tasks)
     layout, width = encoded.layout, encoded.clean.shape[1]
     ends = (layout.starts + layout.counts).tolist()
     for row, start, end in zip(rows[encoded.order], layout.starts.tolist(), ends, strict=True):
         generator = keyed_generator(config.seed, int(row))
         dummy = None if encoded.is_dummy is None else encoded.is_dummy[start:end]
-        levels.append(_draw_levels([end - start], dummy, config, generator))
+        layout = AtomLayout.from_counts([end - start])
+        drawn = _draw_levels(layout, dummy, config, generator)
         eps.append(torch.randn((end - start, width), generator=generator))
+        batch = TrainingBatch(encoded.clean[start:end], drawn, dummy, layout)
+        key = keyed_generator(config.seed, int(row), 5)
+        levels.append(mixture.training_levels(batch, key))
     return torch.cat(levels), torch.cat(eps)
 
 

@@ -1,0 +1,22 @@
+"""What a generator is asked for: which parts of a molecule are given, in training and sampling."""
+
+from deepchem_ead.tasks.base import Known, Task, TrainingBatch
+from deepchem_ead.tasks.conformer import Conformer
+from deepchem_ead.tasks.edit import Edit
+from deepchem_ead.tasks.free import Free
+from deepchem_ead.tasks.mixture import TaskMixture
+from deepchem_ead.tasks.registry import TASKS, resolve_task
+from deepchem_ead.tasks.variation import Variation
+
+__all__ = [
+    "TASKS",
+    "Conformer",
+    "Edit",
+    "Free",
+    "Known",
+    "Task",
+    "TaskMixture",
+    "TrainingBatch",
+    "Variation",
+    "resolve_task",
+]
