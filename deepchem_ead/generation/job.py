@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.sizes import check_memory, finds_size, node_counts
@@ -56,6 +57,7 @@ class GenerationSettings:
     batch_size: int | None
     record_levels: bool
     n_atoms: int | Sequence[int] | str | None = None
+    start: Given | None = None
 
     @classmethod
     def resolve(
@@ -108,6 +110,7 @@ class GenerationSettings:
             batch_size,
             options.record_levels,
             options.n_atoms,
+            options.start,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -120,7 +123,7 @@ class GenerationSettings:
             "repeat_rule": getattr(self.repeat_rule, "__name__", repr(self.repeat_rule)),
             "steps": self.steps,
             "seed": self.seed,
-        }
+        } | ({} if self.start is None else self.start.describe())
 
 
 class GeneratedPart(NamedTuple):
@@ -177,6 +180,8 @@ def generate_batches(
     nodes, sizes_fixed = node_counts(
         model, settings.n_atoms, request.values, indices, settings.seed
     )
+    if settings.start is not None:
+        settings.start.check(nodes, model.encoding.elements)
     check_memory(model, nodes, settings.batch_size)
     job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback, early)
     return _generate_batches(job, progress)
@@ -248,9 +253,10 @@ class _Job:
         entry = _UnderWay(rows)
         self._under_way.append(entry)
         model, settings, nodes = self.model, self.settings, self._nodes[rows]
+        layout, start = AtomLayout.from_counts(nodes, device=model.device), settings.start
         return Cohort(
             self.process,
-            AtomLayout.from_counts(nodes, device=model.device),
+            layout,
             model.encoding.n_features,
             MoleculeNoise(settings.seed, self.indices[rows], nodes, device=model.device),
             settings.schedule,
@@ -260,6 +266,7 @@ class _Job:
             self._request.context(rows, self._sizes_fixed),
             lambda step: self._report(entry, step),
             settings.record_levels,
+            start=None if start is None else start.start(rows, layout, model.encoding),
         )
 
     def _room(self, counts: torch.Tensor) -> int:
@@ -293,8 +300,9 @@ class _Job:
         self._small = max(self._small - 1, 0)
         self._show(entry, len(entry.rows))
         rows, back = entry.rows, np.argsort(entry.rows)
-        states = cohort.decode().cpu()
-        numbers, positions = self.model.encoding.decode(states, cohort.layout, self._sizes_fixed)
+        numbers, positions = self.model.encoding.decode(
+            cohort.decode().cpu(), cohort.layout, self._sizes_fixed, cohort.placed
+        )
         molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})[back]
         levels = None
         if self.settings.record_levels:

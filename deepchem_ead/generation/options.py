@@ -68,6 +68,9 @@ class SamplingOptions:
         Generate molecules with an even number of electrons only, as all neutral molecules
         without unpaired ones have (see `deepchem_ead.diffusion.ClosedShellTypes`). The
         configuration's by default.
+    start : Given, optional
+        Atoms, or whole molecules, to start from (`deepchem_ead.generation.given.Given`), which a
+        model has to be trained for: the shipped ones are not.
     record_levels : bool
         Keep every atom's level before each step of its molecule and at the end in
         ``info["levels"]``.
@@ -91,6 +94,7 @@ class SamplingOptions:
     noise_scale: float | None = None
     repeat_rule: Any = None
     closed_shell: bool | None = None
+    start: Any = None
     record_levels: bool = False
 
     def given(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import parse_elements
@@ -119,6 +119,32 @@ class AtomEncoding:
         is_dummy = flat_types == len(self.elements) if self.has_dummies else None
         return EncodedMolecules(clean, AtomLayout.from_counts(nodes[order]), is_dummy, order)
 
+    def first_rows(
+        self, numbers: Sequence[np.ndarray], positions: Sequence[np.ndarray], nodes: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """States of molecules whose first nodes are these atoms, where they are.
+
+        Parameters
+        ----------
+        numbers, positions : sequence of ndarray, (n,) and (n, 3)
+            Elements that the model knows, and Angstrom.
+        nodes : sequence of int
+            Of each molecule.
+
+        Returns
+        -------
+        clean : Tensor, (A, 3 + F) float32
+            Zero beyond the atoms.
+        given : Tensor, (A,) bool
+            The atoms.
+        """
+        rows, given = [], []
+        for z, x, n in zip(numbers, positions, nodes, strict=True):
+            atoms = joined(torch.from_numpy(np.array(x, np.float32)), self.table[self._type_of[z]])
+            rows.append(nn.functional.pad(atoms, (0, 0, 0, n - len(z))))
+            given.append(torch.arange(n) < len(z))
+        return torch.cat(rows), torch.cat(given)
+
     def count_atoms(self, X: np.ndarray, ids: Sequence | None = None) -> np.ndarray:
         """Atoms of each molecule, (B,), after the checks of `encode`."""
         return self._checked(X, ids)[2]
@@ -191,7 +217,11 @@ class AtomEncoding:
         )
 
     def decode(
-        self, states: Tensor, layout: AtomLayout, sizes_fixed: bool
+        self,
+        states: Tensor,
+        layout: AtomLayout,
+        sizes_fixed: bool,
+        placed: Tensor | None = None,
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Atomic numbers and positions of sampled states; dummy atoms are left out.
 
@@ -201,23 +231,28 @@ class AtomEncoding:
         layout : AtomLayout
         sizes_fixed : bool
             Every node is an atom: the dummy class is not a candidate.
+        placed : Tensor, (B,) bool, optional
+            Molecules that stay where they are.
 
         Returns
         -------
         numbers : list of ndarray, (n,) int64
         positions : list of ndarray, (n, 3) float32
-            Centred on the mean of the atoms, Angstrom.
+            Centred on the mean of the atoms unless they are placed, Angstrom.
         """
         candidates = len(self.elements) if sizes_fixed else self.n_types
         types = channel(states, "kinds")[:, :candidates].argmax(1).numpy()
         positions = channel(states, "positions").numpy()
+        stays = [False] * layout.n_molecules if placed is None else placed.tolist()
+        bounds = zip(layout.starts.tolist(), layout.counts.tolist(), stays, strict=True)
         out_numbers, out_positions = [], []
-        for start, count in zip(layout.starts.tolist(), layout.counts.tolist(), strict=True):
+        for start, count, stay in bounds:
             kind, x = types[start : start + count], positions[start : start + count]
             real = kind < len(self.elements)
             x = x[real]
             out_numbers.append(self.elements[kind[real]])
-            out_positions.append((x - x.mean(0)).astype(np.float32) if len(x) else x)
+            centred = len(x) and not stay
+            out_positions.append((x - x.mean(0)).astype(np.float32) if centred else x)
         return out_numbers, out_positions
 
 

@@ -13,6 +13,7 @@ import torch
 from deepchem.data import Dataset
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.job import GenerationSettings, generate_batches
 from deepchem_ead.generation.options import SamplingOptions, describes_options
 from deepchem_ead.generation.request import Request
@@ -284,6 +285,7 @@ class EADModel(ResumableModel):
         noise_scale: float | None = None,
         repeat_rule=None,
         closed_shell: bool | None = None,
+        start: Given | None = None,
         record_levels: bool = False,
         options: SamplingOptions | None = None,
     ) -> MoleculeBatch:
