@@ -83,7 +83,7 @@ def judge(
     >>> batch = MoleculeBatch.from_arrays([[8, 1, 1], [8, 1]], [water, oxygen])
     >>> report = judge(batch, suite="fast", progress=False)
     >>> report.per_molecule[["sound", "reasons"]].values.tolist()
-    [[True, ''], [False, 'structure']]
+    [[True, ''], [False, 'structure;valence']]
     """
     suite = load_suite(suite)
     if reference is None:

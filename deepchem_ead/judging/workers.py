@@ -75,7 +75,7 @@ def guarded(
 
 
 def _answers(crew: list[_Worker], time_limit: float) -> Iterator[tuple[int, Any | Failure]]:
-    busy = {worker.connection: worker for worker in crew if worker.busy}
+    busy: dict[Any, _Worker] = {each.connection: each for each in crew if each.busy}
     soonest = min(worker.since for worker in busy.values()) + time_limit - time.monotonic()
     ready = wait(list(busy), max(0.0, soonest))
     for connection in ready:
@@ -103,7 +103,7 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context(_start_method())
+        context: Any = multiprocessing.get_context(_start_method())
         self._stage = context.RawValue("i", -1)
         self.connection, theirs = context.Pipe()
         self._process = context.Process(

@@ -1,6 +1,6 @@
 """Numbers of sets of molecules, a file each, registered by name."""
 
-from deepchem_ead.metrics.sets import edm, features
+from deepchem_ead.metrics.sets import distributions, diversity, edm, fcd, features, shapes
 from deepchem_ead.metrics.sets.number import SETS, BaseNumbers, SetNumbers, jackknife
 from deepchem_ead.metrics.sets.sample import FEATURES, Sample
 
@@ -10,7 +10,11 @@ __all__ = [
     "BaseNumbers",
     "Sample",
     "SetNumbers",
+    "distributions",
+    "diversity",
     "edm",
+    "fcd",
     "features",
     "jackknife",
+    "shapes",
 ]

@@ -1,0 +1,59 @@
+"""Bonds of the wrong length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdkit.Chem import rdForceFieldHelpers
+
+from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
+from deepchem_ead.metrics.checks.geometry import label
+from deepchem_ead.metrics.view import MoleculeView
+
+
+def bond_strains(view: MoleculeView) -> list[tuple[float, tuple[int, int]]]:
+    """Length of each bond over UFF's, with its atoms."""
+    found = []
+    for bond in view.mol.GetBonds():
+        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        ideal = rdForceFieldHelpers.GetUFFBondStretchParams(view.mol, i, j)
+        if ideal is not None:
+            found.append((float(view.lengths[i, j]) / ideal[1], (i, j)))
+    return found
+
+
+@CHECKS.register("bond_lengths")
+@dataclass(frozen=True)
+class BondLengths(BaseCheck):
+    """No bond, those of hydrogen included, is far from the length that UFF gives it.
+
+    Parameters
+    ----------
+    limit, hydrogen_limit, aromatic_limit : float
+        Largest deviation as a fraction of the length; UFF knows aromatic N-O bonds badly.
+    """
+
+    name = "bond_lengths"
+    columns = {"bond_deviation": Column("of the worst, fraction of its length", "mean")}
+    limit: float = 0.15
+    hydrogen_limit: float = 0.1
+    aromatic_limit: float = 0.25
+
+    def __call__(self, view: MoleculeView) -> Outcome:
+        if view.mol is None:
+            return NOTHING
+        found = bond_strains(view)
+        if not found:
+            return NOTHING
+        worst = max(abs(ratio - 1) for ratio, _ in found)
+        wrong = [
+            f"{label(view.mol, *atoms)} is {view.lengths[atoms]:.2f} Angstrom long"
+            for ratio, atoms in found
+            if abs(ratio - 1) > self._limit(view, atoms)
+        ]
+        return judged(not wrong, ", ".join(wrong), bond_deviation=worst)
+
+    def _limit(self, view: MoleculeView, atoms: tuple[int, int]) -> float:
+        if view.mol.GetBondBetweenAtoms(*atoms).GetIsAromatic():
+            return self.aromatic_limit
+        return self.hydrogen_limit if 1 in view.numbers[list(atoms)] else self.limit

@@ -1,0 +1,54 @@
+"""Twisted double bonds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdkit import Chem
+
+from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
+from deepchem_ead.metrics.checks.geometry import label, twist
+from deepchem_ead.metrics.view import MoleculeView
+
+
+def double_bond_twists(mol: Chem.Mol, x) -> list[tuple[float, tuple[int, int]]]:
+    """Twists in degrees of C=C, C=N and N=N bonds outside rings, with their atoms."""
+    found = []
+    for bond in mol.GetBonds():
+        if bond.GetBondType() != Chem.BondType.DOUBLE or bond.IsInRing():
+            continue
+        ends = bond.GetBeginAtom(), bond.GetEndAtom()
+        if any(a.GetAtomicNum() not in (6, 7) or a.GetTotalDegree() > 3 for a in ends):
+            continue
+        if any(len([b for b in a.GetBonds() if b.GetBondTypeAsDouble() > 1]) > 1 for a in ends):
+            continue  # a cumulene has another shape
+        angle = twist(mol, x, bond)
+        if angle is not None:
+            found.append((angle, (ends[0].GetIdx(), ends[1].GetIdx())))
+    return found
+
+
+@CHECKS.register("double_bonds")
+@dataclass(frozen=True)
+class DoubleBonds(BaseCheck):
+    """No C=C, C=N or N=N bond outside rings is twisted.
+
+    Parameters
+    ----------
+    limit : float
+        Degrees.
+    """
+
+    name = "double_bonds"
+    columns = {"double_bond_twist": Column("of the worst, degrees", "mean")}
+    limit: float = 20.0
+
+    def __call__(self, view: MoleculeView) -> Outcome:
+        if view.mol is None:
+            return NOTHING
+        found = double_bond_twists(view.mol, view.positions)
+        if not found:
+            return NOTHING
+        worst, atoms = max(found)
+        reason = f"{label(view.mol, *atoms)} is twisted by {worst:.0f} degrees"
+        return judged(worst <= self.limit, reason, double_bond_twist=worst)

@@ -1,0 +1,164 @@
+"""Features of geometry, rings and groups."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from rdkit import Chem, RDConfig
+
+from deepchem_ead.metrics.checks.geometry import dihedral
+from deepchem_ead.metrics.sets.features import flat_molecule
+from deepchem_ead.metrics.sets.sample import FEATURES
+from deepchem_ead.metrics.view import MoleculeView
+
+_MARKS = {1.0: "-", 1.5: ":", 2.0: "=", 3.0: "#"}
+_BIN = 10  # degrees
+
+
+def _bond_kind(bond: Chem.Bond) -> str:
+    ends = sorted((bond.GetBeginAtom().GetSymbol(), bond.GetEndAtom().GetSymbol()))
+    return _MARKS.get(bond.GetBondTypeAsDouble(), "~").join(ends)
+
+
+@FEATURES.register("n_heavy")
+def n_heavy(view: MoleculeView) -> int | None:
+    """Atoms that are not hydrogen; None without any atom."""
+    return int((view.numbers > 1).sum()) if len(view) else None
+
+
+@FEATURES.register("bond_lengths")
+def bond_lengths(view: MoleculeView) -> dict[str, list[float]] | None:
+    """Angstrom, by elements and order: ``C=O``."""
+    if view.mol is None:
+        return None
+    found: dict[str, list[float]] = {}
+    for bond in view.mol.GetBonds():
+        length = float(view.lengths[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()])
+        found.setdefault(_bond_kind(bond), []).append(round(length, 4))
+    return found
+
+
+@FEATURES.register("angles")
+def angles(view: MoleculeView) -> dict[str, list[float]] | None:
+    """Degrees, by elements and the centre's hybridisation: ``C-C(sp3)-H``."""
+    if view.mol is None:
+        return None
+    found: dict[str, list[float]] = {}
+    x = np.asarray(view.positions, float)
+    for atom in view.mol.GetAtoms():
+        near = list(atom.GetNeighbors())
+        if len(near) < 2:
+            continue
+        unit = x[[n.GetIdx() for n in near]] - x[atom.GetIdx()]
+        unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+        degrees = np.degrees(np.arccos(np.clip(unit @ unit.T, -1, 1)))
+        middle = f"{atom.GetSymbol()}({str(atom.GetHybridization()).lower()})"
+        for i in range(len(near)):
+            for j in range(i + 1, len(near)):
+                ends = sorted((near[i].GetSymbol(), near[j].GetSymbol()))
+                found.setdefault(f"-{middle}-".join(ends), []).append(
+                    round(float(degrees[i, j]), 2)
+                )
+    return found
+
+
+@FEATURES.register("torsions")
+def torsions(view: MoleculeView) -> dict[str, int] | None:
+    """Torsions of heavy atoms by central bond and bins of ten degrees: ``C-C ring 60``."""
+    if view.mol is None:
+        return None
+    x = np.asarray(view.positions, float)
+    found: Counter = Counter()
+    for bond in view.mol.GetBonds():
+        b, c = bond.GetBeginAtom(), bond.GetEndAtom()
+        left = [n.GetIdx() for n in b.GetNeighbors() if n.GetAtomicNum() > 1]
+        right = [n.GetIdx() for n in c.GetNeighbors() if n.GetAtomicNum() > 1]
+        kind = _bond_kind(bond) + (" ring" if bond.IsInRing() else "")
+        for i in left:
+            for j in right:
+                if len({i, j, b.GetIdx(), c.GetIdx()}) == 4:
+                    turn = abs(dihedral(x, i, b.GetIdx(), c.GetIdx(), j))
+                    found[f"{kind} {min(int(turn // _BIN), 180 // _BIN - 1) * _BIN}"] += 1
+    return dict(found)
+
+
+@FEATURES.register("ring_sizes")
+def ring_sizes(view: MoleculeView) -> dict[str, int] | None:
+    """Rings by size, aromatic ones apart; ``none`` for a molecule without."""
+    if view.mol is None:
+        return None
+    rings = view.mol.GetRingInfo().BondRings()
+    if not rings:
+        return {"none": 1}
+    aromatic = [all(view.mol.GetBondWithIdx(k).GetIsAromatic() for k in ring) for ring in rings]
+    names = [f"{len(r)}{' aromatic' if a else ''}" for r, a in zip(rings, aromatic, strict=True)]
+    return dict(Counter(names))
+
+
+@FEATURES.register("hybridisation")
+def hybridisation(view: MoleculeView) -> dict[str, int] | None:
+    """Heavy atoms by element and hybridisation: ``C sp2``."""
+    if view.mol is None:
+        return None
+    atoms = [a for a in view.mol.GetAtoms() if a.GetAtomicNum() > 1]
+    return dict(Counter(f"{a.GetSymbol()} {str(a.GetHybridization()).lower()}" for a in atoms))
+
+
+@cache
+def _group_finder() -> ModuleType:
+    path = Path(RDConfig.RDContribDir) / "IFG" / "ifg.py"
+    spec = importlib.util.spec_from_file_location("rdkit_contrib_ifg", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@FEATURES.register("groups")
+def groups(view: MoleculeView) -> list[str] | None:
+    """Functional groups: hetero atoms and multiple bonds that hang together.
+
+    Ertl, J. Cheminform. 9:36 (2017), in RDKit's implementation.
+    """
+    mol = view.once(flat_molecule)
+    if mol is None:
+        return None
+    return sorted(group.atoms for group in _group_finder().identify_functional_groups(mol))
+
+
+@FEATURES.register("ring_systems")
+def ring_systems(view: MoleculeView) -> list[str] | None:
+    """Ring systems as SMILES: rings that share atoms, with the atoms doubly bonded to them."""
+    mol = view.once(flat_molecule)
+    if mol is None:
+        return None
+    systems: list[set[int]] = []
+    for ring in map(set, mol.GetRingInfo().AtomRings()):
+        joined = [system for system in systems if system & ring]
+        systems = [system for system in systems if not system & ring] + [ring.union(*joined)]
+    return sorted(Chem.MolFragmentToSmiles(mol, sorted(_with_exocyclic(mol, s))) for s in systems)
+
+
+def _with_exocyclic(mol: Chem.Mol, system: set[int]) -> set[int]:
+    more = {
+        n.GetIdx()
+        for i in system
+        for n in mol.GetAtomWithIdx(i).GetNeighbors()
+        if n.GetIdx() not in system
+        and mol.GetBondBetweenAtoms(i, n.GetIdx()).GetBondTypeAsDouble() == 2
+    }
+    return system | more
+
+
+@FEATURES.register("shape")
+def shape(view: MoleculeView) -> list[int] | None:
+    """Sorted distances of all heavy atoms in thousandths of an Angstrom."""
+    heavy = view.numbers > 1
+    if not heavy.any() or not np.isfinite(view.positions).all():
+        return None
+    lengths = view.lengths[np.ix_(heavy, heavy)][np.triu_indices(int(heavy.sum()), 1)]
+    return np.sort(np.rint(1000 * lengths).astype(int)).tolist()
