@@ -55,7 +55,7 @@ class Amides(_Planar):
     """
 
     name, kind = "amides", "amide"
-    columns = {"amide_twist": Column("of the worst, degrees", "mean")}
+    columns = {"amide_twist": Column("of the worst, degrees", "mean", "lower")}
     limit: float = 40.0
 
 
@@ -65,5 +65,5 @@ class Esters(_Planar):
     """The C-O bonds of esters outside rings are planar; ``limit`` in degrees."""
 
     name, kind = "esters", "ester"
-    columns = {"ester_twist": Column("of the worst, degrees", "mean")}
+    columns = {"ester_twist": Column("of the worst, degrees", "mean", "lower")}
     limit: float = 40.0

@@ -36,7 +36,9 @@ class AromaticRings(BaseCheck):
     """
 
     name = "aromatic_rings"
-    columns = {"aromatic_bend": Column("largest distance from a ring's plane, Angstrom", "mean")}
+    columns = {
+        "aromatic_bend": Column("largest distance from a ring's plane, Angstrom", "mean", "lower")
+    }
     limit: float = 0.1
 
     def __call__(self, view: MoleculeView) -> Outcome:

@@ -34,7 +34,7 @@ class BondLengths(BaseCheck):
     """
 
     name = "bond_lengths"
-    columns = {"bond_deviation": Column("of the worst, fraction of its length", "mean")}
+    columns = {"bond_deviation": Column("of the worst, fraction of its length", "mean", "lower")}
     limit: float = 0.15
     hydrogen_limit: float = 0.1
     aromatic_limit: float = 0.25

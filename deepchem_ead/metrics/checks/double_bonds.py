@@ -40,7 +40,7 @@ class DoubleBonds(BaseCheck):
     """
 
     name = "double_bonds"
-    columns = {"double_bond_twist": Column("of the worst, degrees", "mean")}
+    columns = {"double_bond_twist": Column("of the worst, degrees", "mean", "lower")}
     limit: float = 20.0
 
     def __call__(self, view: MoleculeView) -> Outcome:

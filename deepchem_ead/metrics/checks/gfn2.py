@@ -35,10 +35,10 @@ class Sane(BaseCheck):
         "gap_ev": Column("HOMO-LUMO gap by GFN2-xTB, eV", "median"),
         "dipole_debye": Column("by GFN2-xTB", "median"),
         "bonds_changed": Column("bonds broken and formed by relaxation", ""),
-        "relaxation_rmsd": Column("of all atoms, Angstrom", "median"),
-        "bond_change": Column("mean of bond lengths by relaxation, Angstrom", "median"),
-        "angle_change": Column("mean of angles by relaxation, degrees", "median"),
-        "torsion_change": Column("mean of torsions by relaxation, degrees", "median"),
+        "relaxation_rmsd": Column("of all atoms, Angstrom", "median", "lower"),
+        "bond_change": Column("mean of bond lengths by relaxation, Angstrom", "median", "lower"),
+        "angle_change": Column("mean of angles by relaxation, degrees", "median", "lower"),
+        "torsion_change": Column("mean of torsions by relaxation, degrees", "median", "lower"),
     }
     min_gap: float = 1.0
 

@@ -56,8 +56,10 @@ class LowStrain(BaseCheck):
     slow = True
     packages = ("tblite",)
     columns = {
-        "strain_kcal": Column("energy above the molecule's own minimum, kcal/mol", "median"),
-        "local_strain_kcal": Column("the same after a small local relaxation", "median"),
+        "strain_kcal": Column(
+            "energy above the molecule's own minimum, kcal/mol", "median", "lower"
+        ),
+        "local_strain_kcal": Column("the same after a small local relaxation", "median", "lower"),
         "strain_by": Column("GFN2-xTB or MMFF94"),
     }
     limit: float = 10.0
@@ -90,8 +92,10 @@ class MMFF(BaseCheck):
     name = "mmff"
     judges = False
     columns = {
-        "mmff_strain_kcal": Column("energy above the minimum by MMFF94, kcal/mol", "median"),
-        "mmff_rmsd": Column("of all atoms, Angstrom", "median"),
+        "mmff_strain_kcal": Column(
+            "energy above the minimum by MMFF94, kcal/mol", "median", "lower"
+        ),
+        "mmff_rmsd": Column("of all atoms, Angstrom", "median", "lower"),
     }
 
     def __call__(self, view: MoleculeView) -> Outcome:

@@ -42,7 +42,9 @@ class Tetrahedra(BaseCheck):
     """
 
     name = "tetrahedra"
-    columns = {"tetrahedron_volume": Column("of the flattest, 1 for a regular one", "mean")}
+    columns = {
+        "tetrahedron_volume": Column("of the flattest, 1 for a regular one", "mean", "higher")
+    }
     limit: float = 0.5
 
     def __call__(self, view: MoleculeView) -> Outcome:

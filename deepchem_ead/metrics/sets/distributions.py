@@ -22,6 +22,7 @@ class _Values(BaseNumbers):
     """Wasserstein-1 distance of values by kind."""
 
     needs = frozenset({"reference"})
+    better = "lower"
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
         (feature,) = self.features
@@ -34,6 +35,7 @@ class _Counts(BaseNumbers):
     """Jensen-Shannon distance of counts by kind."""
 
     needs = frozenset({"reference"})
+    better = "lower"
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
         (feature,) = self.features
@@ -130,6 +132,7 @@ class SizeDistance(BaseNumbers):
     rows = ("size_distance",)
     features = ("n_heavy",)
     needs = frozenset({"reference"})
+    better = "lower"
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
         own, known = np.array(sample.known("n_heavy")), np.array(reference.known("n_heavy"))

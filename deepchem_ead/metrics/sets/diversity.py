@@ -29,6 +29,7 @@ class Distinct(BaseNumbers):
     name = "distinct"
     rows = ("distinct_constitutions", "distinct_isomers")
     features = ("constitution", "smiles")
+    better = "higher"
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
         flat, full = sample.known("constitution"), sample.known("smiles")
@@ -52,6 +53,7 @@ class InternalDiversity(BaseNumbers):
     name = "internal_diversity"
     rows = ("internal_diversity",)
     features = ("constitution",)
+    better = "higher"
     pairs: int = 20_000
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:

@@ -66,6 +66,7 @@ class FCD(BaseNumbers):
     rows = ("fcd",)
     features = ("constitution",)
     needs = frozenset({"reference"})
+    better = "lower"
     packages = ("fcd",)
 
     def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
