@@ -1,6 +1,6 @@
 """Equivariant asynchronous diffusion of 3D molecules for DeepChem.
 
-``import deepchem as dc, deepchem_ead`` adds ``dc.models.EADModel``,
+``import deepchem_ead, deepchem as dc`` adds ``dc.models.EADModel``,
 ``dc.models.EGNNPropertyModel``, ``dc.feat.Molecule3DFeaturizer``, ``dc.molnet.load_qm9_3d`` and
 ``dc.metrics.GenerativeMetric``, and lets DeepChem's loaders leave out what the featurizer skips.
 Set ``DEEPCHEM_EAD_NO_REGISTER=1`` to leave DeepChem's modules as they are.

@@ -31,14 +31,16 @@ def fingerprints(molecules, tasks=1):
     return featurizer, dc.data.NumpyDataset(X, y)
 
 
-def test_multitask_regressor_on_fingerprints_of_the_smiles(molecules):
+def test_multitask_regressor_on_fingerprints_of_the_smiles(molecules, capfd):
     featurizer, data = fingerprints(molecules, tasks=2)
     transformer = dc.trans.NormalizationTransformer(transform_y=True, dataset=data)
     model = dc.models.MultitaskRegressor(2, 256, layer_sizes=[16], dropouts=0.0)
     model.fit(transformer.transform(data), nb_epoch=2)
     judge = as_predictor(model, featurizer, tasks=["a", "b"], transformers=[transformer])
     assert isinstance(judge, Predictor) and judge.tasks == ["a", "b"]
+    capfd.readouterr()
     found = judge.predict(molecules)
+    assert "DEPRECATION" not in capfd.readouterr().err  # RDKit's, a line for each molecule
     assert np.isnan(found[3]).all()
     good = np.arange(len(molecules)) != 3
     expected = model.predict(data, [transformer]).reshape(-1, 2)

@@ -30,7 +30,7 @@ def unregistered():
     deepchem_ead.unregister()
     yield
     deepchem_ead.unregister()
-    deepchem_ead.register(ENTRIES)
+    _register.register_all()
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
@@ -58,6 +58,14 @@ def test_classes_say_where_they_come_from():
 def test_unregister_takes_everything_back(unregistered):
     for module, name in PAIRS:
         assert name not in vars(getattr(dc, module))
+    assert not hasattr(dc.data.CSVLoader._featurize_shard, "__wrapped__")
+
+
+def test_what_was_taken_back_can_be_added_again(unregistered):
+    _register.register_all()
+    for module, name in PAIRS:
+        assert getattr(getattr(dc, module), name) is getattr(deepchem_ead, name)
+    assert hasattr(dc.data.CSVLoader._featurize_shard, "__wrapped__")
 
 
 def test_nothing_of_deepchems_is_replaced(unregistered):

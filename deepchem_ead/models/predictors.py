@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import deepchem as dc
 import numpy as np
 from deepchem.trans import undo_transforms
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
@@ -193,7 +193,8 @@ class FeaturizedPredictor:
         else:
             inputs = molecules.smiles
         given = [i for i, item in enumerate(inputs) if item is not None]
-        features = list(self.featurizer.featurize([inputs[i] for i in given])) if given else []
+        with rdBase.BlockLogs():  # a deprecation line a molecule with DeepChem's fingerprints
+            features = list(self.featurizer.featurize([inputs[i] for i in given])) if given else []
         usable = [np.asarray(feature).size > 0 for feature in features]
         X = [feature for feature, ok in zip(features, usable, strict=True) if ok]
         rows = np.array([i for i, ok in zip(given, usable, strict=True) if ok], dtype=np.int64)
