@@ -15,13 +15,14 @@ _CALLED_HERE = {
     "temperature": "noise_scale", "n_samples": "n", "num_samples": "n", "n_molecules": "n",
     "random_state": "seed", "random_seed": "seed", "num_atoms": "n_atoms", "size": "n_atoms",
     "properties": "conditions", "property": "conditions", "targets": "conditions",
+    "context": "conditions",
     "epochs": "nb_epoch", "n_epochs": "nb_epoch", "num_epochs": "nb_epoch", "lr": "learning_rate",
     "num_steps": "steps", "n_steps": "steps", "hidden_nf": "n_features", "num_layers": "n_layers",
 }  # fmt: skip
 _NOT_YET = {
     "no part of a molecule can be given": (
         "scaffold", "keep", "fixed", "fix", "mask", "fragment", "fragments", "inpaint", "linker",
-        "core", "substructure", "smarts", "anchor", "partial",
+        "core", "substructure", "smarts", "anchor", "partial", "template",
     ),
     "no formula can be given": ("formula", "composition", "stoichiometry"),
     "no elements can be chosen or left out": ("elements", "element", "exclude"),

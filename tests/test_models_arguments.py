@@ -217,6 +217,8 @@ NO_KEYWORDS = [
     ("generate", {"formula": "C6H6"}, "no formula can be given"),
     ("generate", {"total_charge": 1}, "models know no charges"),
     ("generate", {"smiles": "CCO"}, "lacks conformers"),
+    ("generate", {"template": "CC"}, "no part of a molecule"),
+    ("generate", {"context": {}}, "did you mean 'conditions'"),
     ("generate", {"condition": {}}, "did you mean 'conditions'"),
     ("generate", {"temperature": 0.5}, "did you mean 'noise_scale'"),
     ("generate", {"bath_size": 8}, "did you mean 'batch_size'"),
@@ -251,3 +253,18 @@ def test_wrapped_functions_keep_their_signature():
     assert "closed_shell" in inspect.signature(EADModel.generate).parameters
     assert "guide" in inspect.signature(design).parameters
     assert EADModel.generate.__doc__.startswith("Generate molecules.")
+
+
+@pytest.mark.parametrize("given", [["CCO"], "CCO", np.zeros((2, 9, 4))])
+def test_what_is_no_dataset_is_refused_with_what_makes_one(generator, given):
+    for model in (generator, EGNNPropertyModel(["gap"], **TINY)):
+        for call in (model.fit, model.predict):
+            with pytest.raises(TypeError, match=r"takes a DeepChem dataset, not .*load_file_3d"):
+                call(given)
+
+
+@pytest.mark.parametrize("conditions", [["gap"], "gap=0.2", 0.2, [("gap", 0.2)]])
+def test_conditions_are_given_by_name(conditions):
+    model = EADModel("qm9-small", **TINY_CONDITIONAL)
+    with pytest.raises(ValueError, match=r"give the wanted values by name, \{'gap': value\}"):
+        model.generate(1, conditions=conditions, n_atoms=5, progress=False)

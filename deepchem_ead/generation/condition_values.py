@@ -141,6 +141,11 @@ def requested_values(
         If the model does not know a property, a sequence has not n values, or a value cannot be
         read.
     """
+    if conditions is not None and not isinstance(conditions, Mapping):
+        raise ValueError(
+            f"conditions={conditions!r}: give the wanted values by name, "
+            f"{{{(*names, 'gap')[0]!r}: value}}"
+        )
     values = np.full((n, len(names)), np.nan)
     for name, asked in (conditions or {}).items():
         if name not in names:

@@ -25,6 +25,7 @@ from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.evaluation import evaluate_model
+from deepchem_ead.models.given_data import check_dataset
 from deepchem_ead.models.guides import guiding_model, remark_on_missing_guide
 from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.sampling import Guide, PropertyGuidance
@@ -162,6 +163,7 @@ class EADModel(ResumableModel):
                     self._batch_ids = batch.ids
                     yield [batch.X], [batch.y], [batch.w]
             return
+        check_dataset(dataset)
         first = 0
         columns = self._condition_columns(dataset, allow_unlabelled=True)
         for X, y, w, ids in dataset.iterbatches(self.batch_size, deterministic=True):
@@ -234,6 +236,7 @@ class EADModel(ResumableModel):
         return ResidentPlacement(molecules, self.config, self.model.denoiser.equivariant)
 
     def _before_training(self, dataset: Dataset) -> None:
+        check_dataset(dataset)
         self._columns = self._condition_columns(dataset)
         warn_of_ignored_charges(dataset)
         prepare_generator(self.model, self.config, self.encoding, dataset, self._columns)

@@ -21,6 +21,7 @@ from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models.charges import IGNORED, warn_of_ignored_charges
 from deepchem_ead.models.estimates import CleanEstimates
+from deepchem_ead.models.given_data import check_dataset
 from deepchem_ead.properties.config import PropertyConfig
 from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.properties.network import PropertyNetwork, property_loss
@@ -129,6 +130,7 @@ class EGNNPropertyModel(ResumableModel):
     # ------------------------------------------------------------------ training
 
     def _before_training(self, dataset: Dataset) -> None:
+        check_dataset(dataset)
         config = self.config
         if config.estimates_of and self._estimates is None:
             self._estimates = CleanEstimates(
@@ -159,6 +161,7 @@ class EGNNPropertyModel(ResumableModel):
                     self._batch_ids = batch.ids
                     yield [batch.X], [batch.y], [batch.w]
             return
+        check_dataset(dataset)
         warn_of_ignored_charges(dataset)
         for X, y, w, ids in dataset.iterbatches(self.batch_size, deterministic=True):
             self._batch_ids = ids
