@@ -14,7 +14,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from deepchem_ead.chem import MoleculeBatch, open_writer
-from deepchem_ead.chem.atomic import atomic_path
+from deepchem_ead.chem.atomic import atomic_path, write_text
 from deepchem_ead.errors import MoleculeError
 
 QM9, _ = qm9()
@@ -473,3 +473,17 @@ def test_errors_of_a_full_disk_name_the_file(tmp_path, name):
     with pytest.raises(OSError, match="No space") as told, atomic_path(path) as temporary:
         raise OSError(28, "No space left on device", *([str(temporary)] if name else []))
     assert told.value.filename == str(path)
+
+
+def test_text_on_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "config.yaml"
+    write_text(path, "Å: 1\n")
+
+    def full(self, text, encoding):
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_text", full)
+    with pytest.raises(OSError, match="config.yaml"):
+        write_text(path, "Å: 2\n")
+    assert path.read_text(encoding="utf-8") == "Å: 1\n" and list(tmp_path.iterdir()) == [path]

@@ -141,13 +141,14 @@ def _train_in(
     tensorboard: bool,
     restart: bool,
 ) -> None:
+    from deepchem_ead.chem.atomic import write_text
     from deepchem_ead.commands.jobs import runs
 
     if restart:
         runs.forget_run(model)
     elif runs.restore(model):
         typer.echo(f"going on from step {model.get_global_step():,} of {out}")
-    (out / "config.yaml").write_text(yaml.safe_dump(model.config.sections(), sort_keys=False))
+    write_text(out / "config.yaml", yaml.safe_dump(model.config.sections(), sort_keys=False))
     reason = runs.nothing_left(model, epochs, minutes)
     if reason is not None:
         model.save_pretrained(out / "model")

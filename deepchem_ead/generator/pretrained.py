@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from deepchem_ead.chem.atomic import write_text
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator.checkpoint import read_tensors, write_tensors
 from deepchem_ead.generator.config import EADConfig
@@ -60,8 +61,8 @@ def save(
         "weights": WEIGHTS,
         "sha256": _sha256(directory / WEIGHTS),
     }
-    (directory / CONFIG).write_text(json.dumps(record, indent=2) + "\n")
-    (directory / CARD).write_text(card or _default_card(record))
+    write_text(directory / CONFIG, json.dumps(record, indent=2) + "\n")
+    write_text(directory / CARD, card or _default_card(record))
 
 
 def load(
