@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -300,3 +301,20 @@ def test_sample_rows_are_those_of_the_full_set(full_qm9):
     np.testing.assert_allclose(sample.to_padded(29), full.to_padded(29), atol=5e-4)
     for name, values in full.properties.items():
         np.testing.assert_array_equal(sample.properties[name], values)
+
+
+def test_a_full_data_folder_is_named_in_one_line(tmp_path, monkeypatch):
+    """DeepChem moves datasets by `shutil`, whose error lists every file it could not copy."""
+
+    def full(source, target, **options):
+        raise shutil.Error(
+            [("a", f"{target}/w.npy", "[Errno 28] No space left on device: 'a'")] * 6
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "move", full)
+        patch.setattr(shutil, "copytree", full)
+        with pytest.raises(OSError, match="No space left on device") as told:
+            load(tmp_path)
+    assert str(tmp_path) in told.value.filename and "w.npy" not in str(told.value)
+    assert len(load(tmp_path)[1][0]) == 1539  # what was left half written is made anew

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -171,7 +173,10 @@ class _QM9Loader3D(_MolnetLoader):
         with hold(top.with_name(f"{top.name}.loading"), "loading it", wait=-1):
             _drop_damaged(folder, parts)
             known = cache.sealed(folder)
-            loaded = super().load_dataset(name, reload)
+            try:
+                loaded = super().load_dataset(name, reload)
+            except shutil.Error as error:
+                raise _first_of(error, folder) from error
             if not known:
                 cache.seal(folder, parts)
             return loaded
@@ -189,6 +194,15 @@ class _QM9Loader3D(_MolnetLoader):
         # One shard: DeepChem shuffles only within shards.
         shard = (X, y, np.ones(y.shape, dtype=np.float32), table.smiles[kept].astype(object))
         return dc.data.DiskDataset.create_dataset([shard], tasks=self.tasks)
+
+
+def _first_of(error: shutil.Error, folder: Path) -> OSError:
+    """The error of the system behind a list of files that could not be copied."""
+    found = re.search(r"\[Errno (\d+)\]", str(error))
+    if found is None:
+        return error
+    number = int(found[1])
+    return OSError(number, os.strerror(number), str(folder))
 
 
 def _drop_damaged(folder: Path, parts: Sequence[str]) -> None:
