@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -294,13 +291,11 @@ def test_sizes_that_pytorch_computes(n_features, n_heads, reason):
     assert denoiser(Seen(x, h, layout))[1].isfinite().all()
 
 
-def test_switched_off_by_environment():
-    code = (
-        "from deepchem_ead.denoisers import AttentionDenoiser as A;"
-        "print(A(7, 6, 1, 32, 4).active_backend)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-        env=os.environ | {"DEEPCHEM_EAD_NATIVE": "0"},
-    )  # fmt: skip
-    assert done.stdout.strip() == "torch fp32 (disabled by DEEPCHEM_EAD_NATIVE=0)"
+def test_switched_off_by_environment(monkeypatch):
+    monkeypatch.setenv("DEEPCHEM_EAD_NATIVE", "0")
+    attention_kernel.attention_or_reason.cache_clear()
+    try:
+        backend = AttentionDenoiser(7, 6, 1, 32, 4).active_backend
+    finally:
+        attention_kernel.attention_or_reason.cache_clear()
+    assert backend == "torch fp32 (disabled by DEEPCHEM_EAD_NATIVE=0)"
