@@ -56,16 +56,26 @@ def _score(scorer: ModuleType, mol: Chem.Mol | None) -> float:
         return float(scorer.calculateScore(Chem.RemoveHs(mol)))
 
 
-@cache
 def _scorer() -> ModuleType:
-    # Contrib is not a package everywhere, so the module is loaded from its file.
-    path = Path(RDConfig.RDContribDir) / "SA_Score" / "sascorer.py"
-    spec = importlib.util.spec_from_file_location("rdkit_contrib_sascorer", path)
+    return contributed("SA_Score/sascorer.py")
+
+
+@cache
+def contributed(name: str) -> ModuleType:
+    """A module of RDKit's Contrib folder, which is not a package everywhere, from its file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If RDKit was installed without that folder.
+    """
+    path = Path(RDConfig.RDContribDir) / name
+    spec = importlib.util.spec_from_file_location(f"rdkit_contrib_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{path} is missing: RDKit's SA score comes with the wheels on PyPI (pip install rdkit)"
+            f"{path} is missing: it comes with RDKit's wheels on PyPI (pip install rdkit)"
         ) from error
     return module

@@ -199,8 +199,7 @@ def summary_frame(values: Mapping[str, Number], ceiling: Mapping[str, Number] | 
 
 def versions(suite: Suite) -> dict[str, str]:
     """Versions of what a suite computes with."""
-    parts = (*suite.checks, *suite.comparisons, *suite.sets)
-    packages = {package for part in parts for package in part.packages}
+    packages = {package for part in suite.parts for package in part.packages}
     found = {"python": platform.python_version()}
     for name in ("deepchem_ead", "rdkit", "numpy", "scipy", *sorted(packages)):
         try:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 from rdkit import rdBase
@@ -174,7 +174,7 @@ class _Cache:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._rows: dict[str, Row] = {}
-        self._file = None
+        self._file: TextIO | None = None
 
     def __enter__(self) -> _Cache:
         if self._path is None:
@@ -190,9 +190,9 @@ class _Cache:
                     except (ValueError, KeyError, TypeError):
                         continue
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self._path, "a", encoding="utf-8")
-        if self._file.tell() and not _ends_with_newline(self._path):
-            self._file.write("\n")
+        file = self._file = open(self._path, "a", encoding="utf-8")
+        if file.tell() and not _ends_with_newline(self._path):
+            file.write("\n")
         return self
 
     def __exit__(self, *_: object) -> None:

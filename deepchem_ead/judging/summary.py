@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from deepchem_ead.judging.inputs import Entry
 from deepchem_ead.judging.rows import Row
-from deepchem_ead.metrics.sets.number import jackknife
+from deepchem_ead.metrics.sets.number import SetNumbers, jackknife
 from deepchem_ead.metrics.sets.sample import Sample
 from deepchem_ead.metrics.suites.suite import Suite
 
@@ -72,7 +72,7 @@ def table(entries: Sequence[Entry], rows: Sequence[Row], suite: Suite) -> pd.Dat
     """One row a molecule: name, ``sound``, ``reasons``, ``details``, then every check's columns."""
     import pandas as pd
 
-    parts = (*suite.checks, *suite.comparisons)
+    parts = suite.judging
     columns: dict[str, Any] = {"name": [entry.name for entry in entries]}
     if any(entry.source for entry in entries):
         columns["source"] = [entry.source for entry in entries]
@@ -106,7 +106,7 @@ def _failures(entry: Entry, row: Row, suite: Suite) -> dict[str, str]:
         return {"unreadable": entry.problem}
     failed = {
         part.name: row.outcomes[part.name].reason
-        for part in (*suite.checks, *suite.comparisons)
+        for part in suite.judging
         if part.name in row.outcomes and row.outcomes[part.name].passed is False
     }
     for stage, problem in row.problems.items():
@@ -148,7 +148,7 @@ def numbers(
     for row in rows:
         for name, cost in row.seconds.items():
             seconds[name] = seconds.get(name, 0.0) + cost
-    for part in (*suite.checks, *suite.comparisons):
+    for part in suite.judging:
         cost = seconds.get(part.name, 0.0)
         wanted = {part.name: "share"} if part.judges else {}
         wanted |= {name: column.summary for name, column in part.columns.items()}
@@ -158,8 +158,8 @@ def numbers(
                 found[name] = _SUMMARIES[summary](values, cost)
     sample = sample_of(rows)
     for each in suite.sets:
-        reference = None
-        if "reference" in each.needs:
+        reference = Sample({}, 0)
+        if known is not None and "reference" in each.needs:
             reference = known.whole if each.whole_reference else known.part
         cost = sum(seconds.get(name, 0.0) for name in each.features)
         found |= _set_numbers(each, sample, reference, cost)
@@ -167,7 +167,7 @@ def numbers(
 
 
 def _set_numbers(
-    each: Callable[..., Mapping[str, float]], sample: Sample, reference: Sample | None, cost: float
+    each: SetNumbers, sample: Sample, reference: Sample, cost: float
 ) -> dict[str, Number]:
     began = time.process_time()
     values = each(sample, reference)

@@ -61,17 +61,17 @@ def relaxation(view: MoleculeView) -> Relaxation | None:
     if view.whole is None:
         return None
     try:
-        return _relaxation(view)
+        return _relaxation(view, view.whole)
     except (TBLiteRuntimeError, TBLiteValueError, np.linalg.LinAlgError):
         return None
 
 
-def _relaxation(view: MoleculeView) -> Relaxation:
+def _relaxation(view: MoleculeView, mol: Chem.Mol) -> Relaxation:
     from tblite.interface import Calculator
 
     start = np.asarray(view.positions, float)
     numbers = view.numbers.astype(int)
-    charge = Chem.GetFormalCharge(view.mol)
+    charge = Chem.GetFormalCharge(mol)
     calculator = Calculator("GFN2-xTB", numbers, start / BOHR, charge=float(charge))
     calculator.set("verbosity", 0)
     first = calculator.singlepoint()
@@ -86,14 +86,14 @@ def _relaxation(view: MoleculeView) -> Relaxation:
     found = minimise(energy, numbers, start)
     lowest = found.energies[-1]
     local = found.energies[min(LOCAL_STEPS, len(found.energies) - 1)]
-    bonds, angles, torsions = _changes(view.mol, start, found.positions)
+    bonds, angles, torsions = _changes(mol, start, found.positions)
     return Relaxation(
         (found.energies[0] - lowest) * HARTREE,
         (local - lowest) * HARTREE,
         gap,
         dipole,
         superposed_rmsd(start, found.positions),
-        _bonds_changed(view.mol, found),
+        _bonds_changed(mol, found),
         bonds,
         angles,
         torsions,
@@ -125,9 +125,8 @@ def _changes(mol: Chem.Mol, x: np.ndarray, y: np.ndarray) -> tuple[float, float,
     for bond in mol.GetBonds():
         b, c = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         lengths.append(abs(np.linalg.norm(x[b] - x[c]) - np.linalg.norm(y[b] - y[c])))
-        heavy = [_other_heavy(mol, i, j) for i, j in ((b, c), (c, b))]
-        if None not in heavy:
-            a, d = heavy
+        a, d = _other_heavy(mol, b, c), _other_heavy(mol, c, b)
+        if a is not None and d is not None:
             turn = dihedral(x, a, b, c, d) - dihedral(y, a, b, c, d)
             torsions.append(abs((turn + 180) % 360 - 180))
     for atom in mol.GetAtoms():
@@ -136,7 +135,11 @@ def _changes(mol: Chem.Mol, x: np.ndarray, y: np.ndarray) -> tuple[float, float,
         for k, i in enumerate(near):
             for j in near[k + 1 :]:
                 angles.append(abs(_angle(x, i, centre, j) - _angle(y, i, centre, j)))
-    return tuple(float(np.mean(v)) if v else float("nan") for v in (lengths, angles, torsions))
+    return _mean(lengths), _mean(angles), _mean(torsions)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
 
 
 def _other_heavy(mol: Chem.Mol, atom: int, partner: int) -> int | None:

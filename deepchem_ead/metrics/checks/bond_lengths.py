@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
 from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
@@ -11,14 +13,14 @@ from deepchem_ead.metrics.checks.geometry import label
 from deepchem_ead.metrics.view import MoleculeView
 
 
-def bond_strains(view: MoleculeView) -> list[tuple[float, tuple[int, int]]]:
+def bond_strains(mol: Chem.Mol, lengths: np.ndarray) -> list[tuple[float, tuple[int, int]]]:
     """Length of each bond over UFF's, with its atoms."""
     found = []
-    for bond in view.mol.GetBonds():
+    for bond in mol.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        ideal = rdForceFieldHelpers.GetUFFBondStretchParams(view.mol, i, j)
+        ideal = rdForceFieldHelpers.GetUFFBondStretchParams(mol, i, j)
         if ideal is not None:
-            found.append((float(view.lengths[i, j]) / ideal[1], (i, j)))
+            found.append((float(lengths[i, j]) / ideal[1], (i, j)))
     return found
 
 
@@ -42,18 +44,20 @@ class BondLengths(BaseCheck):
     def __call__(self, view: MoleculeView) -> Outcome:
         if view.mol is None:
             return NOTHING
-        found = bond_strains(view)
+        found = bond_strains(view.mol, view.lengths)
         if not found:
             return NOTHING
         worst = max(abs(ratio - 1) for ratio, _ in found)
         wrong = [
             f"{label(view.mol, *atoms)} is {view.lengths[atoms]:.2f} Angstrom long"
             for ratio, atoms in found
-            if abs(ratio - 1) > self._limit(view, atoms)
+            if abs(ratio - 1) > self._limit(view.mol, atoms)
         ]
         return judged(not wrong, ", ".join(wrong), bond_deviation=worst)
 
-    def _limit(self, view: MoleculeView, atoms: tuple[int, int]) -> float:
-        if view.mol.GetBondBetweenAtoms(*atoms).GetIsAromatic():
+    def _limit(self, mol: Chem.Mol, atoms: tuple[int, int]) -> float:
+        bond = mol.GetBondBetweenAtoms(*atoms)
+        if bond.GetIsAromatic():
             return self.aromatic_limit
-        return self.hydrogen_limit if 1 in view.numbers[list(atoms)] else self.limit
+        ends = bond.GetBeginAtom().GetAtomicNum(), bond.GetEndAtom().GetAtomicNum()
+        return self.hydrogen_limit if 1 in ends else self.limit

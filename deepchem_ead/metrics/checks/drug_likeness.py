@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from rdkit import Chem
-from rdkit.Chem import QED, Crippen
+from rdkit.Chem import QED, rdMolDescriptors
 from rdkit.Chem.FilterCatalog import FilterCatalog, FilterCatalogParams
 
 from deepchem_ead.chem.synthesis import sa_scores
@@ -48,7 +48,7 @@ class DrugLikeness(BaseCheck):
             columns={
                 "sa_score": float(sa_scores([mol])[0]),
                 "qed": float(QED.qed(mol)),
-                "logp": float(Crippen.MolLogP(mol)),
+                "logp": float(rdMolDescriptors.CalcCrippenDescriptors(mol)[0]),
                 "no_alerts": not found,
                 "alerts": ", ".join(found),
             }

@@ -69,19 +69,20 @@ class LowStrain(BaseCheck):
             found = view.once(mmff_relaxation)
             if found is None:
                 return NOTHING
-            columns = {"strain_kcal": found[0], "strain_by": "MMFF94"}
+            local: float | None
+            strain, local, by = found[0], None, "MMFF94"
         else:
             relaxed = gfn2_relaxation(view)
             if relaxed is None:
                 return NOTHING
-            columns = {
-                "strain_kcal": relaxed.strain,
-                "local_strain_kcal": relaxed.local_strain,
-                "strain_by": "GFN2-xTB",
-            }
-        strain = columns["strain_kcal"]
-        reason = f"{strain:.1f} kcal/mol above its minimum"
-        return judged(strain <= self.limit, reason, **columns)
+            strain, local, by = relaxed.strain, relaxed.local_strain, "GFN2-xTB"
+        return judged(
+            strain <= self.limit,
+            f"{strain:.1f} kcal/mol above its minimum",
+            strain_kcal=strain,
+            local_strain_kcal=local,
+            strain_by=by,
+        )
 
 
 @CHECKS.register("mmff")

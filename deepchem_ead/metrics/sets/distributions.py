@@ -24,7 +24,7 @@ class _Values(BaseNumbers):
     needs = frozenset({"reference"})
     better = "lower"
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         (feature,) = self.features
         known = reference.whole(_values_of[feature])
         return {self.rows[0]: wasserstein(_values_of[feature](sample), known)}
@@ -37,7 +37,7 @@ class _Counts(BaseNumbers):
     needs = frozenset({"reference"})
     better = "lower"
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         (feature,) = self.features
         known = reference.whole(_counts_of[feature])
         return {self.rows[0]: jensen_shannon(_counts_of[feature](sample), known)}
@@ -134,7 +134,7 @@ class SizeDistance(BaseNumbers):
     needs = frozenset({"reference"})
     better = "lower"
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         own, known = np.array(sample.known("n_heavy")), np.array(reference.known("n_heavy"))
         empty = not len(own) or not len(known)
         return {"size_distance": float("nan") if empty else wasserstein_distance(own, known)}

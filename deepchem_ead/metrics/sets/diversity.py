@@ -31,7 +31,7 @@ class Distinct(BaseNumbers):
     features = ("constitution", "smiles")
     better = "higher"
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         flat, full = sample.known("constitution"), sample.known("smiles")
         return {
             "distinct_constitutions": len(set(flat)) / len(flat) if flat else 0.0,
@@ -56,7 +56,7 @@ class InternalDiversity(BaseNumbers):
     better = "higher"
     pairs: int = 20_000
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         known = [f for f in sample.derive(fingerprints) if f is not None]
         if len(known) < 2:
             return {"internal_diversity": float("nan")}

@@ -23,7 +23,7 @@ class AtomStability(BaseNumbers):
     features = ("stable_atoms", "n_atoms")
     better = "higher"
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         stable, all_atoms = sum(sample.known("stable_atoms")), sum(sample.known("n_atoms"))
         return {"atom_stability": share(stable, all_atoms)}
 
@@ -38,7 +38,7 @@ class Uniqueness(BaseNumbers):
     features = ("edm_smiles",)
     better = "higher"
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         valid = sample.known("edm_smiles")
         distinct = len(set(valid))
         return {
@@ -63,7 +63,7 @@ class Novelty(BaseNumbers):
     whole_reference = True
     needs = frozenset({"reference"})
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         distinct = set(sample.known("edm_smiles"))
         known = reference.whole(_edm_known)
         return {"novelty": share(len(distinct - known), len(distinct))}

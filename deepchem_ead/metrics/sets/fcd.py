@@ -69,7 +69,7 @@ class FCD(BaseNumbers):
     better = "lower"
     packages = ("fcd",)
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         mean, covariance = _moments(sample)
         known_mean, known_covariance, root = reference.whole(_reference)
         if not (np.isfinite(mean).all() and np.isfinite(known_mean).all()):

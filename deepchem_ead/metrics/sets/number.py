@@ -46,7 +46,7 @@ class SetNumbers(Protocol):
     better: str
     packages: tuple[str, ...]
 
-    def __call__(self, sample: Sample, reference: Sample | None = None) -> dict[str, float]:
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         """The numbers by name; NaN where there is nothing to compute them from."""
         ...
 

@@ -27,9 +27,10 @@ class Sample:
     """
 
     def __init__(self, features: Mapping[str, Sequence[Any]], size: int) -> None:
-        self._features, self._size = dict(features), size
+        self._features = {name: list(values) for name, values in features.items()}
+        self._size = size
         self._parent: Sample | None = None
-        self._rows: np.ndarray | None = None
+        self._rows: list[int] = []
         self._derived: dict[Callable, Any] = {}
         self._wholes: dict[Callable, Any] = {}
 
@@ -45,7 +46,7 @@ class Sample:
         """The values of a feature."""
         if self._parent is not None and feature not in self._features:
             whole = self._parent[feature]
-            self._features[feature] = [whole[i] for i in self._rows.tolist()]
+            self._features[feature] = [whole[i] for i in self._rows]
         return self._features[feature]
 
     def __contains__(self, feature: object) -> bool:
@@ -58,7 +59,7 @@ class Sample:
     def take(self, rows: np.ndarray) -> Sample:
         """The molecules of these rows."""
         part = Sample({}, len(rows))
-        part._parent, part._rows = self, np.asarray(rows)
+        part._parent, part._rows = self, np.asarray(rows).tolist()
         return part
 
     def derive(self, function: Callable[[Sample], Any]) -> Any:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
-from functools import cache
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-from rdkit import Chem, RDConfig
+from rdkit import Chem
 
+from deepchem_ead.chem.synthesis import contributed
 from deepchem_ead.metrics.checks.geometry import dihedral
 from deepchem_ead.metrics.sets.features import flat_molecule
 from deepchem_ead.metrics.sets.sample import FEATURES
@@ -109,15 +106,6 @@ def hybridisation(view: MoleculeView) -> dict[str, int] | None:
     return dict(Counter(f"{a.GetSymbol()} {str(a.GetHybridization()).lower()}" for a in atoms))
 
 
-@cache
-def _group_finder() -> ModuleType:
-    path = Path(RDConfig.RDContribDir) / "IFG" / "ifg.py"
-    spec = importlib.util.spec_from_file_location("rdkit_contrib_ifg", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @FEATURES.register("groups")
 def groups(view: MoleculeView) -> list[str] | None:
     """Functional groups: hetero atoms and multiple bonds that hang together.
@@ -127,7 +115,9 @@ def groups(view: MoleculeView) -> list[str] | None:
     mol = view.once(flat_molecule)
     if mol is None:
         return None
-    return sorted(group.atoms for group in _group_finder().identify_functional_groups(mol))
+    return sorted(
+        group.atoms for group in contributed("IFG/ifg.py").identify_functional_groups(mol)
+    )
 
 
 @FEATURES.register("ring_systems")

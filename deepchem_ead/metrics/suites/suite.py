@@ -44,9 +44,19 @@ class Suite:
     sets: tuple[SetNumbers, ...] = ()
     uncounted: frozenset[str] = frozenset()
 
+    @property
+    def judging(self) -> tuple[Any, ...]:
+        """Checks and comparisons: what fills columns."""
+        return (*self.checks, *self.comparisons)
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """Checks, comparisons and numbers of sets."""
+        return (*self.judging, *self.sets)
+
     def require(self) -> None:
         """Import what its parts need, or raise ImportError, naming it."""
-        for part in (*self.checks, *self.comparisons, *self.sets):
+        for part in self.parts:
             require(part.packages, f"{part.name} of the suite {self.name!r}")
 
     def without_reference(self) -> Suite:
@@ -57,7 +67,7 @@ class Suite:
     @property
     def features(self) -> tuple[str, ...]:
         """What comparisons and numbers read of the molecules."""
-        parts = (*self.comparisons, *self.sets)
+        parts: list[Any] = [*self.comparisons, *self.sets]
         return tuple(dict.fromkeys(name for part in parts for name in part.features))
 
     @property
@@ -165,7 +175,7 @@ def _part(registry: Registry, entry: Any, suite: str) -> tuple[Any, bool]:
         raise ValueError(f"suite {suite!r}: {entry!r} is neither a name nor {{name: options}}")
     counts = options.pop("counts", True)
     part = registry[name]
-    known = [f.name for f in fields(part)] if is_dataclass(part) else []
+    known = _options(part)
     for option in options:
         if option not in known:
             has = ", ".join(known) or "none"
@@ -178,11 +188,13 @@ def _part(registry: Registry, entry: Any, suite: str) -> tuple[Any, bool]:
 def describe(parts: Sequence[Any]) -> list[dict[str, Any]]:
     """Parts with all their options, as plain values."""
     return [
-        {"name": part.name, **({f.name: getattr(part, f.name) for f in fields(part)})}
-        if is_dataclass(part)
-        else {"name": part.name}
+        {"name": part.name} | {name: getattr(part, name) for name in _options(part)}
         for part in parts
     ]
+
+
+def _options(part: Any) -> list[str]:
+    return [f.name for f in fields(part)] if is_dataclass(part) else []
 
 
 def digest(value: Any) -> str:

@@ -190,15 +190,13 @@ class _Runner:
         slow_rows = self._kept(
             [entries[i] for i in chosen], suite.checks, suite.features, vocabulary, "Ceiling"
         )
-        rows: list[Row | None] = [None] * len(entries)
-        for i, row in zip(chosen.tolist(), slow_rows, strict=True):
-            rows[i] = row
-        left = [i for i, row in enumerate(rows) if row is None]
+        found_rows = dict(zip(chosen.tolist(), slow_rows, strict=True))
+        left = [i for i in range(len(entries)) if i not in found_rows]
         others = self._kept(
             [entries[i] for i in left], quick, suite.features, vocabulary, "Ceiling, quick checks"
         )
-        for i, row in zip(left, others, strict=True):
-            rows[i] = row
+        found_rows |= dict(zip(left, others, strict=True))
+        rows = [found_rows[i] for i in range(len(entries))]
         rows = compare(rows, suite, known)
         frame = table(entries, rows, suite)
         found_numbers = numbers(frame, entries, rows, suite, known)
