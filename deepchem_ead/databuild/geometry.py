@@ -15,6 +15,7 @@ from rdkit.Chem import rdForceFieldHelpers
 from deepchem_ead.databuild.ani2xt import NETWORKS, ANI2xt
 from deepchem_ead.databuild.forms import is_neutral
 from deepchem_ead.databuild.minimise import minimise
+from deepchem_ead.databuild.model_hessian import model_hessian
 from deepchem_ead.databuild.stereo import canonical, draw_stereo, stereo_smiles
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat.embedding import embed
@@ -128,7 +129,9 @@ def _relax_ani2xt(mol: Chem.Mol, ani2xt: ANI2xt) -> float:
         return energy * EV_PER_HARTREE, gradient * EV_PER_HARTREE
 
     conformer = mol.GetConformer()
-    positions, energy, converged = minimise(in_ev, conformer.GetPositions(), _MAX_FORCE, _ANI_STEPS)
+    positions, energy, converged = minimise(
+        in_ev, conformer.GetPositions(), model_hessian(mol), _MAX_FORCE, _ANI_STEPS
+    )
     if not converged:
         raise MoleculeError(f"ANI-2xt found no minimum in {_ANI_STEPS} steps")
     conformer.SetPositions(positions)

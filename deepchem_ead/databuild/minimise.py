@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
-#: Curvature that the first step assumes, eV / Angstrom^2, and the longest way of an atom in a step.
-_CURVATURE = 70.0
+#: The longest way of an atom in a step, Angstrom.
 _LONGEST_STEP = 0.2
 _MEMORY = 30
 
@@ -16,6 +16,7 @@ _MEMORY = 30
 def minimise(
     energy: Callable[[np.ndarray], tuple[float, np.ndarray]],
     positions: np.ndarray,
+    hessian: np.ndarray,
     max_force: float,
     max_steps: int,
 ) -> tuple[np.ndarray, float, bool]:
@@ -27,6 +28,8 @@ def minimise(
         Positions (n, 3) in Angstrom to the energy in eV and its gradient (n, 3) in eV/Angstrom.
     positions : ndarray (n, 3) float64
         Start, Angstrom.
+    hessian : ndarray (3n, 3n)
+        A guess at the second derivatives, positive definite, eV/Angstrom^2.
     max_force : float
         Length of the largest force on an atom in the end, eV/Angstrom.
     max_steps : int
@@ -46,11 +49,12 @@ def minimise(
     """
     x = np.array(positions, dtype=np.float64)
     steps: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=_MEMORY)
+    factor = cho_factor(hessian)
     value, gradient = energy(x)
     for _ in range(max_steps):
         if _longest(gradient) <= max_force:
             return x, value, True
-        step = -_inverse_hessian_times(gradient.ravel(), steps).reshape(x.shape)
+        step = -_inverse_hessian_times(gradient.ravel(), steps, factor).reshape(x.shape)
         step *= min(1.0, _LONGEST_STEP / _longest(step))
         before = gradient
         x = x + step
@@ -67,7 +71,7 @@ def _longest(vectors: np.ndarray) -> float:
 
 
 def _inverse_hessian_times(
-    gradient: np.ndarray, steps: deque[tuple[np.ndarray, np.ndarray, float]]
+    gradient: np.ndarray, steps: deque[tuple[np.ndarray, np.ndarray, float]], guess: tuple
 ) -> np.ndarray:
     """The two loops of L-BFGS over past (step, change of the gradient, 1 / their product)."""
     q = gradient.copy()
@@ -75,7 +79,7 @@ def _inverse_hessian_times(
     for step, change, inverse in reversed(steps):
         factors.append(inverse * float(step @ q))
         q -= factors[-1] * change
-    q /= _CURVATURE
+    q = cho_solve(guess, q)
     for (step, change, inverse), factor in zip(steps, reversed(factors), strict=True):
         q += step * (factor - inverse * float(change @ q))
     return q
