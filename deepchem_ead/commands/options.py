@@ -55,24 +55,6 @@ Steps = Annotated[
         "arcsin:steps=50, or its levels, 0,...,1000.",
     ),
 ]
-CheckpointInterval = Annotated[
-    int, typer.Option(min=1, metavar="STEPS", help="Steps between checkpoints.")
-]
-
-
-LogTensorboard = Annotated[
-    bool,
-    typer.Option(
-        "--tensorboard",
-        help="Log the curve for TensorBoard, too, in FOLDER/tensorboard (pip install tensorboard).",
-    ),
-]
-
-
-Restart = Annotated[
-    bool,
-    typer.Option("--restart", help="Begin anew: remove the checkpoints in the run's folder."),
-]
 
 
 SmilesColumn = Annotated[

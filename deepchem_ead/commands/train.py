@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-import yaml
 
 from deepchem_ead.choices import TRAINING_FILES, preset_names
-from deepchem_ead.commands.options import (
+from deepchem_ead.commands.options import Precision, SmilesColumn
+from deepchem_ead.commands.running import command
+from deepchem_ead.commands.training import (
+    Changes,
     CheckpointInterval,
+    Epochs,
     LogTensorboard,
-    Precision,
+    Minutes,
     Restart,
-    SmilesColumn,
-    model_options,
-    parse_option,
+    RunFolder,
+    Training,
+    changes,
+    run_training,
 )
-from deepchem_ead.commands.running import command, stop_on_interrupt
-from deepchem_ead.locks import hold
-
-if TYPE_CHECKING:
-    from deepchem.data import Dataset
-
-    from deepchem_ead import EADModel
 
 
 @command(
@@ -41,12 +38,7 @@ def train(
             f"{TRAINING_FILES}. SMILES get conformers; coordinates need all hydrogens.",
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            metavar="FOLDER", help="The run: checkpoints, config.yaml, curve.csv, and model/."
-        ),
-    ] = Path("runs/ead"),
+    out: RunFolder = Path("runs/ead"),
     preset: Annotated[
         str | None,
         typer.Option(
@@ -73,27 +65,9 @@ def train(
             "random weights.",
         ),
     ] = None,
-    epochs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Passes over the data, of the whole run.")
-    ] = 100,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01,
-            metavar="MINUTES",
-            help="Time of training, if that is to end it before the epochs do. The time before "
-            "an interruption counts, too.",
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change a field of the preset, e.g. --set n_layers=4 or --set network.n_layers=4; "
-            "can be repeated.",
-        ),
-    ] = None,
+    epochs: Epochs = 100,
+    minutes: Minutes = None,
+    option: Changes = None,
     precision: Annotated[
         Precision | None,
         typer.Option(
@@ -110,13 +84,9 @@ def train(
     Elements and sizes that the preset does not know are added by themselves.
     """
     from deepchem_ead.commands.jobs import datasets, runs
-    from deepchem_ead.training.curve import summary_writer_type
 
-    if tensorboard:
-        summary_writer_type()  # fails before the data is loaded
-    overrides = runs.EADConfig.flat(
-        dict(parse_option(text) for text in option or []) | model_options(precision)
-    )
+    training = Training(epochs, minutes, checkpoint_interval, tensorboard, restart)
+    overrides = changes(runs.EADConfig, option, precision)
     if conditions is not None:
         overrides["conditions"] = conditions
     if preset is None and start is None:
@@ -127,48 +97,10 @@ def train(
         overrides["conditions"] = ",".join(names)
     dataset = datasets.training_data(data, names, smiles_column)
     model = runs.new_model(preset, overrides, dataset, model_dir=out, start=start)
-    with hold(out, "training in it"):
-        _train_in(out, model, dataset, epochs, minutes, checkpoint_interval, tensorboard, restart)
 
+    def introduction() -> str:
+        parameters, backend = runs.n_parameters(model), model.model.denoiser.active_backend
+        return f"{len(dataset):,} molecules, {parameters:,} parameters, {backend}"
 
-def _train_in(
-    out: Path,
-    model: EADModel,
-    dataset: Dataset,
-    epochs: int,
-    minutes: float | None,
-    checkpoint_interval: int,
-    tensorboard: bool,
-    restart: bool,
-) -> None:
-    from deepchem_ead.chem.atomic import write_text
-    from deepchem_ead.commands.jobs import runs
-
-    if restart:
-        runs.forget_run(model)
-    elif runs.restore(model):
-        typer.echo(f"going on from step {model.get_global_step():,} of {out}")
-    write_text(out / "config.yaml", yaml.safe_dump(model.config.sections(), sort_keys=False))
-    reason = runs.nothing_left(model, epochs, minutes)
-    if reason is not None:
-        model.save_pretrained(out / "model")
-        typer.echo(f"nothing to train: {reason}")
-        return
-    typer.echo(
-        f"{len(dataset):,} molecules, {runs.n_parameters(model):,} parameters, "
-        f"{model.model.denoiser.active_backend}"
-    )
-    with stop_on_interrupt(model) as stop:
-        finished = runs.train(
-            model, dataset, out, epochs, minutes, checkpoint_interval, tensorboard
-        )
-    step = model.get_global_step()
-    if finished:
-        typer.echo(f"trained {step:,} steps. Generate molecules with:")
-    else:
-        typer.echo(
-            f"stopped at step {step:,}; the same command goes on from there. To generate with "
-            "the model so far:"
-        )
-    typer.echo(f"  deepchem-ead generate --model {out / 'model'}")
-    stop.exit()
+    use = ("Generate molecules", "deepchem-ead generate")
+    run_training(out, model, dataset, training, introduction, use)

@@ -176,7 +176,7 @@ def train(
     checkpoint_interval: int = 500,
     tensorboard: bool = False,
 ) -> bool:
-    """Train up to ``epochs`` in all, log the curve, write the model; False if it was stopped."""
+    """Train up to ``epochs`` in all and log the curve; False if it was stopped."""
     remaining = epochs - model.training_position.epoch
     logs = [CurveLog(folder / "curve.csv", model)]
     if tensorboard:
@@ -190,7 +190,6 @@ def train(
         callbacks=logs,
         progress=True,
     )
-    model.save_pretrained(folder / "model")
     return model.training_position.finished
 
 
