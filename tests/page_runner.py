@@ -35,7 +35,7 @@ def main(page: Path, languages: tuple[str, ...]) -> None:
         else:
             for command in body.splitlines():
                 if command.startswith("deepchem-ead "):
-                    subprocess.run([*COMMAND, *shlex.split(command)[1:]], check=True)
+                    subprocess.run([*COMMAND, *shlex.split(command, comments=True)[1:]], check=True)
         print(f"{page.name}:{line} took {time.perf_counter() - began:.1f} s", flush=True)
 
 

@@ -188,7 +188,7 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), commands())
 def test_shell_commands_parse(page, line):
-    _, name, *arguments = shlex.split(line)
+    _, name, *arguments = shlex.split(line, comments=True)
     command = get_command(app).commands[name]
     command.make_context(name, arguments)  # parses and checks options, runs nothing
 
