@@ -188,7 +188,9 @@ def bond_orders(
 def orders_of_lengths(numbers: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """What :func:`bond_orders` makes of distances in Angstrom, float32, shape (n, n)."""
     picometres = 100 * lengths
-    limits = _thresholds()[:, numbers[:, None], numbers[None, :]]
+    row = numbers.astype(np.intp)
+    pairs = _TABLE_SIZE * row[:, None] + row
+    limits = _thresholds().reshape(3, -1).take(pairs, axis=1)
     bonded = picometres < limits[0]
     np.fill_diagonal(bonded, False)
     orders = bonded.astype(np.int8)

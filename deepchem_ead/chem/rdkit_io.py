@@ -32,6 +32,7 @@ _BEYOND_TETRAHEDRA = {
     Chem.ChiralType.CHI_TRIGONALBIPYRAMIDAL: 5,
     Chem.ChiralType.CHI_OCTAHEDRAL: 6,
 }
+_NEVER_HYPERVALENT = 10  # atomic number of neon
 _TRANSITION_METALS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}
 _BOND_TYPES = {order: Chem.BondType.values[order] for order in BOND_ORDERS}
 
@@ -268,7 +269,8 @@ def molecule_of(
         if mol is None:
             return None
         Chem.AssignStereochemistryFrom3D(mol)
-        _drop_idle_labels(mol)
+        if numbers.max() > _NEVER_HYPERVALENT:
+            _drop_idle_labels(mol)
         return mol.GetMol()
 
 
