@@ -170,7 +170,25 @@ def test_models_take_charged_molecules_by_their_elements_and_say_so():
         assert np.allclose(as_predictor(judge).predict(batch), found)
 
 
+@pytest.mark.parametrize("value", [0.5, np.nan, -0.25])
+@pytest.mark.parametrize("model", [EADModel, lambda **o: EGNNPropertyModel(["gap"], **o)])
+def test_models_refuse_a_fifth_column_that_is_no_charge(model, value):
+    X = MoleculeBatch.from_rdkit([embedded("CO"), embedded("CN")]).to_padded()
+    X = np.concatenate([X, np.zeros_like(X[:, :, :1])], axis=2)
+    X[1, 2, 4] = value
+    dataset = dc.data.NumpyDataset(X, np.array([[1.0], [2.0]]), ids=["a", "b"])
+    with pytest.raises(MoleculeError, match="^b: the fifth column of X holds formal charges"):
+        model(n_layers=1, n_features=16).fit(dataset, nb_epoch=1)
+
+
 # ------------------------------------------------------------------------- metrics
+
+
+def test_a_reference_with_gaps_names_them():
+    batch = MoleculeBatch.from_rdkit([embedded("CO")])
+    for reference in (["CO", None, "CN", None], [embedded("CO"), None]):
+        with pytest.raises(TypeError, match=r"reference has None at 1 \(\d of \d are\)"):
+            novelty(batch, reference, progress=False)
 
 
 def test_the_vocabulary_follows_from_the_molecules():

@@ -84,6 +84,12 @@ def reference_smiles(
             reference = reference if isinstance(reference, frozenset) else list(reference)
             if all(isinstance(item, str) for item in reference):
                 return _explicit(reference, protocol == "edm" and vocabulary == "geom")
+            missing = [i for i, item in enumerate(reference) if item is None]
+            if missing:
+                raise TypeError(
+                    f"reference has None at {missing[0]} ({len(missing)} of {len(reference)} are); "
+                    "leave such molecules out"
+                )
     batch = as_batch(reference)
     if unknown_elements == "skip":
         batch = _within(batch, vocabulary)

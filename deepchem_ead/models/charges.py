@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepchem_ead.chem.formal_charges import warn_of_charges
+from deepchem_ead.errors import MoleculeError
 
 if TYPE_CHECKING:
     from deepchem.data import Dataset
@@ -22,6 +23,11 @@ def warn_of_ignored_charges(dataset: Dataset) -> None:
     ----------
     dataset : dc.data.Dataset
         X of shape (N, atoms, 4) holds no charges, of shape (N, atoms, 5) formal charges.
+
+    Raises
+    ------
+    MoleculeError
+        If what should be a formal charge is no whole number; names the molecule.
     """
     shape = dataset.get_shape()[0]
     if len(shape) != 3 or shape[2] != 5:
@@ -29,6 +35,12 @@ def warn_of_ignored_charges(dataset: Dataset) -> None:
     charges: list[np.ndarray] = []
     names: list[str] = []
     for X, _, _, ids in dataset.iterbatches(4096, deterministic=True):
-        charges.append(X[:, :, 4].sum(1))
         names.extend(str(name) or f"molecule {len(names)}" for name in ids)
+        odd = (X[:, :, 4] != np.rint(X[:, :, 4])).any(1)
+        if odd.any():
+            raise MoleculeError(
+                f"{names[int(odd.argmax()) - len(X)]}: the fifth column of X holds formal charges, "
+                "and one of them is no whole number; give X four columns, or formal charges"
+            )
+        charges.append(X[:, :, 4].sum(1))
     warn_of_charges(np.concatenate(charges), names, IGNORED)
