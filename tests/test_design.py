@@ -11,6 +11,7 @@ import pytest
 from property_data import labelled, small_model
 from rdkit import Chem, RDConfig
 from rdkit.Chem import AllChem
+from rdkit.Chem.rdMolTransforms import SetDihedralDeg
 
 import deepchem_ead
 from deepchem_ead import MoleculeBatch
@@ -182,6 +183,19 @@ def test_edm_validity_still_wants_one_molecule(alcohols):
     result = select_molecules(batch, {"carbons": 2}, Carbons(), protocol="edm", progress=False)
     assert result.funnel["valid (edm)"] == 1
     assert result.table["smiles"].tolist() == ["CCCO"]
+
+
+def test_a_suite_keeps_what_is_sound(alcohols):
+    mols = alcohols.to_rdkit()
+    SetDihedralDeg(mols[1].GetConformer(), 2, 1, 0, 3, 0.0)  # eclipsed
+    given = MoleculeBatch.from_rdkit(mols)
+    asked = ({"carbons": 2}, Carbons())
+    assert select_molecules(given, *asked).funnel["unique"] == 4
+    result = select_molecules(given, *asked, suite={"checks": ["rotors"]}, progress=False)
+    assert result.funnel["sound (given)"] == 3
+    assert "CCO" not in set(result.table["smiles"])
+    with pytest.raises(ValueError, match="unknown suite 'fats'"):
+        select_molecules(given, *asked, suite="fats")
 
 
 def test_ranking_is_by_the_distance_to_all_targets(alcohols):

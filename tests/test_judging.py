@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from deepchem_ead import MoleculeBatch, evaluate_molecules, judge
 from deepchem_ead.metrics import GenerativeMetric
 from deepchem_ead.metrics.checks import CHECKS, BaseCheck, Outcome
 from deepchem_ead.metrics.suites import load_suite
+from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.molnet.sample import load_sample
 
 QUIET = {"progress": False, "workers": 1}
@@ -177,6 +179,25 @@ def test_a_suite_of_a_file_adds_to_another(tmp_path, molecules):
     apart = MoleculeBatch.from_arrays([[2, 2]], [[[0, 0, 0], [0, 0, 5.0]]])
     report = judge(apart, suite=suite, **QUIET)
     assert report.per_molecule["reasons"][0] == "connected" and report.per_molecule["sound"][0]
+
+
+def test_any_number_is_a_metric_and_a_suite_evaluates_a_model(molecules):
+    assert GenerativeMetric("rotors").compute_metric(molecules) == 1.0
+    assert GenerativeMetric("atom_stability").compute_metric(molecules) > 0.9
+    report = judge(molecules, molecules, SMALL | {"sets": ["size_distance"]}, **QUIET)
+    for name in ("structure", "validity", "size_distance"):
+        value = GenerativeMetric(name).compute_metric(molecules, reference=molecules)
+        assert value == report.summary.loc[name, "value"], name
+    with pytest.raises(ValueError, match="unknown metric 'rotor'.*rotors"):
+        GenerativeMetric("rotor")
+    model = SimpleNamespace(
+        config=SimpleNamespace(seed=0), generate=lambda n, **options: molecules[:n]
+    )
+    scores = evaluate_model(model, molecules[:5].to_dataset(), load_suite(SMALL), n_samples=5)
+    assert (
+        scores["validity"]
+        == judge(molecules[:5], suite=SMALL, **QUIET).summary.loc["validity", "value"]
+    )
 
 
 def test_public_names():

@@ -96,6 +96,14 @@ def design(
             help="What counts as valid: strict (refuses radicals and missing hydrogens), or edm.",
         ),
     ] = Protocol.strict,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep only molecules that are sound by a suite of 'judge': fast, standard, full, "
+            "or a YAML file.",
+        ),
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -141,7 +149,7 @@ def design(
     conditions = parse_assignments("--condition", condition)
     limits = _tolerance(tolerance, conditions)
     judge = predictions.load_predictor(predictor or [DEFAULT_PREDICTOR], **model_options(precision))
-    chosen = {"tolerance": limits, "max_sa": max_sa, "protocol": protocol.value}
+    chosen = {"tolerance": limits, "max_sa": max_sa, "protocol": protocol.value, "suite": suite}
     if reference is not None:
         chosen["reference"] = datasets.known_molecules(reference)
     if molecules is not None:

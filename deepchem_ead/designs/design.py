@@ -24,9 +24,11 @@ from deepchem_ead.designs.targets import (
 )
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import askable
+from deepchem_ead.judging import judge as judge_molecules
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
 from deepchem_ead.metrics.reference import reference_smiles
+from deepchem_ead.metrics.suites import load_suite
 from deepchem_ead.models.ead import EADModel
 from deepchem_ead.models.guides import guiding_model
 from deepchem_ead.models.predictors import Predictor, as_predictor
@@ -47,6 +49,7 @@ def design(
     tolerance: object = None,
     max_sa: float | None = None,
     protocol: str = "strict",
+    suite: Any = None,
     reference: Any = None,
     guide: EGNNPropertyModel | str | Path | None = None,
     progress: bool = True,
@@ -70,7 +73,7 @@ def design(
         Molecules to generate.
     keep : int
         Molecules to choose at most.
-    tolerance, max_sa, protocol, reference
+    tolerance, max_sa, protocol, suite, reference
         See `select_molecules`.
     guide : EGNNPropertyModel or str, optional
         Steers to the conditions it knows, as in ``generate``. It should not be the predictor, which
@@ -103,7 +106,7 @@ def design(
         model = EADModel.from_pretrained(model)
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
-    _check(n, keep, max_sa, protocol)
+    _check(n, keep, max_sa, protocol, suite)
     options = SamplingOptions.among({"guide": guide, **keywords}, options)
     steering = None if options.guide is None else guiding_model(options.guide, model)
     known = askable(model, steering)
@@ -112,7 +115,7 @@ def design(
     molecules = model.generate(n, conditions=asked or None, progress=progress, **chosen)
     return select_molecules(
         molecules, conditions, judge, keep, tolerance=tolerance, max_sa=max_sa, protocol=protocol,
-        reference=reference, progress=progress,
+        suite=suite, reference=reference, progress=progress,
     )  # fmt: skip
 
 
@@ -126,6 +129,7 @@ def select_molecules(
     tolerance: object = None,
     max_sa: float | None = None,
     protocol: str = "strict",
+    suite: Any = None,
     reference: Any = None,
     progress: bool = True,
 ) -> DesignResult:
@@ -145,6 +149,9 @@ def select_molecules(
         `deepchem_ead.chem.synthesis`. By default it is reported and not used.
     protocol : {"strict", "edm"}
         What counts as valid, see `evaluate_molecules`; it must be one molecule, not fragments.
+    suite : str, path or Suite, optional
+        Keep only sound molecules, by the checks of a suite of `deepchem_ead.judge`, such as
+        "standard". By default the protocol alone decides.
     reference : optional
         Known molecules, which are left out: as in `evaluate_molecules`.
 
@@ -162,7 +169,7 @@ def select_molecules(
     """
     judge = find_predictor(predictor)
     targets = read_targets(conditions, tolerance, judge.tasks)
-    _check(len(molecules), keep, max_sa, protocol)
+    _check(len(molecules), keep, max_sa, protocol, suite)
     vocabulary = bond_vocabulary(molecules.atomic_numbers) or "geom"
     check_names(protocol, vocabulary)
 
@@ -173,6 +180,9 @@ def select_molecules(
     for i in rows:
         seen.setdefault(scores[i].smiles, i)
     funnel["unique"] = len(seen)
+    if suite is not None:
+        seen = _sound(molecules, seen, suite, progress)
+        funnel[f"sound ({load_suite(suite).name})"] = len(seen)
     if reference is not None:
         known = reference_smiles(reference, protocol, vocabulary, progress)
         seen = {smiles: i for smiles, i in seen.items() if smiles not in known}
@@ -211,6 +221,18 @@ def select_molecules(
     )
 
 
+def _sound(
+    molecules: MoleculeBatch, seen: dict[str, int], suite: Any, progress: bool
+) -> dict[str, int]:
+    """Those of the molecules, by SMILES, that pass the checks of a suite."""
+    if not seen:
+        return seen
+    rows = list(seen.values())
+    checks = replace(load_suite(suite), comparisons=(), sets=())
+    sound = judge_molecules(molecules[rows], suite=checks, progress=progress).per_molecule["sound"]
+    return {smiles: i for (smiles, i), good in zip(seen.items(), sound, strict=True) if good}
+
+
 def find_predictor(predictor: Any) -> Predictor:
     """A predictor from its name, a property model or a predictor."""
     if isinstance(predictor, str | Path):
@@ -247,8 +269,10 @@ class _Candidates:
         return _Candidates(self.molecules[rows], mols, self.sa[rows], self.index[rows])
 
 
-def _check(n: int, keep: int, max_sa: float | None, protocol: str) -> None:
+def _check(n: int, keep: int, max_sa: float | None, protocol: str, suite: Any = None) -> None:
     check_names(protocol, "qm9")
+    if suite is not None:
+        load_suite(suite).require()
     if n < 1:
         raise ValueError(f"there must be molecules to choose from: n is {n}")
     if keep < 1:

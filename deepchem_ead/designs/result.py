@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: What to do where a stage of the funnel leaves nothing.
 _REMEDIES = {
     "valid": "generate more, train the model longer, or choose protocol='edm'",
+    "sound": "generate more, or choose another suite",
     "novel": "generate more, or take another reference",
     "predictable": "choose a predictor that knows these elements and sizes",
 }

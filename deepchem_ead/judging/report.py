@@ -19,7 +19,7 @@ from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.judging.inputs import Entry
 from deepchem_ead.judging.page import write_page
-from deepchem_ead.judging.summary import Number
+from deepchem_ead.metrics.sets.number import Number
 from deepchem_ead.metrics.suites.suite import Suite
 from deepchem_ead.metrics.text_table import aligned
 

@@ -13,10 +13,11 @@ from deepchem_ead.judging.inputs import Entry, entries_of, vocabulary_of_entries
 from deepchem_ead.judging.references import Reference, find_reference
 from deepchem_ead.judging.report import Report, summary_frame, versions
 from deepchem_ead.judging.rows import Row, run_rows
-from deepchem_ead.judging.summary import Known, Number, compare, numbers, sample_of, table
+from deepchem_ead.judging.summary import Known, compare, numbers, sample_of, table
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.checks.check import Check
 from deepchem_ead.metrics.reference import cache_folder
+from deepchem_ead.metrics.sets.number import Number
 from deepchem_ead.metrics.suites.suite import Suite, digest, load_suite
 
 #: Molecules of a reference that distributions are compared with.

@@ -5,29 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepchem_ead.judging.inputs import Entry
 from deepchem_ead.judging.rows import Row
-from deepchem_ead.metrics.sets.number import SetNumbers, jackknife
+from deepchem_ead.metrics.sets.number import SUMMARIES, Number, SetNumbers, jackknife, share
 from deepchem_ead.metrics.sets.sample import Sample
 from deepchem_ead.metrics.suites.suite import Suite
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_RESAMPLES = 200
-
-
-class Number(NamedTuple):
-    """A number of a set with its standard error, the molecules it is of, and its cost."""
-
-    value: float
-    error: float
-    n: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -140,9 +129,9 @@ def numbers(
     readable = np.array([entry.molecule is not None for entry in entries])
     answered = np.array([not row.problems for row in rows])
     found = {
-        "sound": _share(frame["sound"].to_numpy(bool), 0.0),
-        "readable": _share(readable, 0.0),
-        "judged": _share(answered, 0.0),
+        "sound": share(frame["sound"].to_numpy(bool), 0.0),
+        "readable": share(readable, 0.0),
+        "judged": share(answered, 0.0),
     }
     seconds: dict[str, float] = {}
     for row in rows:
@@ -155,7 +144,7 @@ def numbers(
         for name, summary in wanted.items():
             if summary:
                 values = frame[name].dropna().to_numpy(float)
-                found[name] = _SUMMARIES[summary](values, cost)
+                found[name] = SUMMARIES[summary](values, cost)
     sample = sample_of(rows)
     for each in suite.sets:
         reference = Sample({}, 0)
@@ -177,28 +166,3 @@ def _set_numbers(
         name: Number(float(value), errors.get(name, np.nan), len(sample), cost)
         for name, value in values.items()
     }
-
-
-def _share(values: np.ndarray, cost: float) -> Number:
-    n = len(values)
-    if not n:
-        return Number(np.nan, np.nan, 0, cost)
-    value = float(np.mean(values))
-    return Number(value, float(np.sqrt(value * (1 - value) / n)), n, cost)
-
-
-def _mean(values: np.ndarray, cost: float) -> Number:
-    n = len(values)
-    error = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else np.nan
-    return Number(float(np.mean(values)) if n else np.nan, error, n, cost)
-
-
-def _median(values: np.ndarray, cost: float) -> Number:
-    n = len(values)
-    if not n:
-        return Number(np.nan, np.nan, 0, cost)
-    draws = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
-    return Number(float(np.median(values)), float(np.median(values[draws], axis=1).std()), n, cost)
-
-
-_SUMMARIES = {"share": _share, "mean": _mean, "median": _median}

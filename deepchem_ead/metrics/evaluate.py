@@ -9,6 +9,8 @@ from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run, vocabulary_of
 from deepchem_ead.metrics.reference import reference_smiles
 from deepchem_ead.metrics.report import MetricsReport
+from deepchem_ead.metrics.sets.edm import AtomStability, Novelty, Uniqueness, share
+from deepchem_ead.metrics.sets.sample import Sample
 
 _ROW_FIELDS = ("stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments")
 
@@ -76,21 +78,26 @@ def evaluate_molecules(
     if n == 0:
         raise ValueError("there are no molecules to evaluate; give at least one")
     scores = list(run(PROTOCOLS[protocol].score, batch, vocabulary, "Metrics", progress))
-    valid = [score.smiles for score in scores if score.valid]
-    unique = set(valid)
     known = None
     if reference is not None:
         unknown = "skip" if inferred else "raise"
         known = reference_smiles(reference, protocol, vocabulary, progress, unknown)
-    n_atoms = sum(score.n_atoms for score in scores)
+    sample = Sample(
+        {
+            "stable_atoms": [score.n_stable for score in scores],
+            "n_atoms": [score.n_atoms for score in scores],
+            "edm_smiles": [score.smiles for score in scores],
+        },
+        n,
+    )
+    reference_sample = Sample({"edm_whole_smiles": known or ()}, len(known or ()))
     return MetricsReport(
-        atom_stability=_share(sum(score.n_stable for score in scores), n_atoms),
-        molecule_stability=_share(sum(score.stable for score in scores), n),
-        validity=_share(len(valid), n),
-        uniqueness=_share(len(unique), len(valid)),
-        valid_unique=_share(len(unique), n),
-        novelty=None if known is None else _share(len(unique - known), len(unique)),
-        connected=_share(sum(score.connected for score in scores), n),
+        **AtomStability()(sample, reference_sample),
+        molecule_stability=share(sum(score.stable for score in scores), n),
+        validity=share(sum(score.valid for score in scores), n),
+        **Uniqueness()(sample, reference_sample),
+        novelty=None if known is None else Novelty()(sample, reference_sample)["novelty"],
+        connected=share(sum(score.connected for score in scores), n),
         n_molecules=n,
         per_molecule=pd.DataFrame(
             {key: _column(key, [getattr(s, key) for s in scores]) for key in _ROW_FIELDS}
@@ -99,10 +106,6 @@ def evaluate_molecules(
         vocabulary=vocabulary,
         n_reference=None if known is None else len(known),
     )
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
 
 
 def _column(key: str, values: list) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from deepchem_ead.metrics import evaluate
 from deepchem_ead.metrics.metric import METRICS, Metric, Views
+from deepchem_ead.metrics.suites.metric import suite_metrics
 
 _OWN = (
     evaluate.atom_stability,
@@ -34,8 +35,10 @@ class GenerativeMetric:
     Parameters
     ----------
     metric : str, Metric or callable
-        A name in :data:`METRICS`, a :class:`Metric`, or ``f(samples, ...) -> float``; if it takes
-        an argument ``reference`` it is given the reference.
+        A name in :data:`METRICS`, the name of any number of a report's summary ("posebusters",
+        "strain_kcal", "fcd": see :func:`deepchem_ead.judge`), a :class:`Metric`, or
+        ``f(samples, ...) -> float``; if it takes an argument ``reference`` it is given the
+        reference.
     name : str, optional
         Key in results; the metric's own name by default.
     **kw
@@ -56,9 +59,7 @@ class GenerativeMetric:
 
     def __init__(self, metric: str | Callable[..., float], name: str | None = None, **kw: Any):
         if isinstance(metric, str):
-            if metric not in METRICS:
-                raise ValueError(f"unknown metric {metric!r}; choose {', '.join(METRICS)}")
-            metric = METRICS[metric]
+            metric = _named(metric)
         elif not callable(metric):
             raise TypeError(f"metric must be a name or a callable, not {type(metric).__name__}")
         if isinstance(metric, type):  # its options are its own fields
@@ -101,6 +102,18 @@ class GenerativeMetric:
         if "reference" in inspect.signature(self.metric).parameters:
             options.setdefault("reference", reference)
         return float(self.metric(samples, **options))
+
+
+def _named(name: str) -> Metric | Callable[..., float]:
+    if name in METRICS:
+        return METRICS[name]
+    known = suite_metrics()
+    if name not in known:
+        raise ValueError(
+            f"unknown metric {name!r}; choose {', '.join(METRICS)}, or a number of a suite: "
+            f"{', '.join(known)}"
+        )
+    return known[name]
 
 
 def _check_keywords(metric: Callable[..., float], keywords: dict[str, Any]) -> None:

@@ -138,7 +138,7 @@ def _changes(mol: Chem.Mol, x: np.ndarray, y: np.ndarray) -> tuple[float, float,
     return _mean(lengths), _mean(angles), _mean(torsions)
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: list) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 

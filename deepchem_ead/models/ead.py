@@ -252,7 +252,8 @@ class EADModel(ResumableModel):
             Molecules whose denoising loss is computed, and the reference for novelty.
         metrics : str, GenerativeMetric, DenoisingLoss, or list of them
             "denoising_loss" or `DenoisingLoss` (mean over molecules; levels and noise are fixed by
-            the seed), or metrics of generated molecules ("molecule_stability", "validity", ...).
+            the seed), or metrics of generated molecules ("molecule_stability", "validity", "fcd",
+            ...), or all numbers of a suite of `deepchem_ead.judge` ("fast", "standard", "full").
         transformers : list
             Accepted for DeepChem's callbacks; labels are not used.
         **options

@@ -9,7 +9,9 @@ from deepchem.data import Dataset
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.generator.trained import Generator
+from deepchem_ead.judging import judge
 from deepchem_ead.metrics import GenerativeMetric, Metric, Views
+from deepchem_ead.metrics.suites import Suite, load_suite, suite_names
 
 
 class Evaluated(Generator, Protocol):
@@ -52,12 +54,18 @@ def evaluate_model(
         if samples is None:
             options = {"seed": model.config.seed, "progress": False, **generate_options}
             samples = Views(model.generate(n_samples, **options))
-        scores[metric.name] = metric.compute_metric(samples, reference=dataset)
+        if isinstance(metric, Suite):
+            report = judge(samples.batch, dataset, metric, progress=False)
+            scores |= report.summary["value"].astype(float).to_dict()
+        else:
+            scores[metric.name] = metric.compute_metric(samples, reference=dataset)
     return scores
 
 
-def _resolve(metric) -> GenerativeMetric | DenoisingLoss:
-    if isinstance(metric, (GenerativeMetric, DenoisingLoss)):
+def _resolve(metric) -> GenerativeMetric | DenoisingLoss | Suite:
+    if isinstance(metric, str) and metric in suite_names():
+        return load_suite(metric)
+    if isinstance(metric, (GenerativeMetric, DenoisingLoss, Suite)):
         return metric
     if isinstance(metric, Metric):
         return GenerativeMetric(metric)

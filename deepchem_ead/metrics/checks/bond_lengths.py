@@ -37,7 +37,7 @@ class BondLengths(BaseCheck):
 
     name = "bond_lengths"
     columns = {"bond_deviation": Column("of the worst, fraction of its length", "mean", "lower")}
-    limit: float = 0.15
+    limit: float = 0.13
     hydrogen_limit: float = 0.1
     aromatic_limit: float = 0.25
 

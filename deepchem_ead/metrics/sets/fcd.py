@@ -78,4 +78,4 @@ class FCD(BaseNumbers):
         overlap = np.linalg.eigvalsh(root @ covariance @ root)
         trace = np.trace(covariance) + np.trace(known_covariance)
         cross = np.sqrt(np.maximum(overlap, 0.0)).sum()
-        return {"fcd": float(((mean - known_mean) ** 2).sum() + trace - 2 * cross)}
+        return {"fcd": max(0.0, float(((mean - known_mean) ** 2).sum() + trace - 2 * cross))}

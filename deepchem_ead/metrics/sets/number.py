@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from deepchem_ead.registry import Registry
 
 #: Subsets of an error.
 GROUPS = 10
+_RESAMPLES = 200
 
 
 @runtime_checkable
@@ -62,6 +63,44 @@ class BaseNumbers:
     needs: frozenset[str] = frozenset()
     better: str = ""
     packages: tuple[str, ...] = ()
+
+
+class Number(NamedTuple):
+    """A number of a set with its standard error, the molecules it is of, and its cost."""
+
+    value: float
+    error: float
+    n: int
+    seconds: float
+
+
+def share(values: np.ndarray, cost: float) -> Number:
+    """Of truth values: how many are true."""
+    n = len(values)
+    if not n:
+        return Number(np.nan, np.nan, 0, cost)
+    value = float(np.mean(values))
+    return Number(value, float(np.sqrt(value * (1 - value) / n)), n, cost)
+
+
+def mean(values: np.ndarray, cost: float) -> Number:
+    """With the standard error of the mean."""
+    n = len(values)
+    error = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else np.nan
+    return Number(float(np.mean(values)) if n else np.nan, error, n, cost)
+
+
+def median(values: np.ndarray, cost: float) -> Number:
+    """With the spread of medians of resampled values."""
+    n = len(values)
+    if not n:
+        return Number(np.nan, np.nan, 0, cost)
+    draws = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
+    return Number(float(np.median(values)), float(np.median(values[draws], axis=1).std()), n, cost)
+
+
+#: Numbers of a column of values by kind; ``f(values, seconds)``.
+SUMMARIES = {"share": share, "mean": mean, "median": median}
 
 
 def jackknife(

@@ -1,0 +1,199 @@
+"""Faults planted in sound molecules are found by the check meant for them, and by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem, rdMolTransforms
+from rdkit.Geometry import Point3D
+
+from deepchem_ead import MoleculeBatch, judge
+from deepchem_ead.metrics.suites import load_suite
+from deepchem_ead.molnet.sample import load_sample
+
+
+def embedded(smiles: str) -> Chem.Mol:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert AllChem.EmbedMolecule(mol, randomSeed=7) == 0
+    AllChem.MMFFOptimizeMolecule(mol, maxIters=2000)
+    return mol
+
+
+def without(mol: Chem.Mol, *atoms: int) -> Chem.Mol:
+    """Without one hydrogen of each of these atoms."""
+    edited = Chem.RWMol(mol)
+    lost = [
+        next(n.GetIdx() for n in mol.GetAtomWithIdx(i).GetNeighbors() if n.GetAtomicNum() == 1)
+        for i in atoms
+    ]
+    for i in sorted(lost, reverse=True):
+        edited.RemoveAtom(i)
+    return edited.GetMol()
+
+
+def turned(smiles: str, angle: float, *torsion: int) -> Chem.Mol:
+    mol = embedded(smiles)
+    rdMolTransforms.SetDihedralDeg(mol.GetConformer(), *torsion, angle)
+    return mol
+
+
+def stretched(smiles: str, i: int, j: int, length: float) -> Chem.Mol:
+    mol = embedded(smiles)
+    rdMolTransforms.SetBondLength(mol.GetConformer(), i, j, length)
+    return mol
+
+
+def moved(smiles: str, atom: int, shift: tuple[float, float, float]) -> Chem.Mol:
+    mol = embedded(smiles)
+    conformer = mol.GetConformer()
+    conformer.SetAtomPosition(atom, np.array(conformer.GetAtomPosition(atom)) + shift)
+    return mol
+
+
+def bent_benzene() -> Chem.Mol:
+    """Two carbons across the ring, with their hydrogens, out of its plane: a boat."""
+    mol = embedded("c1ccccc1")
+    x = mol.GetConformer().GetPositions()
+    normal = np.cross(x[1] - x[0], x[2] - x[0])
+    normal /= np.linalg.norm(normal)
+    for atom in (0, 3):
+        for i in (atom, atom + 6):
+            mol.GetConformer().SetAtomPosition(i, x[i] + 0.4 * normal)
+    return mol
+
+
+def flat(smiles: str, centre: int) -> Chem.Mol:
+    """An atom's four neighbours, with what they bear, brought almost into one plane with it."""
+    mol = embedded(smiles)
+    x = mol.GetConformer().GetPositions()
+    near = [n.GetIdx() for n in mol.GetAtomWithIdx(centre).GetNeighbors()]
+    angles = np.arange(4) * np.pi / 2
+    for k, i in enumerate(near):
+        length = np.linalg.norm(x[i] - x[centre])
+        goal = x[centre] + length * np.array([np.cos(angles[k]), np.sin(angles[k]), 0.05])
+        branch = Chem.GetShortestPath(mol, centre, i)
+        for j in range(mol.GetNumAtoms()):
+            path = Chem.GetShortestPath(mol, centre, j) if j != centre else ()
+            if tuple(path[:2]) == tuple(branch):
+                mol.GetConformer().SetAtomPosition(j, x[j] + goal - x[i])
+    return mol
+
+
+def apart(first: str, second: str) -> Chem.Mol:
+    return Chem.CombineMols(embedded(first), embedded(second), Point3D(6.0, 0.0, 0.0))
+
+
+def fifth_hydrogen() -> Chem.Mol:
+    mol = Chem.RWMol(embedded("C"))
+    x = mol.GetConformer().GetPositions()
+    mol.AddAtom(Chem.Atom(1))
+    away = x[0] - x[1] - x[2]
+    mol.GetConformer().SetAtomPosition(5, x[0] + 1.05 * away / np.linalg.norm(away))
+    return mol.GetMol()
+
+
+FAULTS = {
+    "wrong valence": (fifth_hydrogen, {"structure", "valence"}),
+    "C-C bond of 1.74 Angstrom": (lambda: stretched("CCO", 0, 1, 1.74), {"bond_lengths"}),
+    "C=O bond of 1.02 Angstrom": (lambda: stretched("CC(C)=O", 1, 3, 1.02), {"bond_lengths"}),
+    "clash": (lambda: turned("CCCCC(C)C", 0.0, 0, 1, 2, 3), {"clashes", "low_strain", "rotors"}),
+    "bent benzene": (bent_benzene, {"aromatic_rings"}),
+    "flat carbon": (lambda: flat("CC(F)O", 1), {"tetrahedra"}),
+    "flat methane": (lambda: flat("C", 0), {"tetrahedra"}),
+    "twisted C=C": (lambda: turned("C/C=C/C", 140.0, 0, 1, 2, 3), {"double_bonds"}),
+    "twisted C=N": (lambda: turned("C/C=N/C", 140.0, 0, 1, 2, 3), {"double_bonds"}),
+    "1,3-diradical with oxygen": (lambda: without(embedded("COC"), 0, 2), {"closed_shell"}),
+    "1,3-diradical with nitrogen": (lambda: without(embedded("CN(C)C"), 0, 2), {"closed_shell"}),
+    "1,3-diradical of carbon": (lambda: without(embedded("CCC"), 0, 2), {"structure"}),
+    "1,4-diradical of carbon": (lambda: without(embedded("CCCCO"), 0, 3), {"structure"}),
+    "radical": (lambda: without(embedded("CCO"), 0), {"structure"}),
+    "twisted amide": (lambda: turned("CC(=O)NC", 90.0, 0, 1, 3, 4), {"amides"}),
+    "twisted ester": (lambda: turned("CC(=O)OC", 90.0, 0, 1, 3, 4), {"esters"}),
+    "eclipsed ethanol": (lambda: turned("OCC", 0.0, 0, 1, 2, 6), {"rotors"}),
+    "allene": (lambda: embedded("C=C=C"), {"cumulenes"}),
+    "butatriene": (lambda: embedded("CC=C=C=C"), {"cumulenes"}),
+    "two molecules": (lambda: apart("CCO", "CCN"), {"connected"}),
+    "hydrogen too far": (lambda: stretched("CCO", 0, 3, 1.25), {"structure", "bond_lengths"}),
+}
+
+
+def bare(mols) -> MoleculeBatch:
+    """Elements and coordinates alone, as generators give them."""
+    return MoleculeBatch.from_arrays(
+        [[a.GetAtomicNum() for a in mol.GetAtoms()] for mol in mols],
+        [mol.GetConformer().GetPositions() for mol in mols],
+    )
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return judge(
+        bare([make() for make, _ in FAULTS.values()]), suite="standard", progress=False
+    ).per_molecule
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_by_name(frame, fault):
+    row = frame.iloc[list(FAULTS).index(fault)]
+    assert not row["sound"]
+    assert set(row["reasons"].split(";")) & FAULTS[fault][1], f"{row['reasons']}: {row['details']}"
+
+
+def test_the_clean_molecules_pass_everything():
+    clean = "CCO CC(C)=O CCCCC(C)C c1ccccc1 CC(F)O C C/C=C/C C/C=N/C COC CN(C)C CC(=O)NC CC(=O)OC"
+    more = "C[N+](=O)[O-] CC#N [C-]#[N+]C N#Cc1ccco1 C1CC2CC1C2 OCC(N)C=O NC(=O)c1cnc[nH]1 FC(F)F"
+    names = (clean + " " + more).split()
+    mols = [embedded(text) for text in names]
+    frame = judge(bare(mols), suite="standard", progress=False).per_molecule
+    assert dict(zip(names, frame["details"], strict=True)) == dict.fromkeys(names, "")
+    assert (frame["strain_kcal"] < 10).all() and (frame["gap_ev"] > 1).all()
+
+
+def qm9(rows) -> MoleculeBatch:
+    table, _ = load_sample()
+    numbers, positions = zip(*(table.numbers_and_positions(int(i)) for i in rows), strict=True)
+    return MoleculeBatch.from_arrays(numbers, positions)
+
+
+def test_copies_are_seen_in_any_order_turned_and_mirrored():
+    known = qm9(range(900, 1000, 10))
+    random = np.random.default_rng(0)
+    rotation = np.linalg.qr(random.normal(size=(3, 3)))[0]  # turned, or turned and mirrored
+    numbers, positions = [], []
+    for i in range(3):
+        order = random.permutation(known.counts[i])
+        mirror = np.diag([1, 1, -1 if i == 1 else 1])
+        numbers.append(known.numbers[i][order])
+        positions.append((known.positions[i] @ rotation @ mirror + 5)[order])
+    other = qm9([1500])
+    copies = MoleculeBatch.concatenate([MoleculeBatch.from_arrays(numbers, positions), other])
+    report = judge(copies, known, {"comparisons": ["not_copied", "novel"]}, progress=False)
+    frame = report.per_molecule
+    assert frame["not_copied"].tolist() == [False, False, False, True]
+    assert frame["novel_constitution"].tolist() == [False, False, False, True]
+
+
+def test_a_single_kind_is_seen_in_the_numbers_of_the_set():
+    sets = {"sets": ["uniqueness", "distinct", "internal_diversity", "element_distance"]}
+    known = qm9(range(0, 200, 10))
+    one = judge(qm9([100] * 12), known, sets, progress=False).summary
+    several = judge(qm9(range(5, 125, 10)), known, sets, progress=False).summary
+    assert one.loc["uniqueness", "value"] == pytest.approx(1 / 12)
+    assert one.loc["internal_diversity", "value"] == 0.0
+    assert several.loc["internal_diversity", "value"] > 0.5
+    for name in ("element_distance",):
+        assert one.loc[name, "value"] > several.loc[name, "value"]
+
+
+def test_groups_that_the_reference_does_not_have():
+    known = bare([embedded(text) for text in ("CCO", "CC(=O)N", "CCN", "CC#N", "CC=O")])
+    given = bare([embedded(text) for text in ("CCCO", "CNN", "CC(=O)OO", "CC(=O)NC")])
+    frame = judge(given, known, {"comparisons": ["known_groups"]}, progress=False).per_molecule
+    assert frame["known_groups"].tolist() == [True, False, False, True]
+    assert frame["details"][1] == "known_groups: NN"
+
+
+def test_suites_grow():
+    names = [{check.name for check in load_suite(s).checks} for s in ("fast", "standard", "full")]
+    assert names[0] < names[1] < names[2]
