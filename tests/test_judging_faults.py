@@ -194,6 +194,24 @@ def test_groups_that_the_reference_does_not_have():
     assert frame["details"][1] == "known_groups: NN"
 
 
+@pytest.mark.parametrize(
+    ("declared", "shown"),
+    [
+        ("C[C@H](F)O", "C[C@@H](F)O"),
+        ("C[C@H]1CC[C@H](F)O1", "C[C@@H]1CC[C@H](F)O1"),
+        ("C/C=C\\F", "C/C=C/F"),
+        ("C/C(F)=N/O", "C/C(F)=N\\O"),
+    ],
+)
+def test_flipped_stereo_is_seen_where_it_was_declared(declared, shown):
+    right, other = embedded(declared), embedded(shown)
+    wrong = Chem.Mol(right)  # its labels, and the coordinates of the other
+    wrong.GetConformer().SetPositions(other.GetConformer().GetPositions())
+    suite = {"checks": ["declared_stereo"]}
+    frame = judge([right, wrong], suite=suite, progress=False).per_molecule
+    assert frame["declared_stereo"].tolist() == [True, False]
+
+
 def test_suites_grow():
     names = [{check.name for check in load_suite(s).checks} for s in ("fast", "standard", "full")]
     assert names[0] < names[1] < names[2]

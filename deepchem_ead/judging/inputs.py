@@ -14,7 +14,7 @@ from rdkit import Chem
 
 from deepchem_ead.chem.files import scan_records
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.chem.rdkit_io import bond_vocabulary
+from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.view import MoleculeView
@@ -34,12 +34,15 @@ class Entry:
         Why it cannot be read.
     source : str
         The file it comes from, if one of several.
+    declared : str or None
+        SMILES with the stereo labels of an RDKit molecule that has some.
     """
 
     name: str
     molecule: MoleculeBatch | None
     problem: str = ""
     source: str = ""
+    declared: str | None = None
 
     def view(self, vocabulary: str | None = None) -> MoleculeView:
         """The molecule; without atoms where it cannot be read."""
@@ -48,12 +51,18 @@ class Entry:
             return MoleculeView(np.zeros(0, np.int16), np.zeros((0, 3), np.float32))
         sampled = bool(batch.info.get("sampled", False))
         return MoleculeView(
-            *batch.atoms(0), int(batch.charges[0]), batch.graph(0), sampled, self.name, vocabulary
+            *batch.atoms(0),
+            int(batch.charges[0]),
+            batch.graph(0),
+            sampled,
+            self.name,
+            vocabulary,
+            self.declared,
         )
 
     def key(self, vocabulary: str | None) -> str:
         """A digest of all that a judgement depends on."""
-        sha = hashlib.sha256(str(vocabulary).encode())
+        sha = hashlib.sha256(f"{vocabulary} {self.declared}".encode())
         batch = self.molecule
         if batch is not None:
             graph = batch.graph(0)
@@ -125,9 +134,17 @@ def _from_rdkit(i: int, mol: Any) -> Entry:
         return _from_batch(as_batch([mol]))[0]  # raises
     name = mol.GetProp("_Name") if mol.HasProp("_Name") else ""
     try:
-        return Entry(name or str(i), MoleculeBatch.from_rdkit([mol]))
+        batch = MoleculeBatch.from_rdkit([mol])
+        return Entry(name or str(i), batch, declared=_declared(mol))
     except MoleculeError as error:
         return Entry(name or str(i), None, str(error).removeprefix("molecule 0 "))
+
+
+def _declared(mol: Chem.Mol) -> str | None:
+    """SMILES with the molecule's own stereo labels; None without any."""
+    centres = any(a.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED for a in mol.GetAtoms())
+    bonds = any(b.GetStereo() > Chem.BondStereo.STEREOANY for b in mol.GetBonds())
+    return smiles_of(mol) if centres or bonds else None
 
 
 def vocabulary_of_entries(entries: Sequence[Entry]) -> str | None:

@@ -21,6 +21,7 @@ from typing import Any
 Work = Callable[[Any, Callable[[int], None]], Any]
 
 _ORPHANED = 5.0  # seconds between looks at whether the parent is still there
+_LOOK = 1.0  # seconds between looks at the time; what is longer was no time to compute in
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ def guarded(
 
 def _answers(crew: list[_Worker], time_limit: float) -> Iterator[tuple[int, Any | Failure]]:
     busy: dict[Any, _Worker] = {each.connection: each for each in crew if each.busy}
-    soonest = min(worker.since for worker in busy.values()) + time_limit - time.monotonic()
-    ready = wait(list(busy), max(0.0, soonest))
+    began = time.monotonic()
+    ready = wait(list(busy), min(_LOOK, time_limit / 4))
+    # A machine that was suspended, or stopped all of us, has given nobody that time.
+    passed = min(time.monotonic() - began, 2 * _LOOK)
     for connection in ready:
         worker = busy[connection]
         place = worker.place
@@ -86,9 +89,9 @@ def _answers(crew: list[_Worker], time_limit: float) -> Iterator[tuple[int, Any 
         except (EOFError, OSError):
             answer = worker.died()
         yield place, answer
-    now = time.monotonic()
     for worker in busy.values():
-        if worker.busy and now - worker.since > time_limit:
+        worker.spent += passed
+        if worker.busy and worker.spent > time_limit:
             place = worker.place
             yield place, worker.stop(time_limit)
 
@@ -99,7 +102,7 @@ class _Worker:
     def __init__(self, work: Work) -> None:
         self._work = work
         self.place: int = -1
-        self.since = 0.0
+        self.spent = 0.0
         self._start()
 
     def _start(self) -> None:
@@ -126,7 +129,7 @@ class _Worker:
         except OSError:  # it died while it had nothing to do
             self._restart()
             self.connection.send(items[place])
-        self.place, self.since = place, time.monotonic()
+        self.place, self.spent = place, 0.0
 
     def answer(self) -> Any:
         answer = self.connection.recv()

@@ -35,6 +35,8 @@ class MoleculeView:
     name : str
     vocabulary : {"qm9", "geom"}, optional
         EDM's elements and rules that the set as a whole needs; those of the molecule by default.
+    declared : str, optional
+        SMILES with the stereo that somebody gave, whatever the coordinates say.
     """
 
     def __init__(
@@ -46,10 +48,11 @@ class MoleculeView:
         sampled: bool = False,
         name: str = "",
         vocabulary: str | None = None,
+        declared: str | None = None,
     ) -> None:
         self.numbers, self.positions, self.charge = numbers, positions, charge
         self.graph, self.sampled, self.name = graph, sampled, name
-        self.vocabulary = vocabulary
+        self.vocabulary, self.declared = vocabulary, declared
         self._made: dict[Callable, Any] = {}
 
     def __len__(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepchem_ead.metrics.checks import CHECKS
-from deepchem_ead.metrics.checks.check import Outcome, require
+from deepchem_ead.metrics.checks.check import Cell, Outcome, require
 from deepchem_ead.metrics.comparisons import COMPARISONS
 from deepchem_ead.metrics.metric import Views
 from deepchem_ead.metrics.sets import SETS
@@ -47,6 +47,7 @@ class SuiteMetric:
         if hasattr(self.part, "rows"):
             return self.part(Sample.of(views.each, self.part.features), known)[self.name]
         outcomes = self._outcomes(views, known)
+        cells: list[Cell]
         if self.name == self.part.name and self.part.judges:
             summary, cells = "share", [each.passed for each in outcomes]
         else:
