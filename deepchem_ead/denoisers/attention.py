@@ -159,7 +159,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
             return Outputs(*attention_network.evaluate(self, x, h, layout, kernel, reference))
         step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
         step = step if seen.step is None else seen.step.unsqueeze(1)
-        rounded = self.precision == "bf16" and self._choose(x.device)[1] == "bf16"
+        rounded = self.precision == "bf16" and self._choose(x.device).number_format == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded):
             condition = by_rows(self.condition, h)
             features = by_rows(self.embedding, h)

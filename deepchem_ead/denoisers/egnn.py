@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -194,12 +193,12 @@ class EGNN(EdgeBackend, DenoiserNetwork):
                 x = x - seen.step.unsqueeze(1) * move
         return Outputs(x - x0 if seen.step is None else dx, by_rows(self.embedding_out, h))
 
-    def _find_kernel(self, device: torch.device, precision: str) -> tuple[ModuleType | None, str]:
+    def _why_not(self, who: str, device: torch.device, number_format: str) -> str:
         if self.causal_mask:
-            return None, "no kernel leaves out pairs, as causal_mask does"
+            return "no kernel leaves out pairs, as causal_mask does"
         if self._columns.n_pair_columns:
-            return None, "no kernel reads columns of pairs, as frame='preconditioned' has them"
-        return super()._find_kernel(device, precision)
+            return "no kernel reads columns of pairs, as frame='preconditioned' has them"
+        return super()._why_not(who, device, number_format)
 
     def _heard(self, seen: Seen) -> Tensor:
         """Pairs (i, j) of `Pairs` in which i hears j, (E,) bool."""

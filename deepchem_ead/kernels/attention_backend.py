@@ -7,7 +7,8 @@ import logging
 import torch
 from torch import Tensor
 
-from deepchem_ead.kernels.formats import multiplies_bf16, say_exact
+from deepchem_ead.kernels.backend import Backend
+from deepchem_ead.kernels.formats import multiplies_bf16
 from deepchem_ead.kernels.triton import attention as fused
 
 try:
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 _NO_PAIR_COLUMNS = "no kernel reads columns of pairs, as frame='preconditioned' has them"
 
 
-class AttentionBackend:
+class AttentionBackend(Backend):
     """Mixin of a network with the attributes of `AttentionDenoiser`.
 
     Attributes
@@ -34,70 +35,28 @@ class AttentionBackend:
         See `AttentionDenoiser` for both.
     """
 
+    computes = "attention denoiser"
+
     def _choose_kernel(self, n_features: int, n_heads: int, backend: str, precision: str) -> None:
-        if backend not in ("auto", "torch", "native", "triton"):
-            raise ValueError(
-                f'backend is {backend!r}; choose "auto", "torch", "native" or "triton"'
-            )
-        if precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f'precision is {precision!r}; choose "auto", "fp32" or "bf16"')
+        self._take_backend(backend, precision)
         self.n_features = n_features
         self.n_heads = n_heads
-        self.backend = backend
-        self.precision = precision
-        self._announced = False
 
-    @property
-    def active_backend(self) -> str:
-        """Which implementation computes float32 tensors, in which format, and why.
+    def _format_of_torch(self, device: torch.device) -> str:
+        multiplies = self.backend == "torch" or multiplies_bf16(device)
+        return self._wanted if multiplies else "fp32"
 
-        Where the network's weights are: the compiled kernel on the CPU, Triton's for the pairs on a
-        GPU.
-        """
-        who, number_format, reason = self._choose(next(self.parameters()).device)
-        return f"{who} {number_format}" + (f" ({reason})" if reason else "")
-
-    def _choose(self, device: torch.device) -> tuple[str, str, str]:
-        """Who computes float32 tensors, in which format, and why nobody faster does."""
-        wanted = "bf16" if self.precision == "bf16" else "fp32"
-        if self._asks_triton(device):
-            reason = self._why_no_triton(device)
-            return ("torch", wanted, reason) if reason else ("triton", wanted, "")
-        reason = self._why_torch(device, wanted)
-        if not reason:
-            return "native", wanted, ""
-        if wanted == "fp32" or self.backend == "torch":
-            return "torch", wanted, reason
-        if not self._why_torch(device, "fp32"):
-            return "native", "fp32", reason
-        return "torch", wanted if multiplies_bf16(device) else "fp32", reason
-
-    def _asks_triton(self, device: torch.device) -> bool:
-        return self.backend == "triton" or (self.backend == "auto" and device.type != "cpu")
-
-    def _why_no_triton(self, device: torch.device) -> str:
-        """Why the Triton kernels do not compute the pairs; empty if they do."""
-        n_pair_features = self.blocks[0].pair.logits.shape[1]
-        reason = _NO_PAIR_COLUMNS if self.n_pair_columns else ""
-        reason = reason or fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
-        if reason and self.backend == "triton":
-            raise RuntimeError(f'backend="triton": {reason}; use backend="auto" or "torch"')
-        return reason
-
-    def _why_torch(self, device: torch.device, number_format: str) -> str:
-        """Why the native kernel does not run in a format; empty if it does."""
-        if self.backend == "torch":
-            return "asked for"
-        reason = "the native kernel is not part of this installation"
+    def _why_not(self, who: str, device: torch.device, number_format: str) -> str:
         if self.n_pair_columns:
-            reason = _NO_PAIR_COLUMNS
-        elif device.type != "cpu":
-            reason = f"the native kernel computes on the CPU, not on {device}"
-        elif attention_kernel is not None:
-            reason = attention_kernel.why_not(self.n_features, self.n_heads, number_format)
-        if reason and self.backend == "native":
-            raise RuntimeError(f'backend="native": {reason}; use backend="auto" or "torch"')
-        return reason
+            return _NO_PAIR_COLUMNS
+        if who == "triton":
+            n_pair_features = self.blocks[0].pair.logits.shape[1]
+            return fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
+        if device.type != "cpu":
+            return f"the native kernel computes on the CPU, not on {device}"
+        if attention_kernel is None:
+            return "the native kernel is not part of this installation"
+        return attention_kernel.why_not(self.n_features, self.n_heads, number_format)
 
     def _kernel(self, x: Tensor) -> attention_kernel.AttentionKernel | None:
         """The native kernel, or None where PyTorch or Triton compute."""
@@ -110,10 +69,8 @@ class AttentionBackend:
             block.pair.backend = self.backend
         if x.dtype != torch.float32:
             return None
-        who, number_format, reason = self._choose(x.device)
-        if not self._announced:
-            logger.info("attention denoiser: %s", self.active_backend)
-            if self.precision == "bf16" and number_format == "fp32":
-                say_exact(reason)
-            self._announced = True
-        return attention_kernel.attention_or_reason(number_format)[0] if who == "native" else None
+        choice = self._choose(x.device)
+        self._announce(logger, choice)
+        if choice.who != "native":
+            return None
+        return attention_kernel.attention_or_reason(choice.number_format)[0]
