@@ -27,6 +27,7 @@ from deepchem_ead.sampling import (
     level_grid,
     sample,
 )
+from deepchem_ead.sampling.steppers import MemorylessStepper
 
 
 def feature_denoiser(process, variance):
@@ -185,3 +186,15 @@ def test_noise_scale_scales_the_added_noise_alone():
     torch.testing.assert_close(none, x_hat + ratio * (w - x_hat))
     with pytest.raises(ValueError, match="noise_scale must not be negative, not -1"):
         EtaStepper(noise_scale=-1.0)
+
+
+def test_a_stepper_written_otherwise_is_told_how():
+    class Former(MemorylessStepper):
+        def step(self, w, x_hat, tau_t, tau_s, noise):
+            return x_hat
+
+    with pytest.raises(ValueError, match=r"Former.step.* write step\(self, transition\) and read"):
+        sample(
+            make_process(20), pair_denoiser, AtomLayout.from_counts([3]), 2, stepper=Former(),
+            noise=RecordedNoise(3),
+        )  # fmt: skip

@@ -21,8 +21,9 @@ NEGATIVE = 1e-3
 class FeatureTarget(Protocol):
     """How the network's invariant outputs become an estimate of the features' noise."""
 
-    #: Columns of `evidence`.
-    n_evidence: int
+    @property
+    def n_evidence(self) -> int:
+        """Columns of `evidence`."""
 
     def evidence(self, w: Tensor, tau: Tensor) -> Tensor:
         """What the network is told besides the features themselves, (A, n_evidence)."""
@@ -62,6 +63,12 @@ class NoiseTarget:
 
     def admissible(self, noise: Tensor, w: Tensor, tau: Tensor) -> Tensor:
         return noise
+
+    def composition_error(
+        self, out: Tensor, w: Tensor, tau: Tensor, noise: Tensor, layout: AtomLayout
+    ) -> Tensor:
+        """Nothing: noise says nothing about numbers of types."""
+        return w.new_zeros(layout.n_molecules)
 
     def to(self, device: torch.device | str) -> NoiseTarget:
         return self

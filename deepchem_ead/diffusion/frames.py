@@ -78,8 +78,9 @@ def project_rotation(eps: Tensor, y: Tensor, tau: Tensor, layout: AtomLayout) ->
     diagonal = squares * (1 + 1e-12) + torch.finfo(torch.float64).tiny
     inertia.diagonal(dim1=1, dim2=2).add_(diagonal.unsqueeze(1))
     momentum = layout.sum(torch.linalg.cross(arms, e))
-    turn = torch.linalg.solve_ex(inertia, momentum.unsqueeze(2))[0].squeeze(2)
-    return (e - torch.linalg.cross(layout.expand(turn), arms)).to(eps.dtype)
+    turn: Tensor = torch.linalg.solve_ex(inertia, momentum.unsqueeze(2))[0].squeeze(2)
+    removed: Tensor = torch.linalg.cross(layout.expand(turn), arms)
+    return (e - removed).to(eps.dtype)
 
 
 class Frame(Protocol):

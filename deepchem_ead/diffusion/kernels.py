@@ -102,7 +102,7 @@ def dpm_solver_2m_step(
     Lu et al., DPM-Solver++, arXiv:2211.01095, Algorithm 2.
     """
     target = x_hat
-    if x_hat_previous is not None:
+    if x_hat_previous is not None and tau_previous is not None:
         step = torch.log(tau_t / tau_s)
         previous = torch.log(tau_previous / tau_t)
         # 1 / (2 q), and 0 where the atom has no previous step

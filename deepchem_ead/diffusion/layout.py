@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -66,7 +67,9 @@ class AtomLayout:
     groups: tuple[SizeGroup, ...]
 
     @classmethod
-    def from_counts(cls, counts, device: torch.device | str | None = None) -> AtomLayout:
+    def from_counts(
+        cls, counts: Tensor | Iterable[int], device: torch.device | str | None = None
+    ) -> AtomLayout:
         """Lay out molecules with these numbers of nodes (B,).
 
         Raises

@@ -173,7 +173,7 @@ class DiffusionProcess:
         if self.self_conditioning and previous is None:
             estimated = torch.zeros_like(scaled)
             inputs += [estimated, estimated[:, :1]]
-        elif self.self_conditioning:
+        elif self.self_conditioning and previous is not None:
             known = previous[:, :1].isfinite()
             estimated = torch.where(known, channel(previous, "kinds"), 0.0)
             inputs += [estimated, known.to(w.dtype)]

@@ -46,7 +46,7 @@ class AdaptiveSchedule:
     interval: int = 29
     velocity: str = "latent"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_clock(self.sync_fraction, self.interval)
         if self.window < 2:
             raise ValueError(f"window must be at least 2 to compare anything, not {self.window}")

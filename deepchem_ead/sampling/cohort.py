@@ -35,7 +35,7 @@ from deepchem_ead.sampling.state import (
     Step,
     Transition,
 )
-from deepchem_ead.sampling.steppers import Stepper
+from deepchem_ead.sampling.steppers import Stepper, check_step
 
 
 class Cohort:
@@ -109,6 +109,7 @@ class Cohort:
         self._callback = callback
         self._rule = resolve_repeat_rule(repeat_rule)
         self._kernel = resolve_stepper(stepper).begin(process.schedule)
+        check_step(self._kernel)
         grid = resolve_grid(steps, process.schedule).to(layout.index.device)
         self._known = None
         if start is not None:
@@ -269,7 +270,8 @@ class Cohort:
             while True:
                 query = stepper.send((yield from self._estimate(query)))
         except StopIteration as end:
-            return end.value
+            moved: Tensor = end.value
+            return moved
 
     def decode(self) -> Tensor:
         """The finished molecules (A, 3 + F): centred positions (Angstrom) and scaled features.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class MoleculeNoise:
 
     def normal(self, n_columns: int) -> Tensor:
         """Independent standard normal numbers (A, n_columns) of type ``dtype``."""
-        dtype = _NUMPY[self.dtype]
+        dtype: Any = _NUMPY[self.dtype]
         numbers = np.empty((self.n_nodes, n_columns), dtype)
         for generator, (first, last) in zip(self._generators, self._rows, strict=True):
             generator.standard_normal(dtype=dtype, out=numbers[first:last])

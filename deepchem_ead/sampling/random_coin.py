@@ -35,7 +35,7 @@ class RandomCoinSchedule:
     interval: int = 29
     together: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_clock(self.sync_fraction, self.interval)
         if not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"probability must lie between 0 and 1, not {self.probability}")

@@ -67,22 +67,25 @@ def resolve_schedule(
     """
     if isinstance(schedule, str) and schedule.partition(":")[0].strip() == "replay":
         raise ValueError("a replay needs levels: pass ReplaySchedule(levels) instead of its name")
-    return _resolve(schedule, SCHEDULES, lambda part: hasattr(part, "begin"), defaults)
+    found: Schedule = _resolve(schedule, SCHEDULES, lambda part: hasattr(part, "begin"), defaults)
+    return found
 
 
 def resolve_stepper(stepper: str | Stepper, defaults: Mapping[str, Any] | None = None) -> Stepper:
     """The stepper of this name, or the object itself."""
-    return _resolve(stepper, STEPPERS, lambda part: hasattr(part, "begin"), defaults)
+    found: Stepper = _resolve(stepper, STEPPERS, lambda part: hasattr(part, "begin"), defaults)
+    return found
 
 
 def resolve_repeat_rule(repeat_rule: str | RepeatRule) -> RepeatRule:
     """The repeat rule of this name, or the function itself."""
-    return _resolve(repeat_rule, REPEAT_RULES, callable)
+    found: RepeatRule = _resolve(repeat_rule, REPEAT_RULES, callable)
+    return found
 
 
 def _resolve(
     value: Any,
-    registry: Registry,
+    registry: Registry[Any],
     fits: Callable[[Any], bool],
     defaults: Mapping[str, Any] | None = None,
 ) -> Any:

@@ -26,7 +26,7 @@ class ReplaySchedule:
         never increase along a column and end at 0. An atom whose level stays is left alone.
     """
 
-    levels: Tensor | Sequence
+    levels: Tensor | Sequence[Sequence[float]]
 
     def begin(
         self, layout: AtomLayout, grid: Tensor, noise_schedule: NoiseSchedule, noise: NoiseSource

@@ -205,10 +205,11 @@ def langevin_variance(curvature: np.ndarray, h: float, iterations: int) -> np.nd
     -------
     ndarray, (Q,)
     """
-    variance = np.ones_like(curvature)
+    variance: np.ndarray = np.ones_like(curvature)
     for _ in range(iterations):
         variance = (1 - h * curvature) ** 2 * variance + 2 * h
-    return variance * curvature
+    scaled: np.ndarray = variance * curvature
+    return scaled
 
 
 def underdamped_variance(
@@ -216,7 +217,8 @@ def underdamped_variance(
 ) -> np.ndarray:
     """As `langevin_variance`, for underdamped steps."""
     move = _Underdamped(friction, h)
-    yy, yv, vv = np.ones_like(curvature), np.zeros_like(curvature), np.ones_like(curvature)
+    yy: np.ndarray = np.ones_like(curvature)
+    yv, vv = np.zeros_like(curvature), np.ones_like(curvature)
     a, b = 1 - move.push * curvature, move.drift
     c, d = -move.drift * curvature, move.decay
     for _ in range(iterations):
@@ -225,7 +227,8 @@ def underdamped_variance(
             a * c * yy + (a * d + b * c) * yv + b * d * vv + move.noise_y * move.noise_shared,
             c * c * yy + 2 * c * d * yv + d * d * vv + move.noise_shared**2 + move.noise_v**2,
         )
-    return yy * curvature
+    scaled: np.ndarray = yy * curvature
+    return scaled
 
 
 @lru_cache

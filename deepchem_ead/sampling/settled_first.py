@@ -51,7 +51,7 @@ class SettledFirstSchedule:
     velocity: str = "x0hat"
     reverse: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_clock(self.sync_fraction, self.interval)
         check_velocity(self.velocity)
         if self.window < 1:

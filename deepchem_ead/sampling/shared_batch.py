@@ -40,7 +40,8 @@ class SharedBatch:
         self._nodes = torch.arange(self._layout.n_nodes, device=counts.device)
         self._nodes += self._layout.expand(offset)
         contexts = [cohort.context for cohort in self._cohorts]
-        self._context = None if contexts[0] is None else torch.cat(contexts)[order]
+        told = [context for context in contexts if context is not None]
+        self._context = torch.cat(told)[order] if told else None
 
     def _pairs_left(self) -> int:
         return sum(cohort.pairs_left for cohort in self._cohorts)
@@ -67,12 +68,12 @@ class SharedBatch:
                 levels[nodes],
                 layout,
                 context,
-                previous[nodes] if told else None,
+                None if previous is None else previous[nodes],
             )
             x_hat = torch.cat([cohort.x_hat for cohort in self._cohorts])
             x_hat[nodes] = evaluated
         sizes = [cohort.layout.n_nodes for cohort in self._cohorts]
-        for cohort, rows in zip(self._cohorts, x_hat.split(sizes), strict=True):
+        for cohort, rows in zip(self._cohorts, x_hat.split_with_sizes(sizes), strict=True):
             if not cohort.finished:
                 cohort.advance(rows)
 

@@ -38,7 +38,7 @@ class StaircaseSchedule:
     window: int | None = None
     interval: int = 29
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.window is not None and self.window < 1:
             raise ValueError(f"window must be at least 1, not {self.window}")
         if self.interval < 0:

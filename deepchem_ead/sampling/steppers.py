@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -35,6 +36,25 @@ class StepperRun(Protocol):
         shift : Tensor, (A, 3)
             Subtracted from all positions since.
         """
+
+
+def check_step(run: StepperRun) -> None:
+    """Refuse a stepper whose ``step`` does not take one `Transition`.
+
+    Raises
+    ------
+    ValueError
+        Says how it is written now.
+    """
+    signature = inspect.signature(run.step)
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ValueError(
+            f"{type(run).__name__}.step{signature} takes something else than one Transition: write "
+            "step(self, transition) and read transition.w, x_hat, tau_t, tau_s and noise (see "
+            "deepchem_ead/sampling/heun.py)"
+        ) from None
 
 
 class Stepper(Protocol):
@@ -76,7 +96,7 @@ class EtaStepper(MemorylessStepper):
     eta: float = 1.0
     noise_scale: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0.0 <= self.eta <= 1.0:
             raise ValueError(f"eta must lie between 0 and 1, not {self.eta}")
         if not self.noise_scale >= 0:
@@ -119,7 +139,7 @@ class _DPMSolverRun:
         return dpm_solver_2m_step(w, x_hat, tau_t, tau_s, self._x_hat, previous)
 
     def remember(self, x_hat: Tensor, tau_t: Tensor, advanced: Tensor, shift: Tensor) -> None:
-        if self._x_hat is None:
+        if self._x_hat is None or self._tau is None:
             # right for atoms that have not moved, too: their tau remains the present one
             self._x_hat, self._tau = x_hat, tau_t
         else:

@@ -20,14 +20,14 @@ def latent_velocity(
     state: SamplerState, layout: AtomLayout, noise_schedule: NoiseSchedule
 ) -> Tensor:
     """Length of the increment of the noisy state, (A,)."""
-    return _length(latent_increment(state.last, state.levels, noise_schedule))
+    return _length(latent_increment(_before(state), state.levels, noise_schedule))
 
 
 def estimate_velocity(
     state: SamplerState, layout: AtomLayout, noise_schedule: NoiseSchedule
 ) -> Tensor:
     """Length of the increment of the estimate of the clean data, (A,)."""
-    return _length(estimate_increment(state.last, state.x_hat))
+    return _length(estimate_increment(_before(state), state.x_hat))
 
 
 def environment_velocity(
@@ -40,10 +40,10 @@ def environment_velocity(
     ``k_ij = exp(-d_ij^2 / 2 R^2)``, R = 1.5 Angstrom. An atom that moves or turns with its
     neighbours does not change here.
     """
-    changes = torch.empty_like(state.x_hat[:, 0])
+    changes, last = torch.empty_like(state.x_hat[:, 0]), _before(state)
     for group in layout.groups:
         shape = (group.n_molecules, group.size, -1)
-        new, old = (x[group.nodes].view(shape) for x in (state.x_hat, state.last.x_hat))
+        new, old = (x[group.nodes].view(shape) for x in (state.x_hat, last.x_hat))
         distances, before = (_distances(channel(x, "positions")) for x in (new, old))
         weight = torch.exp(-0.5 * (distances / NEIGHBOURHOOD).square())
         types = channel(new - old, "kinds").square().sum(2)
@@ -84,8 +84,15 @@ def estimate_increment(step: Step, x_hat: Tensor) -> Tensor:
     return shifted(x_hat - step.x_hat, step.shift)
 
 
+def _before(state: SamplerState) -> Step:
+    """The step that led to a state that is not the first: nothing has a velocity before."""
+    assert state.last is not None
+    return state.last
+
+
 def _length(increment: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(increment, dim=1)
+    length: Tensor = torch.linalg.vector_norm(increment, dim=1)
+    return length
 
 
 def _distances(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from deepchem_ead.diffusion import (
     AtomLayout,
     Denoiser,
     DiffusionProcess,
+    Frame,
     NoiseSchedule,
     by_column,
     channel,
@@ -43,7 +44,7 @@ class GuidedProcess:
         return self.process.schedule
 
     @property
-    def frame(self):
+    def frame(self) -> Frame:
         return self.process.frame
 
     @property
@@ -83,7 +84,9 @@ class GuidedProcess:
         eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
         return w - by_column(self.tau_at(levels).to(w.dtype), w.shape[1]) * eps
 
-    def extrapolated(self, eps: Tensor, other: Tensor, scale: float, w: Tensor, levels: Tensor):
+    def extrapolated(
+        self, eps: Tensor, other: Tensor, scale: float, w: Tensor, levels: Tensor
+    ) -> Tensor:
         """``eps + scale (eps - other)`` with features as `FeatureTarget.admissible` allows.
 
         Types that are extrapolated beyond certainty make states that no network has seen.

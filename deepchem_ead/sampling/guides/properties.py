@@ -149,4 +149,6 @@ class PropertyGuidance:
     @property
     def property_of(self) -> Callable[[Tensor, Tensor, AtomLayout], Tensor]:
         """The differentiable function."""
-        return getattr(self.model, "property_of", self.model)
+        function: Callable[[Tensor, Tensor, AtomLayout], Tensor]
+        function = getattr(self.model, "property_of", self.model)
+        return function
