@@ -9,9 +9,11 @@ from deepchem_ead.diffusion import NOISE_SCHEDULES
 from deepchem_ead.metrics import METRICS
 from deepchem_ead.molnet import DATASETS
 from deepchem_ead.sampling import GRIDS, GUIDES, REPEAT_RULES, SCHEDULES, STEPPERS
+from deepchem_ead.tasks import TASKS
 
 REGISTRIES = (
     DENOISERS, NOISE_SCHEDULES, METRICS, DATASETS, SCHEDULES, STEPPERS, REPEAT_RULES, GUIDES, GRIDS,
+    TASKS,
 )  # fmt: skip
 
 

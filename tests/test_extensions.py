@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from deepchem.data import NumpyDataset
 from registries import REGISTRIES, restore_registries
 
 from deepchem_ead import EADModel, MoleculeBatch, registry
+from deepchem_ead.generation.given import Given
 from deepchem_ead.molnet import DATASETS
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.testing import DenoiserTests, MetricTests, SamplerTests
+from deepchem_ead.training.noising import training_noise
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 
@@ -67,7 +71,7 @@ def test_all_parts_are_found_by_name_and_a_broken_package_is_only_logged(caplog)
         found = [set(each) for each in REGISTRIES]
     names = (
         "pairs", "linear", "small_rings", "my-set", "halving", "ancestral", "wait",
-        "nearest-neighbour",
+        "nearest-neighbour", "arcsin", "one-atom",
     )  # fmt: skip
     assert all(name in parts for name, parts in zip(names, found, strict=True))
     assert "the extension broken (no_such_module) cannot be loaded" in caplog.text
@@ -97,3 +101,20 @@ def test_a_model_of_outside_parts_trains_saves_and_generates(tmp_path, monkeypat
         for m in (model, loaded)
     )
     assert np.array_equal(one.coordinates, other.coordinates)
+
+
+def test_a_task_of_outside_is_trained_and_asked_for():
+    X = load_sample()[0].to_padded(29)[:16]
+    model = EADModel(
+        preset="qm9-small", n_layers=1, n_features=16, batch_size=8, tasks="free=3,one-atom"
+    )
+    model.fit(NumpyDataset(X), nb_epoch=1)
+    unknown = []
+    for tasks in ("one-atom", "free"):
+        batch = model.encoding.encode(X)
+        levels, _ = training_noise(batch, replace(model.config, tasks=tasks), 0)
+        unknown.append(batch.layout.sum((levels > 0).long()))
+    assert (unknown[0] <= 1).all() and unknown[0].any() and (unknown[1] > 1).any()
+    part = MoleculeBatch.from_arrays([[6, 1]], [[[9.0, 9, 9], [10, 9, 9]]])
+    found = model.generate(1, n_atoms=3, steps=2, progress=False, start=Given(part, "one-atom"))
+    assert np.array_equal(found.coordinates[:2], part.coordinates)

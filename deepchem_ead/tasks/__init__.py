@@ -1,6 +1,6 @@
 """What a generator is asked for: which parts of a molecule are given, in training and sampling."""
 
-from deepchem_ead.tasks.base import Known, Task, TrainingBatch
+from deepchem_ead.tasks.base import NOT_KNOWN, Known, Task, TrainingBatch
 from deepchem_ead.tasks.conformer import Conformer
 from deepchem_ead.tasks.edit import Edit
 from deepchem_ead.tasks.free import Free
@@ -9,6 +9,7 @@ from deepchem_ead.tasks.registry import TASKS, resolve_task
 from deepchem_ead.tasks.variation import Variation
 
 __all__ = [
+    "NOT_KNOWN",
     "TASKS",
     "Conformer",
     "Edit",
