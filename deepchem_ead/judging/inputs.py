@@ -44,6 +44,12 @@ class Entry:
     source: str = ""
     declared: str | None = None
 
+    @property
+    def file(self) -> str:
+        """Name of the file that it was read from; "" where it was not."""
+        path = self.source or (self.molecule and self.molecule.info.get("source")) or ""
+        return Path(str(path)).name
+
     def view(self, vocabulary: str | None = None) -> MoleculeView:
         """The molecule; without atoms where it cannot be read."""
         batch = self.molecule

@@ -18,10 +18,10 @@ import numpy as np
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.judging.inputs import Entry
-from deepchem_ead.judging.page import write_page
 from deepchem_ead.metrics.sets.number import Number
 from deepchem_ead.metrics.suites.suite import Suite
 from deepchem_ead.metrics.text_table import aligned
+from deepchem_ead.viz.report import write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,9 +175,9 @@ class Report:
         batch.to_sdf(path)
         return path
 
-    def to_html(self, path: str | os.PathLike) -> Path:
-        """Write one page that opens without network, atomically."""
-        return write_page(self, path)
+    def to_html(self, path: str | os.PathLike, title: str | None = None) -> Path:
+        """Write one page that opens without network, atomically; see `write_report`."""
+        return write_report(self, path, title)
 
 
 def summary_frame(values: Mapping[str, Number], ceiling: Mapping[str, Number] | None) -> Any:

@@ -114,6 +114,7 @@ def judge(
         held_out=held,
         info={
             "suite": suite.name,
+            "source": ", ".join(dict.fromkeys(entry.file for entry in entries if entry.file)),
             "reference": None if found is None else found.name,
             "n_molecules": len(entries),
             "n_reference": 0 if found is None else len(found.known),

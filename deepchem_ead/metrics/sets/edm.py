@@ -22,6 +22,7 @@ class AtomStability(BaseNumbers):
     rows = ("atom_stability",)
     features = ("stable_atoms", "n_atoms")
     better = "higher"
+    is_share = True
 
     def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         stable, all_atoms = sum(sample.known("stable_atoms")), sum(sample.known("n_atoms"))
@@ -37,6 +38,7 @@ class Uniqueness(BaseNumbers):
     rows = ("uniqueness", "valid_unique")
     features = ("edm_smiles",)
     better = "higher"
+    is_share = True
 
     def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
         valid = sample.known("edm_smiles")
@@ -61,6 +63,7 @@ class Novelty(BaseNumbers):
     features = ("edm_smiles",)
     reference_features = ("edm_whole_smiles",)
     whole_reference = True
+    is_share = True
     needs = frozenset({"reference"})
 
     def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:

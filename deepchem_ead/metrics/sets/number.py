@@ -34,6 +34,8 @@ class SetNumbers(Protocol):
         "reference", if it compares with known molecules.
     better : {"higher", "lower", ""}
         Which way its numbers are better; "": neither.
+    is_share : bool
+        Whether they are fractions, which people read in percent.
     packages : tuple of str
         What has to be installed besides the package's own dependencies.
     """
@@ -45,6 +47,7 @@ class SetNumbers(Protocol):
     whole_reference: bool
     needs: frozenset[str]
     better: str
+    is_share: bool
     packages: tuple[str, ...]
 
     def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
@@ -62,6 +65,7 @@ class BaseNumbers:
     whole_reference: bool = False
     needs: frozenset[str] = frozenset()
     better: str = ""
+    is_share = False
     packages: tuple[str, ...] = ()
 
 

@@ -65,6 +65,11 @@ class Suite:
         return replace(self, comparisons=(), sets=sets)
 
     @property
+    def of_molecules(self) -> tuple[Check | Comparison, ...]:
+        """What fills the columns of molecules: checks, then comparisons."""
+        return (*self.checks, *self.comparisons)
+
+    @property
     def features(self) -> tuple[str, ...]:
         """What comparisons and numbers read of the molecules."""
         parts: list[Any] = [*self.comparisons, *self.sets]
