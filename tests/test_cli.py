@@ -453,7 +453,7 @@ def test_an_existing_file_is_never_overwritten(deepchem_ead, model_folder, tmp_p
         (["-m", "runs/nowhere"], ["no folder 'runs/nowhere'"]),
         (["-m", "RUN"], ["did you mean", "model'?"]),
         (["-m", "MODEL", "-o", "molecules.pdb"], ["molecules.pdb", ".sdf"]),
-        (["-m", "MODEL", "--steps", "31"], ["steps must lie between 1 and 30, not 31"]),
+        (["-m", "MODEL", "--steps", "31"], ["steps must lie between 1 and 30", "not 31"]),
         (["-m", "MODEL", "--n-atoms", "0"], ["n_atoms must be at least 1, not 0"]),
         (["-m", "MODEL", "--n-atoms", "9.5"], ["--n-atoms 9.5: give a whole number", "9,12,12"]),
         (["-m", "MODEL", "--n-atoms", "9,8", "-n", "3"], ["2 entries for 3 molecules"]),
