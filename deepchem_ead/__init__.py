@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deepchem_ead.judging import Report, judge
     from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules
     from deepchem_ead.models import EADModel, EGNNPropertyModel
-    from deepchem_ead.molnet import load_file_3d, load_qm9_3d
+    from deepchem_ead.molnet import load_drugs3d, load_file_3d, load_qm9_3d
 
 __version__ = "0.1.0"
 
@@ -41,6 +41,7 @@ _HOMES = {
     "design": "designs.design",
     "evaluate_molecules": "metrics",
     "judge": "judging",
+    "load_drugs3d": "molnet",
     "load_file_3d": "molnet",
     "load_qm9_3d": "molnet",
     "register": "_register",
@@ -68,6 +69,7 @@ __all__ = [
     "evaluate_molecules",
     "feat",
     "judge",
+    "load_drugs3d",
     "load_file_3d",
     "load_qm9_3d",
     "metrics",

@@ -51,13 +51,13 @@ def build(
 ) -> None:  # fmt: skip
     """Molecules in 3D from public SMILES: distance geometry, MMFF94s, ANI-2xt.
 
-    Half a million drug-like molecules take some 26 hours of one core. What was
+    A molecule takes a fifth of a second or so of one core. What was
     interrupted goes on when the same command is run again; a larger --n adds to
     what is there.
     """
     from deepchem_ead.commands.jobs import building
 
-    building.build(out, n, workers, wheels)
+    typer.echo(building.build_and_describe(out, n, workers, wheels))
 
 
 data.command("build", epilog=getattr(build, "epilog", None))(build)

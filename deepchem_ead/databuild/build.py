@@ -67,6 +67,10 @@ class Workshop:
             moses_smiles(self.wheels), [Candidate(**each) for each in small["candidates"]]
         )
 
+    def left_out(self) -> dict[str, int]:
+        """How many molecules of the smaller sets are no candidates, by reason."""
+        return json.loads(cache.built(self.folder / _SMALL, self._list_small))["left_out"]
+
     def _list_small(self, path: Path) -> None:
         found, reasons = small_candidates(small_sets_smiles(self.wheels))
         contents = {"left_out": reasons, "candidates": [asdict(each) for each in found]}
@@ -80,7 +84,7 @@ def build(
     wheels: Path | None = None,
     progress: bool = True,
     shard_size: int = SHARD,
-) -> None:
+) -> Workshop:
     """Make the shards of the first ``n`` candidates that a folder lacks.
 
     Killed at any moment, it goes on with the shard it was at when it is called again; the shards
@@ -100,6 +104,11 @@ def build(
         Show a progress bar.
     shard_size : int
         Candidates of a shard.
+
+    Returns
+    -------
+    Workshop
+        With all these shards.
 
     Raises
     ------
@@ -128,7 +137,7 @@ def build(
         whole = [k for k in range(n // shard_size) if _is_whole(workshop.shard(k))]
         missing = sorted(set(range(n // shard_size)) - set(whole))
         if not missing:
-            return
+            return workshop
         available = len(workshop.candidates())
         if n > available:
             raise ValueError(f"n={n}: the sources have {available} candidates")
@@ -136,6 +145,7 @@ def build(
             _make_here(workshop, missing, n, progress)
         else:
             _make_in_processes(workshop, missing, n, progress, workers)
+    return workshop
 
 
 def _check_recipe(folder: Path, shard_size: int) -> None:
@@ -246,12 +256,14 @@ def _make_in_processes(
     pool = ProcessPoolExecutor(workers, context, _start_process, (workshop, counter))
     ended = Event()
 
-    def show(bar) -> None:
-        while not ended.wait(0.5):
-            bar.update(counter.value - (bar.n - bar.initial))
-
     with _bar(len(missing), n, workshop.shard_size, progress) as bar:
-        shower = Thread(target=show, args=(bar,), daemon=True)
+        before = bar.n
+
+        def show() -> None:
+            while not ended.wait(0.5):
+                bar.update(before + counter.value - bar.n)
+
+        shower = Thread(target=show, daemon=True)
         shower.start()
         try:
             for future in as_completed([pool.submit(_make_in_process, k) for k in missing]):
@@ -260,4 +272,4 @@ def _make_in_processes(
             pool.shutdown(cancel_futures=True)
             ended.set()
             shower.join()
-            bar.update(counter.value - (bar.n - bar.initial))
+            bar.update(before + counter.value - bar.n)

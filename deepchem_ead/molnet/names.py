@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deepchem.molnet.load_function.molnet_loader import (
     TransformerGenerator,
@@ -43,3 +43,27 @@ def find_transformers(
         if isinstance(name, str) and name.lower() not in transformers:
             raise ValueError(f"transformer {name!r}: must be one of {', '.join(transformers)}")
     return [transformers[n.lower()] if isinstance(n, str) else n for n in names]
+
+
+def check_tasks(tasks: Sequence[str] | str, units: Mapping[str, str]) -> list[str]:
+    """The tasks as a list.
+
+    Parameters
+    ----------
+    tasks : sequence of str
+    units : mapping of str to str
+        All tasks that there are.
+
+    Raises
+    ------
+    ValueError
+        If there is none, one twice or an unknown one; lists the valid ones.
+    """
+    tasks = [tasks] if isinstance(tasks, str) else list(tasks)
+    unknown = [task for task in tasks if task not in units]
+    if unknown or not tasks or len(set(tasks)) < len(tasks):
+        raise ValueError(
+            f"tasks={tasks}: need at least one, each once, of {', '.join(units)}"
+            + (f"; unknown: {', '.join(map(str, unknown))}" if unknown else "")
+        )
+    return tasks

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 import deepchem as dc
 import numpy as np
-from deepchem.molnet.load_function.molnet_loader import TransformerGenerator, _MolnetLoader
+from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
-from deepchem_ead import cache
 from deepchem_ead.caller import warn_caller
+from deepchem_ead.chem.rdkit_io import molecule_of
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
 from deepchem_ead.keywords import check_keywords
-from deepchem_ead.locks import hold
-from deepchem_ead.molnet.names import find_splitter, find_transformers
+from deepchem_ead.molnet.cached_loader import CachedLoader
+from deepchem_ead.molnet.featurized import check_fit, features_of
+from deepchem_ead.molnet.names import check_tasks, find_splitter, find_transformers
 from deepchem_ead.molnet.qm9pack import INSTALL_HINT, load_qm9pack, qm9pack_version
 from deepchem_ead.molnet.sample import SAMPLE_VERSION, load_sample
 from deepchem_ead.molnet.splits import (
@@ -29,8 +25,6 @@ from deepchem_ead.molnet.splits import (
 )
 from deepchem_ead.molnet.table import MoleculeTable
 from deepchem_ead.molnet.transforms import mark_labels
-
-logger = logging.getLogger(__name__)
 
 QM9_UNITS = {
     "mu": "Debye",
@@ -125,7 +119,7 @@ def load_qm9_3d(
     >>> train.X.shape[1:], train.ids[0], tasks[0]
     ((29, 4), 'N#CC#N', 'alpha')
     """
-    tasks = check_tasks(tasks)
+    tasks = check_tasks(tasks, QM9_UNITS)
     source, version = _resolve_source(source)
     loader = _QM9Loader3D(
         Molecule3DFeaturizer() if featurizer is None else featurizer,
@@ -152,34 +146,8 @@ def _complete(splitter: dc.splits.Splitter | None) -> dc.splits.Splitter | None:
     return CompleteSplitter(splitter)
 
 
-class _QM9Loader3D(_MolnetLoader):
-    """DeepChem's loader, with caching, splitting and transforming; this adds the QM9 arrays."""
-
-    def load_dataset(self, name: str, reload: bool):
-        if not reload:
-            return super().load_dataset(name, reload)
-        # The datasets hold pickles: they are read only if they are what was written here.
-        folder = cache.private_folder(self.save_dir)
-        top = folder / f"{name}-featurized"
-        private = cache.private_folder(top)
-        if private != top:
-            folder, top = private, private / top.name
-            top.mkdir(exist_ok=True)
-        self.save_dir = str(folder)  # to which DeepChem adds the rest again
-        folder = top / str(self.featurizer) / str(self.splitter)
-        if self.transformers:
-            folder /= "_".join(t.get_directory_name() for t in self.transformers)
-        parts = () if self.splitter is None else ("train_dir", "valid_dir", "test_dir")
-        with hold(top.with_name(f"{top.name}.loading"), "loading it", wait=-1):
-            _drop_damaged(folder, parts)
-            known = cache.sealed(folder)
-            try:
-                loaded = super().load_dataset(name, reload)
-            except shutil.Error as error:
-                raise _first_of(error, folder) from error
-            if not known:
-                cache.seal(folder, parts)
-            return loaded
+class _QM9Loader3D(CachedLoader):
+    """QM9's arrays."""
 
     def create_dataset(self) -> dc.data.DiskDataset:
         if self.args["source"] == "sample":
@@ -194,28 +162,6 @@ class _QM9Loader3D(_MolnetLoader):
         # One shard: DeepChem shuffles only within shards.
         shard = (X, y, np.ones(y.shape, dtype=np.float32), table.smiles[kept].astype(object))
         return dc.data.DiskDataset.create_dataset([shard], tasks=self.tasks)
-
-
-def _first_of(error: shutil.Error, folder: Path) -> OSError:
-    """The error of the system behind a list of files that could not be copied."""
-    found = re.search(r"\[Errno (\d+)\]", str(error))
-    if found is None:
-        return error
-    number = int(found[1])
-    return OSError(number, os.strerror(number), str(folder))
-
-
-def _drop_damaged(folder: Path, parts: Sequence[str]) -> None:
-    """Remove datasets that are not what was written, so that they are built anew."""
-    if not folder.exists():
-        return
-    try:
-        cache.check(folder, parts)
-    except cache.DamagedCache as error:
-        # Others than those of this folder may be below it, with transformers of their own.
-        if cache.sealed(folder) or any((folder / name).exists() for name in ("tasks.json", *parts)):
-            logger.warning("%s; building the dataset again", error)
-        shutil.rmtree(folder)
 
 
 def featurize_table(
@@ -236,42 +182,15 @@ def featurize_table(
         If a molecule does not fit the featurizer, or none is left.
     """
     if isinstance(featurizer, Molecule3DFeaturizer) and featurizer.conformer != "embed":
-        _check_fit(table, featurizer)
+        check_fit(
+            table.atomic_numbers,
+            table.offsets,
+            lambda i: f"molecule {table.index[i]} ({table.smiles[i]})",
+            featurizer,
+        )
         return table.to_padded(featurizer.max_atoms), np.arange(len(table))
-    from deepchem_ead.chem.rdkit_io import molecule_of
-
     mols = [molecule_of(*table.numbers_and_positions(i)) for i in range(len(table))]
-    rows = np.array([i for i, mol in enumerate(mols) if mol is not None], dtype=np.int64)
-    features = list(featurizer([mols[i] for i in rows]))
-    usable = [np.asarray(feature).size > 0 for feature in features]
-    kept = rows[usable]
-    if not len(kept):
-        raise ValueError(f"{featurizer!r} could not featurize any of {len(table)} molecules")
-    if len(kept) < len(table):
-        warn_caller(
-            f"left out {len(table) - len(kept)} of {len(table)} molecules: "
-            f"{len(table) - len(rows)} without a closed-shell structure, "
-            f"{len(rows) - len(kept)} that {type(featurizer).__name__} could not featurize"
-        )
-    X = np.asarray([feature for feature, ok in zip(features, usable, strict=True) if ok])
-    return X, kept
-
-
-def _check_fit(table: MoleculeTable, featurizer: Molecule3DFeaturizer) -> None:
-    bad = np.flatnonzero(
-        (table.n_atoms > featurizer.max_atoms)
-        | (
-            np.add.reduceat(
-                ~featurizer.vocabulary.contains(table.atomic_numbers),
-                table.offsets[:-1],
-                dtype=np.int64,
-            )
-            > 0
-        )
-    )
-    for i in bad[:1]:
-        name = f"molecule {table.index[i]} ({table.smiles[i]})"
-        featurizer.check_atoms(table.numbers_and_positions(i)[0], name)
+    return features_of(mols, featurizer)
 
 
 def task_values(table: MoleculeTable, task: str) -> np.ndarray:
@@ -279,18 +198,6 @@ def task_values(table: MoleculeTable, task: str) -> np.ndarray:
     if task == "Cv_edm":
         return table.properties["Cv"] - _CV_PER_ATOM * table.n_atoms
     return table.properties[task]
-
-
-def check_tasks(tasks: Sequence[str]) -> list[str]:
-    """The tasks as a list; ValueError listing the valid ones if there is none or an unknown one."""
-    tasks = [tasks] if isinstance(tasks, str) else list(tasks)
-    unknown = [task for task in tasks if task not in QM9_UNITS]
-    if unknown or not tasks or len(set(tasks)) < len(tasks):
-        raise ValueError(
-            f"tasks={tasks}: need at least one, each once, of {', '.join(QM9_UNITS)}"
-            + (f"; unknown: {', '.join(map(str, unknown))}" if unknown else "")
-        )
-    return tasks
 
 
 def _resolve_source(source: str) -> tuple[str, str]:

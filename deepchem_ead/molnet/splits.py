@@ -179,24 +179,27 @@ def _rows(rows: np.ndarray, ids: np.ndarray) -> str:
     return f"{'row' if len(rows) == 1 else f'{len(rows)} rows:'} {shown}{more}"
 
 
-class EDMSplitter(_SingleShards):
-    """Splits a QM9 dataset as EDM does; each part keeps the dataset's order (gdb9 index).
+class GivenSplitter(_SingleShards):
+    """A splitter whose parts are known; each part keeps the dataset's order.
 
     Parameters
     ----------
     parts : ndarray (N,) int, optional
-        Part of each row (0 train, 1 valid, 2 test); default those of the full QM9 in gdb9 order.
+        Part of each row (0 train, 1 valid, 2 test); a loader sets it that knows its rows.
     """
+
+    #: Whose rows `parts` are of, for messages.
+    rows = "the rows that the loader has found"
 
     def __init__(self, parts: np.ndarray | None = None):
         self.parts = parts
 
     def __str__(self) -> str:
         # DeepChem names the cache folder after this; the default would spell out `parts`.
-        return "EDMSplitter"
+        return type(self).__name__
 
     def __repr__(self) -> str:
-        return "EDMSplitter[]"
+        return f"{type(self).__name__}[]"
 
     def split(
         self,
@@ -214,11 +217,37 @@ class EDMSplitter(_SingleShards):
         ValueError
             If the dataset does not have one row for each entry of `parts`.
         """
-        parts = edm_parts() if self.parts is None else self.parts
+        parts = self._parts()
         if len(dataset) != len(parts):
             raise ValueError(
-                f"EDM's split is defined for {len(parts)} molecules in gdb9 order, the dataset "
-                f"has {len(dataset)}; use another splitter, e.g. 'random'"
+                f"{type(self).__name__} is defined for {len(parts)} molecules in {self.rows}, the "
+                f"dataset has {len(dataset)}; use another splitter, e.g. 'random'"
             )
         train, valid, test = (np.flatnonzero(parts == part) for part in (0, 1, 2))
         return train, valid, test
+
+    def _parts(self) -> np.ndarray:
+        return np.zeros(0, dtype=np.int8) if self.parts is None else self.parts
+
+
+class EDMSplitter(GivenSplitter):
+    """Splits a QM9 dataset as EDM does; each part keeps the dataset's order (gdb9 index).
+
+    Parameters
+    ----------
+    parts : ndarray (N,) int, optional
+        Part of each row (0 train, 1 valid, 2 test); default those of the full QM9 in gdb9 order.
+    """
+
+    rows = "gdb9 order"
+
+    def _parts(self) -> np.ndarray:
+        return edm_parts() if self.parts is None else self.parts
+
+
+class MurckoSplitter(GivenSplitter):
+    """Splits drug-like molecules by the hash of their Murcko scaffold: 90, 5 and 5 % of scaffolds.
+
+    A molecule without rings is a scaffold of its own. Unlike DeepChem's scaffold splitter, which
+    puts the largest groups into training, it does not depend on the other molecules.
+    """

@@ -1,0 +1,83 @@
+"""`load_drugs3d` and the shipped sample of drug-like molecules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import deepchem as dc
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from deepchem_ead.databuild.collect import parts_of
+from deepchem_ead.databuild.shards import scaffold_hash
+from deepchem_ead.molnet import Drugs3DTable, drugs3d, load_drugs3d
+
+
+@pytest.fixture(scope="module")
+def table():
+    return Drugs3DTable.sample()
+
+
+def test_sample_is_small_and_varied(table):
+    file = Path(drugs3d.__file__).parent / "data" / "drugs3d_sample.npz"
+    assert file.stat().st_size < 1_000_000
+    assert len(set(table.all_smiles())) == len(table)
+    assert {1, 6, 7, 8, 9, 16, 17, 35, 53} <= set(table.numbers.tolist())
+    charges = table.to_batch().charges
+    assert (charges > 0).any() and (charges < 0).any()
+    assert (table.level == 1).mean() > 0.8
+    energies_per_atom = table.ani2xt / table.n_atoms
+    assert np.nanmax(energies_per_atom) < -2
+
+
+def test_every_hundredth_molecule_of_the_sample_is_what_its_smiles_says(table):
+    rows = np.arange(0, len(table), 100)
+    some = table.select(rows)
+    assert some.all_smiles() == [table.smiles_of(i) for i in rows]
+    assert some.to_batch().smiles == some.all_smiles()
+    assert parts_of(np.array([scaffold_hash(s) for s in some.all_smiles()])).tolist() == (
+        some.part.tolist()
+    )
+
+
+def test_sample_loads_as_documented(tmp_path, table):
+    tasks, parts, transformers = load_drugs3d(save_dir=str(tmp_path))
+    assert tasks == ["ani2xt"] and transformers == []
+    for k, dataset in enumerate(parts):
+        rows = np.flatnonzero(table.part == k)
+        assert isinstance(dataset, dc.data.DiskDataset) and dataset.get_number_shards() == 1
+        assert dataset.X.shape == (len(rows), table.n_atoms.max(), 5)
+        assert dataset.ids.tolist() == [table.smiles_of(i) for i in rows]
+        known = np.isfinite(table.ani2xt[rows])
+        assert (dataset.w[:, 0] == known).all()
+        np.testing.assert_array_equal(dataset.y[known, 0], table.ani2xt[rows][known])
+
+
+def test_levels_featurizers_splitters_and_transformers(tmp_path):
+    options = {"reload": False, "save_dir": str(tmp_path)}
+    _, parts, _ = load_drugs3d(levels=["ani2xt"], transformers=["normalization"], **options)
+    assert all((part.w == 1).all() for part in parts)
+    assert abs(parts[0].y.mean()) < 1e-6
+    (prints,) = load_drugs3d(
+        featurizer=dc.feat.MACCSKeysFingerprint(), splitter=None, levels="mmff94s", **options
+    )[1]
+    assert prints.X.shape[1] == 167
+    mols = [Chem.MolFromSmiles(smiles) for smiles in prints.ids]
+    assert all(mols)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"tasks": ["gap"]}, "unknown: gap"), ({"levels": ["dft"]}, "levels=.*ani2xt"),
+     ({"splitter": "best"}, "splitter='best'"),
+     ({"featurizer": dc.feat.Molecule3DFeaturizer(max_atoms=9)}, "max_atoms=9")],
+)  # fmt: skip
+def test_wrong_arguments_are_told(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_drugs3d(reload=False, save_dir=str(tmp_path), **options)
+
+
+def test_data_that_is_not_there_is_told_how_to_make(tmp_path):
+    with pytest.raises(FileNotFoundError, match="deepchem-ead data build drugs3d"):
+        load_drugs3d(tmp_path)
