@@ -83,6 +83,7 @@ def test_a_model_trains_scores_generates_and_is_saved(data, denoiser, changes, t
     def use(device):
         folder = tmp_path / device
         options = {**SMALL, **changes, "denoiser": denoiser, "device": device}
+        options["placement"] = "resident" if changes else "host"  # "auto" is another on each
         model = EADModel(model_dir=str(folder), **options)
         model.fit(data, nb_epoch=1)
         again = EADModel(model_dir=str(folder), **options)

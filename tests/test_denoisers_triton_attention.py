@@ -60,7 +60,7 @@ def evaluate(arrays, layout, weights):
 
 @pytest.mark.parametrize(
     "counts, n_heads, width, n_pair_features",
-    [([1, 3, 2], 12, 16, 32), ([2, 1], 6, 16, 32), ([18], 2, 8, 16), ([3], 5, 7, 64)],
+    [([1, 3, 2], 12, 16, 32), ([3, 1], 6, 16, 32), ([18], 2, 8, 16), ([3], 5, 7, 64)],
 )
 def test_equals_pytorch_in_float32(counts, n_heads, width, n_pair_features):
     sizes = n_heads * width, n_heads, n_pair_features
