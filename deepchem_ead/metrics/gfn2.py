@@ -15,6 +15,7 @@ from deepchem_ead.metrics.minimum import BOHR, EV, HARTREE, Minimum, minimise, s
 from deepchem_ead.metrics.view import MoleculeView
 
 _DEBYE = 2.541746473
+_ACCURACY = 10.0  # of self-consistency: strains move by 0.001 kcal/mol, 1 takes a tenth longer
 #: Accepted steps after which the molecule counts as locally relaxed: bond lengths are then right,
 #: while torsions have hardly moved.
 LOCAL_STEPS = 3
@@ -74,6 +75,7 @@ def _relaxation(view: MoleculeView, mol: Chem.Mol) -> Relaxation:
     charge = Chem.GetFormalCharge(mol)
     calculator = Calculator("GFN2-xTB", numbers, start / BOHR, charge=float(charge))
     calculator.set("verbosity", 0)
+    calculator.set("accuracy", _ACCURACY)
     first = calculator.singlepoint()
     gap, dipole = _gap(first), float(np.linalg.norm(first.get("dipole"))) * _DEBYE
     latest = [first]
