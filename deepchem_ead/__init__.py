@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deepchem_ead.designs.design import design
     from deepchem_ead.errors import CheckpointError, InUseError, MoleculeError
     from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
-    from deepchem_ead.judging import Report, judge
+    from deepchem_ead.judging import Report, judge, side_by_side
     from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules
     from deepchem_ead.models import EADModel, EGNNPropertyModel
     from deepchem_ead.molnet import load_drugs3d, load_file_3d, load_qm9_3d
@@ -42,6 +42,7 @@ _HOMES = {
     "evaluate_molecules": "metrics",
     "judge": "judging",
     "load_drugs3d": "molnet",
+    "side_by_side": "judging",
     "load_file_3d": "molnet",
     "load_qm9_3d": "molnet",
     "register": "_register",
@@ -77,6 +78,7 @@ __all__ = [
     "molnet",
     "register",
     "sampling",
+    "side_by_side",
     "unregister",
 ]
 

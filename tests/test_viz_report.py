@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from chem_data import qm9
 
-from deepchem_ead import MoleculeBatch, judge
+from deepchem_ead import MoleculeBatch, judge, side_by_side
+from deepchem_ead.judging.beside import compare_values, holm
 from deepchem_ead.viz.report import plots
 from deepchem_ead.viz.report.readings import Reading, figure, verdict
 
@@ -250,3 +251,48 @@ def test_page_turns_molecules_in_a_browser_without_network(report, page, tmp_pat
     assert f'data-unsound="{(~report.per_molecule["sound"]).sum()}"' in seen
     assert "<canvas" in seen and 'src="data:image/png' in seen
     assert '<div class="none"' not in seen
+
+
+def test_sets_side_by_side(tmp_path):
+    """Broken molecules beside the whole ones of the same names, and beside strangers."""
+    whole = MoleculeBatch.from_arrays(QM9.numbers[:12], QM9.positions[:12], ids=molecules().ids)
+    sets = {"<whole>": whole, "broken": molecules(), "others": QM9[20:40]}
+    both = side_by_side(sets, suite="fast", workers=1, progress=False)
+    sound = both.tests["broken", "sound"]
+    assert sound.method == "McNemar, 12 pairs" and sound.difference == pytest.approx(-2 / 12)
+    assert both.tests["others", "sound"].method == "Fisher"
+    page = both.to_html(tmp_path / "a.html").read_text()
+    assert Tags(page).open == [] and "<whole>" not in page and "&lt;whole&gt;" in page
+    found = payload(page)
+    assert found["names"] == list(sets) and len(found["models"]) == 44
+    assert found["table"]["set"] == [0] * 12 + [1] * 12 + [2] * 20
+    assert "than held-out" not in page and "McNemar" in page
+    assert both.pooled.per_molecule["source"].value_counts().to_dict() == dict(
+        zip(sets, (12, 12, 20), strict=True)
+    )
+    assert len(json.loads(both.to_json(tmp_path / "a.json").read_text())["sets"]) == 3
+    assert "others" in both.table()
+    with pytest.raises(ValueError, match="give two or more"):
+        side_by_side({"a": whole})
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "paired", "method"),
+    [
+        (np.ones(40), np.r_[np.zeros(12), np.ones(28)], True, "McNemar"),
+        (np.ones(40), np.r_[np.zeros(12), np.ones(28)], False, "Fisher"),
+        (np.arange(40.0), np.arange(40.0) + 9, True, "Wilcoxon"),
+        (np.arange(40.0), np.arange(40.0) + 15, False, "Mann"),
+    ],
+)
+def test_tests_find_what_differs_and_not_what_is_equal(first, other, paired, method):
+    found = compare_values(first, other, paired)
+    assert found.method.startswith(method) and found.p < 0.01
+    assert found.difference == pytest.approx(other.mean() - first.mean())
+    assert compare_values(first, first, paired).p == pytest.approx(1)
+    some = np.where(np.arange(40) < 39, np.nan, first)
+    assert compare_values(some, other, paired) is None
+
+
+def test_holm():
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03, 0.9])), [0.09, 0.04, 0.09, 0.9])

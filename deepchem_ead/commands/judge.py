@@ -14,6 +14,7 @@ from deepchem_ead.commands.running import command
 @command(
     "judge molecules.sdf --reference qm9",
     "judge molecules.sdf --reference qm9 --html report.html --csv molecules.csv",
+    "judge ours.sdf theirs.sdf --reference qm9 --html both.html",
     "judge molecules.sdf --suite full --sdf good.sdf --keep 'posebusters and strain_kcal < 5'",
 )
 def judge(
@@ -80,7 +81,8 @@ def judge(
     Bonds of the file are believed; where it has none they follow from the distances. A molecule
     that cannot be read, hangs or crashes a check costs itself only and is named. With --html,
     --json, --csv or --sdf finished molecules are kept in a file beside it, so that the command
-    goes on where it was interrupted.
+    goes on where it was interrupted. Several files stand side by side, each beside held-out
+    molecules and, with tests, beside the first one.
     """
     from deepchem_ead.commands.jobs import judgement
 

@@ -1,6 +1,7 @@
 """Reports on sets of molecules: suites run in guarded processes, beside held-out molecules."""
 
+from deepchem_ead.judging.beside import SideBySide, side_by_side
 from deepchem_ead.judging.report import Report
 from deepchem_ead.judging.run import judge
 
-__all__ = ["Report", "judge"]
+__all__ = ["Report", "SideBySide", "judge", "side_by_side"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import typer
 
 from deepchem_ead.commands.jobs.outputs import folder_of
-from deepchem_ead.judging import Report, judge
+from deepchem_ead.judging import Report, SideBySide, judge, side_by_side
 
 
 class Outputs(NamedTuple):
@@ -44,10 +44,16 @@ def judge_files(files: Sequence[Path], outputs: Outputs, **options: Any) -> None
     if outputs.files:
         first = outputs.files[0]
         cache = first.with_name(f".{first.name}.judging.jsonl")
-    report = judge(list(files) if len(files) > 1 else files[0], cache=cache, **options)
+    report: Report | SideBySide
+    if len(files) > 1:
+        report = side_by_side(files, cache=cache, **options)
+    else:
+        report = judge(files[0], cache=cache, **options)
     typer.echo(report.table())
-    for line in remarks(report):
-        typer.echo(line)
+    several = report.reports if isinstance(report, SideBySide) else {"": report}
+    for name, each in several.items():
+        for k, line in enumerate(remarks(each)):
+            typer.echo(f"\n{name}: {line.lstrip()}" if name and not k else line)
     _write(report, outputs)
     if cache is not None:
         with suppress(FileNotFoundError):
@@ -67,14 +73,15 @@ def remarks(report: Report) -> list[str]:
     return lines
 
 
-def _write(report: Report, outputs: Outputs) -> None:
+def _write(report: Report | SideBySide, outputs: Outputs) -> None:
+    molecules = report.pooled if isinstance(report, SideBySide) else report
     if outputs.html is not None:
         report.to_html(outputs.html)
     if outputs.json is not None:
         report.to_json(outputs.json)
     if outputs.csv is not None:
-        report.to_csv(outputs.csv, keep=outputs.keep)
+        molecules.to_csv(outputs.csv, keep=outputs.keep)
     if outputs.sdf is not None:
-        report.to_sdf(outputs.sdf, keep=outputs.keep)
+        molecules.to_sdf(outputs.sdf, keep=outputs.keep)
     if outputs.files:
         typer.echo(f"written: {', '.join(map(str, outputs.files))}", err=True)
