@@ -1,7 +1,9 @@
 """Molecule files of other programs, and damaged ones: read right, or refused with the reason."""
 
 import gzip
+import io
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from rdkit.Chem import AllChem
 from deepchem_ead import MoleculeBatch
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics import evaluate_molecules
+from deepchem_ead.molnet.tables import read_table
 
 AMMONIA = "N 0.00 0.00 0.12\nH 0.94 0.00 -0.27\nH -0.47 0.81 -0.27\nH -0.47 -0.81 -0.27\n"
 ATOM = "{1:>10}{2:>10}{3:>10} {0:<3} 0  0  0  0  0  0  0  0  0  0  0  0\n"
@@ -116,6 +119,21 @@ def test_a_flipped_byte_of_a_gzipped_file_is_one_clear_error(position, tmp_path)
     data[position] ^= 0xFF
     with pytest.raises(MoleculeError, match="a.sdf.gz: damaged gzip file"):
         read(tmp_path, "a.sdf.gz", bytes(data))
+
+
+def test_files_that_are_no_text_say_what_they_are(tmp_path):
+    once = gzip.compress(block(FLUORIDE, [(1, 2, 1)]).encode())
+    for name, data in {"a.sdf": once, "a.xyz.gz": gzip.compress(once)}.items():
+        with pytest.raises(MoleculeError, match=f"{name} is gzipped, once more than its name says"):
+            read(tmp_path, name, data)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(MoleculeError, match="a.sdf is a ZIP archive or an Excel table"):
+        read(tmp_path, "a.sdf", archive.getvalue())
+    (tmp_path / "a.csv").write_bytes(archive.getvalue())
+    with pytest.raises(ValueError, match="a.csv is a ZIP archive or an Excel table.*as CSV"):
+        read_table(tmp_path / "a.csv", ["a"])
 
 
 @pytest.mark.parametrize(

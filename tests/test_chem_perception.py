@@ -181,6 +181,15 @@ def test_models_refuse_a_fifth_column_that_is_no_charge(model, value):
         model(n_layers=1, n_features=16).fit(dataset, nb_epoch=1)
 
 
+@pytest.mark.parametrize("n_labels", [1, 3])
+@pytest.mark.parametrize("model", [EADModel, lambda **o: EGNNPropertyModel(["gap"], **o)])
+def test_models_refuse_labels_of_other_molecules(model, n_labels):
+    X = MoleculeBatch.from_rdkit([embedded("CO"), embedded("CN")]).to_padded()
+    dataset = dc.data.NumpyDataset(X, np.arange(float(n_labels))[:, None])
+    with pytest.raises(ValueError, match=f"X 2, y {n_labels}, w "):
+        model(n_layers=1, n_features=16).fit(dataset, nb_epoch=1)
+
+
 # ------------------------------------------------------------------------- metrics
 
 

@@ -86,9 +86,8 @@ class TextLines:
         encoding = "utf-8" if self._exact else "utf-8-sig"
         encoding = next((e for mark, e in _BYTE_ORDER_MARKS if data.startswith(mark)), encoding)
         if encoding.startswith("utf-8") and b"\0" in data[:4096]:
-            raise MoleculeError(
-                f"{self._path} is not text, or UTF-16 without its mark; save it as UTF-8"
-            )
+            what = known_binary(data) or "not text, or UTF-16 without its mark; save it as UTF-8"
+            raise MoleculeError(f"{self._path} is {what}")
         errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
         return codecs.getincrementaldecoder(encoding)(errors)
 
@@ -127,6 +126,15 @@ class TextLines:
                     line = raw.decode("latin-1")
             found.append(line)
         return found
+
+
+def known_binary(data: bytes) -> str | None:
+    """What a file that begins so is, if it is no text, and the remedy; None if that is unknown."""
+    if data.startswith(b"\x1f\x8b"):
+        return "gzipped, once more than its name says; let the name end with .gz, or unpack it"
+    if data.startswith(b"PK\x03\x04"):
+        return "a ZIP archive or an Excel table; unpack it, or save the table as CSV"
+    return None
 
 
 def _is_text(text: str) -> bool:

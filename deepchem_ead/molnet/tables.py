@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from deepchem_ead.chem.text import open_lines
+from deepchem_ead.chem.text import known_binary, open_lines
 
 
 class TextTable(NamedTuple):
@@ -99,6 +99,9 @@ def read_text(path: str | os.PathLike) -> str:
     utf32 = data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE))
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in data and not (utf32 or utf16):
+        binary = known_binary(data)
+        if binary:
+            raise ValueError(f"{path} is {binary}")
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise ValueError(
             f"{path}, line {line}: not text (a byte is 0), or UTF-16 without its mark; save the "

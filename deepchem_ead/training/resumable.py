@@ -19,7 +19,7 @@ from deepchem_ead.generator.checkpoint import checkpoint_files
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
-from deepchem_ead.training.batches import RawBatch, ShuffledBatches
+from deepchem_ead.training.batches import RawBatch, ShuffledBatches, refuse_uneven
 from deepchem_ead.training.curve import summary_writer_type
 from deepchem_ead.training.log import LossLog
 from deepchem_ead.training.optimizer import EADOptimizer, default_optimizer
@@ -188,6 +188,7 @@ class ResumableModel(TorchModel):
         """
         if len(dataset) == 0:
             raise ValueError("the dataset is empty; there is nothing to fit")
+        refuse_uneven(dataset)
         if nb_epoch < 0:
             raise ValueError(f"nb_epoch must not be negative, not {nb_epoch}")
         with self._folder_held(checkpoint_interval):
