@@ -51,9 +51,8 @@ def build(
 ) -> None:  # fmt: skip
     """Molecules in 3D from public SMILES: distance geometry, MMFF94s, ANI-2xt.
 
-    A molecule takes a fifth of a second or so of one core. What was
-    interrupted goes on when the same command is run again; a larger --n adds to
-    what is there.
+    A molecule takes a quarter of a second of one core. What was interrupted goes
+    on when the same command is run again; a larger --n adds to what is there.
     """
     from deepchem_ead.commands.jobs import building
 
