@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from rdkit import Chem
 import deepchem_ead
 from deepchem_ead import MoleculeBatch, evaluate_molecules, judge
 from deepchem_ead.metrics import GenerativeMetric
-from deepchem_ead.metrics.checks import CHECKS, BaseCheck, Outcome
+from deepchem_ead.metrics.checks import CHECKS, BaseCheck, Outcome, strain
 from deepchem_ead.metrics.suites import load_suite
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.molnet.sample import load_sample
@@ -198,6 +199,22 @@ def test_any_number_is_a_metric_and_a_suite_evaluates_a_model(molecules):
         scores["validity"]
         == judge(molecules[:5], suite=SMALL, **QUIET).summary.loc["validity", "value"]
     )
+
+
+def test_a_missing_package_is_named_before_anything_is_computed(molecules, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tblite", None)
+    suite = {"checks": ["structure", "low_strain"]}
+    with pytest.raises(ImportError, match="low_strain of the suite .* needs tblite.*ead.judge.'"):
+        judge(molecules, suite=suite, **QUIET)
+
+
+def test_large_molecules_are_minimised_with_mmff(molecules, monkeypatch):
+    monkeypatch.setattr(strain, "MAX_ATOMS", 10)
+    report = judge(molecules[5:8], suite={"checks": ["low_strain", "mmff"]}, **QUIET)
+    frame = report.per_molecule
+    assert (frame["strain_by"] == "MMFF94").all() and frame["low_strain"].isna().all()
+    assert (frame["strain_kcal"] == frame["mmff_strain_kcal"]).all()
+    assert (frame["mmff_rmsd"] > 0).all()
 
 
 def test_public_names():

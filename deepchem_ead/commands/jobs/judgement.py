@@ -12,6 +12,8 @@ import typer
 from deepchem_ead.commands.jobs.outputs import folder_of
 from deepchem_ead.judging import Report, SideBySide, judge, side_by_side
 
+_NAMED = 20  # molecules without a judgement that are told
+
 
 class Outputs(NamedTuple):
     """Files to write, and which molecules go into the tables."""
@@ -68,9 +70,9 @@ def remarks(report: Report) -> list[str]:
         found = ", ".join(f"{name} {count:,}" for name, count in report.failures.items())
         lines.append(f"reasons: {found}")
     lost = frame["reasons"].str.contains(r"(?:^|;)(?:unreadable|timeout|crash|error)(?:;|$)")
-    for name, details in zip(frame["name"][lost], frame["details"][lost], strict=True):
-        lines.append(f"{name}: {details}")
-    return lines
+    named = [f"{n}: {d}" for n, d in zip(frame["name"][lost], frame["details"][lost], strict=True)]
+    more = len(named) - _NAMED
+    return lines + named[:_NAMED] + ([f"and {more:,} more; --csv has all"] if more > 0 else [])
 
 
 def _write(report: Report | SideBySide, outputs: Outputs) -> None:

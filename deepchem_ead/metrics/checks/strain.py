@@ -34,7 +34,7 @@ def mmff_relaxation(view: MoleculeView) -> tuple[float, float] | None:
     for _ in range(_ROUNDS):
         if field.Minimize(maxIts=200) == 0:
             break
-    moved = np.asarray(field.Positions())
+    moved = np.asarray(field.Positions()).reshape(-1, 3)
     return start - field.CalcEnergy(), superposed_rmsd(np.asarray(view.positions, float), moved)
 
 
@@ -43,7 +43,8 @@ def mmff_relaxation(view: MoleculeView) -> tuple[float, float] | None:
 class LowStrain(BaseCheck):
     """Energy above the minimum that the geometry leads to, by GFN2-xTB; above 120 atoms MMFF94.
 
-    ``strain_by`` says which. Raw energies explode on noise in bond lengths, which
+    ``strain_by`` says which; MMFF94 measures only, as its minima are far from those of quantum
+    chemistry. Raw energies explode on noise in bond lengths, which
     ``local_strain_kcal`` leaves out: it is taken after a few steps of relaxation.
 
     Parameters
@@ -69,19 +70,16 @@ class LowStrain(BaseCheck):
             found = view.once(mmff_relaxation)
             if found is None:
                 return NOTHING
-            local: float | None
-            strain, local, by = found[0], None, "MMFF94"
-        else:
-            relaxed = gfn2_relaxation(view)
-            if relaxed is None:
-                return NOTHING
-            strain, local, by = relaxed.strain, relaxed.local_strain, "GFN2-xTB"
+            return Outcome(columns={"strain_kcal": found[0], "strain_by": "MMFF94"})
+        relaxed = gfn2_relaxation(view)
+        if relaxed is None:
+            return NOTHING
         return judged(
-            strain <= self.limit,
-            f"{strain:.1f} kcal/mol above its minimum",
-            strain_kcal=strain,
-            local_strain_kcal=local,
-            strain_by=by,
+            relaxed.strain <= self.limit,
+            f"{relaxed.strain:.1f} kcal/mol above its minimum",
+            strain_kcal=relaxed.strain,
+            local_strain_kcal=relaxed.local_strain,
+            strain_by="GFN2-xTB",
         )
 
 
