@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import deepchem as dc
 import numpy as np
+import torch
 
 from deepchem_ead import EGNNPropertyModel
 from deepchem_ead.molnet.qm9 import task_values
@@ -24,3 +25,15 @@ def small_model(tasks, model_dir=None, **changes) -> EGNNPropertyModel:
     """A property model that trains in seconds."""
     folder = None if model_dir is None else str(model_dir)
     return EGNNPropertyModel(tasks, model_dir=folder, **{**SMALL, **changes})
+
+
+def weights(model) -> dict[str, torch.Tensor]:
+    """The state of a model's network, copied."""
+    return {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
+
+
+def assert_same_weights(one: dict, other: dict) -> None:
+    """Bit for bit."""
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name

@@ -20,7 +20,7 @@ from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.testing import DenoiserTests, MetricTests, SamplerTests
 from deepchem_ead.training.noising import training_noise
 
-PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
 @pytest.fixture(scope="module", autouse=True)

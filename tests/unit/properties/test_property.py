@@ -8,23 +8,13 @@ import deepchem as dc
 import numpy as np
 import pytest
 import torch
-from property_data import labelled, small_model
+from property_data import assert_same_weights, labelled, small_model, weights
 
 from deepchem_ead import CheckpointError, EADModel, EGNNPropertyModel, MoleculeBatch, MoleculeError
 from deepchem_ead.generator import pretrained
 from deepchem_ead.properties.labels import LabelStatistics
 
 MAE = dc.metrics.Metric(dc.metrics.mae_score)
-
-
-def weights(model):
-    return {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
-
-
-def assert_same_weights(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
 
 
 def mean_error(model, data):

@@ -17,7 +17,7 @@ from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.molnet.splits import edm_parts
 from deepchem_ead.molnet.table import MoleculeTable
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 GOLDEN = json.loads((DATA / "molnet_qm9_golden.json").read_text())
 HARTREE_IN_MEV = 27211.4
 

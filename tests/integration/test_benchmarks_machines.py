@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.machines import compare, go_on, read_steps
 
-ELSEWHERE = Path(__file__).parent / "data" / "elsewhere"
+ELSEWHERE = Path(__file__).parents[1] / "data" / "elsewhere"
 
 #: How the run there was made: `python -m benchmarks.machines FOLDER --steps 6 --set ...`, twice,
 #: with PyTorch 2.8 and its own operations. What is kept is the first checkpoint and all losses.

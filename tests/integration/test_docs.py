@@ -29,7 +29,7 @@ from deepchem_ead.molnet.qm9 import QM9_UNITS, task_values
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 #: Written from measurements, which may come after the rest.

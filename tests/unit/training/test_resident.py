@@ -352,7 +352,7 @@ def test_trains_where_deepchem_and_rdkit_are_missing(X, tmp_path):
     words = ["--data", tmp_path / "data.npz", "--out", tmp_path / "run", "--preset", "qm9-small",
              "--set", "n_layers=1", "n_features=32", "batch_size=32", "learning_rate=1e-3",
              "--block-steps", "2", "--device", "cpu"]  # fmt: skip
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[3]
     for epochs in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", BARE, *map(str, words), "--epochs", epochs],

@@ -13,11 +13,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import yaml
 from chem_data import qm9
+from cli_data import SET_TINY, TINY, assert_one_line
 from rdkit import Chem
 from rdkit.Chem import AllChem
 from typer.testing import CliRunner
@@ -32,24 +32,7 @@ from deepchem_ead.locks import hold
 from deepchem_ead.sampling import REPEAT_RULES, SCHEDULES, STEPPERS
 from deepchem_ead.training.curve import read_curve
 
-TINY = {
-    "n_layers": 2, "n_features": 32, "timesteps": 30, "interval": 5, "batch_size": 16,
-    "ema_decay": 0.9,
-}  # fmt: skip
-SET_TINY = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(scope="module", autouse=True)
-def data_folder(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DEEPCHEM_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        yield
+pytestmark = pytest.mark.usefixtures("data_folder")
 
 
 @pytest.fixture(scope="module")
@@ -74,31 +57,6 @@ def molecules_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("user") / "molecules.sdf"
     qm9()[0][:48].to_sdf(path)
     return str(path)
-
-
-@pytest.fixture
-def deepchem_ead(monkeypatch, capsys):
-    """Run the program in this process, as the installed entry point does."""
-
-    def run(*words) -> Result:
-        monkeypatch.setattr(sys, "argv", ["deepchem-ead", *map(str, words)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as done:
-            code = done.code or 0
-        return Result(code, *capsys.readouterr())
-
-    return run
-
-
-def assert_one_line(result: Result, *parts: str) -> None:
-    """The command failed as a person can use it: one line on stderr."""
-    assert result.code == 1
-    assert result.err.startswith("error: ") and result.err.count("\n") == 1, result.err
-    for part in parts:
-        assert part in result.err
 
 
 def embedded(*smiles: str) -> list[Chem.Mol]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from property_data import labelled, small_model
-from test_models_property import assert_same_weights, weights
+from property_data import assert_same_weights, labelled, small_model, weights
 
 from deepchem_ead import EGNNPropertyModel
 from deepchem_ead.generation.request import type_probabilities

@@ -3,7 +3,7 @@
 `test_docs.py` runs the same code on tiny data with every change of the code; this is what a new
 user does on the first day, on a machine with two free cores:
 
-    python -m pytest -m slow tests/test_docs_verbatim.py
+    python -m pytest -m slow tests/integration/test_docs_verbatim.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from chem_data import qm9
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MINUTES = 15
 PAGES = [
     ("README.md", "shell"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch has real GPUs")

@@ -56,7 +56,7 @@ def test_ancestral_step_is_edms_posterior(a, b):
 
 
 def test_ancestral_coefficients_are_the_golden_ones():
-    with np.load(Path(__file__).parent / "data" / "schedule.npz") as golden:
+    with np.load(Path(__file__).parents[2] / "data" / "schedule.npz") as golden:
         deviation = torch.from_numpy(golden["post_std_f64"])
         z_coefficient = torch.from_numpy(golden["post_mean_coef_zt_x0form_f32"]).double()
         x_coefficient = torch.from_numpy(golden["post_mean_coef_x0_f32"]).double()

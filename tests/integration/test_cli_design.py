@@ -10,19 +10,15 @@ import numpy as np
 import pytest
 import yaml
 from chem_data import qm9
+from cli_data import SET_TINY, TINY, assert_one_line
 from rdkit import Chem
-from test_cli import (  # noqa: F401  (fixtures)
-    SET_TINY,
-    TINY,
-    assert_one_line,
-    data_folder,
-    deepchem_ead,
-)
 
 from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch
 from deepchem_ead.commands.jobs import predictions
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.molnet.sample import load_sample
+
+pytestmark = pytest.mark.usefixtures("data_folder")
 
 TINY_PREDICTOR = {"n_layers": 1, "n_features": 32, "batch_size": 16, "warmup_steps": 0}
 SET_PREDICTOR = [w for name, value in TINY_PREDICTOR.items() for w in ("--set", f"{name}={value}")]

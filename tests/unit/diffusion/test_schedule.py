@@ -15,7 +15,7 @@ from deepchem_ead.diffusion import NOISE_SCHEDULES, NoiseSchedule
 @pytest.fixture(scope="module")
 def golden():
     """Tables written by EDM's own code for polynomial_2, T = 1000, precision 1e-5."""
-    with np.load(Path(__file__).parent / "data" / "schedule.npz") as stored:
+    with np.load(Path(__file__).parents[2] / "data" / "schedule.npz") as stored:
         return {name: torch.from_numpy(np.asarray(stored[name])) for name in stored}
 
 
