@@ -175,6 +175,6 @@ def _told(n_models: int, total: int, report: Shown) -> str:
     by = f", then by the average rank in {escape(columns)}" if columns else ""
     return (
         f"{some} in 3D: rest the pointer on one to turn it, open it for all that is known of it. "
-        "The search knows conditions on columns, too: <code>n_atoms&gt;12 sound=no</code>. "
+        "The search knows conditions on columns, too: <code>connected=no</code>. "
         f"“Worst first” orders by the number of failed checks{by}."
     )

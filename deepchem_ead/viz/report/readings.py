@@ -77,13 +77,13 @@ def doc(part: Any) -> str:
 
 
 def sentence(part: Any) -> str:
-    """First sentence of a part's docstring."""
-    return re.split(r"(?<=\.)\s+(?=[A-Z])|\n\s*\n", doc(part))[0].replace("\n", " ")
+    """First sentence of a part's docstring; short words before a stop may be abbreviations."""
+    return re.split(r"(?<=[^\s.]{5}\.)\s+(?=[A-Z])|\n\s*\n", doc(part))[0].replace("\n", " ")
 
 
 def marked_up(text: str) -> str:
     """Text as HTML, names between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(text))
 
 
 def verdict(

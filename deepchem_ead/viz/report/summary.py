@@ -131,7 +131,10 @@ def _alone(name: str, reading: Reading, report: Shown, has_ceiling: bool) -> str
         )
         difference = figure(found.difference, found.error, reading.is_share, sign=True)
         told = difference if found.kind not in ("", "same") else ""
-        cells += [f'<td class="number">{told}</td>', f"<td>{_pill(found)}</td>"]
+        cells += [
+            f'<td class="number" data-label="difference">{told}</td>',
+            f"<td>{_pill(found)}</td>",
+        ]
     cells.append(_number("n", f"{int(row['n']):,}"))
     return "".join(cells)
 
