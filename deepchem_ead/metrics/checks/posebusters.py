@@ -44,5 +44,5 @@ class PoseBusters(BaseCheck):
             table = _suite("mol" if self.energy else "mol_fast").bust([view.mol])
         (row,) = table.to_dict("records")
         # What cannot be computed is no fault: energies without a force field's parameters.
-        failed = [name for name, passed in row.items() if passed is False or passed == False]  # noqa: E712
+        failed = [name for name, passed in row.items() if not pd.isna(passed) and not passed]
         return judged(not failed, ", ".join(name.replace("_", " ") for name in failed))
