@@ -71,8 +71,8 @@ Autoguidance = Annotated[
         "--autoguidance",
         min=0.0,
         metavar="W",
-        help="Go away from what a weak model says: better molecules, somewhat less diverse; 0: do "
-        "not. As the model's configuration says by default.",
+        help="Go away from what a weak model says (default: the model's): better molecules, "
+        "somewhat less diverse.",
     ),
 ]
 
@@ -114,8 +114,7 @@ ClosedShell = Annotated[
     bool | None,
     typer.Option(
         "--closed-shell/--any-shell",
-        help="Only molecules with an even number of electrons, as neutral ones without unpaired "
-        "electrons have; or any. As the model's configuration says by default.",
+        help="Only molecules with an even number of electrons, or any (default: the model's).",
     ),
 ]
 
