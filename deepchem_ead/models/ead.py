@@ -192,8 +192,8 @@ class EADModel(ResumableModel):
         training = len(inputs) == 1
         conditions = None
         if self.config.condition_names:
-            properties = self._properties
-            conditions = properties(labels[0], weights[0], self._columns) if training else inputs[2]
+            known = self._properties
+            conditions = known(*labels, *weights, self._columns) if training else inputs[2]
         noising = Noising(self.config, self.encoding, self.model.denoiser.equivariant)
         if training:
             prepared = noising.training(X, ids, conditions, self._global_step)
@@ -204,8 +204,7 @@ class EADModel(ResumableModel):
             return prepared, [], []
         weight = row_weights(weights[0])
         if self.config.condition_names:
-            # Zero means here that no property is known, and the molecule is still one.
-            weight = np.where(weight > 0, weight, np.float32(1))
+            weight = np.where(weight > 0, weight, np.float32(1))  # 0: no property is known
         return prepared, [], [torch.from_numpy(weight).to(self.device).unsqueeze(1)]
 
     def _placement(self, dataset: Dataset, deterministic: bool) -> Placement:
@@ -215,14 +214,13 @@ class EADModel(ResumableModel):
             wanted = position.placement
         elif wanted == "auto" and self.device.type == "cpu":
             wanted = "host"
-        found = None
-        if wanted != "host":
-            try:
-                found = self._resident(dataset, deterministic)
-            except DoesNotFitError as error:
-                if self.config.placement == "resident":
-                    raise
-                logger.info("the molecules stay on the host: %s", error)
+        try:
+            found = None if wanted == "host" else self._resident(dataset, deterministic)
+        except DoesNotFitError as error:
+            if self.config.placement == "resident":
+                raise
+            logger.info("the molecules stay on the host: %s", error)
+            found = None
         position.placement = "host" if found is None else "resident"
         return found or super()._placement(dataset, deterministic)
 
