@@ -80,6 +80,8 @@ class ResumableModel(TorchModel):
             config.learning_rate, config.weight_decay, config.amsgrad
         )
         self._folder_is_temporary = model_dir is None
+        if model_dir is not None:  # DeepChem's way fails where two processes do it at once
+            Path(model_dir).mkdir(parents=True, exist_ok=True)
         super().__init__(
             network,
             loss=loss,
