@@ -63,7 +63,7 @@ def run_options(stepper: str, evaluations: int, config: EADConfig) -> dict:
             return steps + 1
         # Every atom repeats twice the interval of levels, as far as the grid has them.
         grid = level_grid(config.timesteps, steps)
-        return steps + 1 + 2 * grid_interval(config.interval, grid, config.timesteps)
+        return steps + 1 + 2 * grid_interval(config.interval, grid)
 
     within = [s for s in range(1, config.timesteps + 1) if taken(s) <= evaluations]
     return {"steps": max(within, default=1)}
