@@ -25,11 +25,11 @@ from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.evaluation import evaluate_model
-from deepchem_ead.models.given_data import check_dataset
 from deepchem_ead.models.guides import guiding_model, remark_on_missing_guide
 from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.sampling import Guide, PropertyGuidance
 from deepchem_ead.training.batches import ShuffledBatches, check_fits, row_weights
+from deepchem_ead.training.given_data import check_dataset
 from deepchem_ead.training.host_batch import Noising
 from deepchem_ead.training.optimizer import take_rate_schedule
 from deepchem_ead.training.placement import Placement, ResidentPlacement
@@ -234,7 +234,6 @@ class EADModel(ResumableModel):
         return ResidentPlacement(molecules, self.config, self.model.denoiser.equivariant)
 
     def _before_training(self, dataset: Dataset) -> None:
-        check_dataset(dataset)
         self._columns = self._condition_columns(dataset)
         warn_of_ignored_charges(dataset)
         prepare_generator(self.model, self.config, self.encoding, dataset, self._columns)

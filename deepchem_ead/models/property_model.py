@@ -21,12 +21,12 @@ from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models.charges import IGNORED, warn_of_ignored_charges
 from deepchem_ead.models.estimates import CleanEstimates
-from deepchem_ead.models.given_data import check_dataset
 from deepchem_ead.properties.config import PropertyConfig
 from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.properties.network import PropertyNetwork, property_loss
 from deepchem_ead.properties.scores import check_known, error_factor, task_scores
 from deepchem_ead.training.batches import ShuffledBatches
+from deepchem_ead.training.given_data import check_dataset
 from deepchem_ead.training.optimizer import take_rate_schedule
 from deepchem_ead.training.resumable import ResumableModel
 from deepchem_ead.training.state import check_config
@@ -130,7 +130,6 @@ class EGNNPropertyModel(ResumableModel):
     # ------------------------------------------------------------------ training
 
     def _before_training(self, dataset: Dataset) -> None:
-        check_dataset(dataset)
         config = self.config
         if config.estimates_of and self._estimates is None:
             self._estimates = CleanEstimates(

@@ -23,23 +23,6 @@ class RawBatch(NamedTuple):
     ids: np.ndarray
 
 
-def refuse_uneven(dataset: Dataset) -> None:
-    """Refuse a dataset whose X, y, w and ids have different numbers of rows.
-
-    DeepChem's NumpyDataset takes them, and pairs what is there.
-
-    Raises
-    ------
-    ValueError
-        Naming the numbers.
-    """
-    shapes = zip("X y w ids".split(), dataset.get_shape(), strict=True)
-    rows = {name: int(shape[0]) for name, shape in shapes if len(shape)}  # a shard may have no y
-    if len(set(rows.values())) > 1:
-        counts = ", ".join(f"{name} {n}" for name, n in rows.items())
-        raise ValueError(f"the dataset has rows of different numbers: {counts}; give one each")
-
-
 class ShuffledBatches:
     """Batches of a dataset, in an order that depends on the seed and the epoch only.
 

@@ -19,8 +19,9 @@ from deepchem_ead.generator.checkpoint import checkpoint_files
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
-from deepchem_ead.training.batches import RawBatch, ShuffledBatches, refuse_uneven
+from deepchem_ead.training.batches import RawBatch, ShuffledBatches
 from deepchem_ead.training.curve import summary_writer_type
+from deepchem_ead.training.given_data import check_dataset, refuse_uneven
 from deepchem_ead.training.log import LossLog
 from deepchem_ead.training.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.training.own_folder import temporary_folder_of
@@ -188,6 +189,7 @@ class ResumableModel(TorchModel):
         InUseError
             If another process, or another thread, is training in ``model_dir``.
         """
+        check_dataset(dataset)
         if len(dataset) == 0:
             raise ValueError("the dataset is empty; there is nothing to fit")
         refuse_uneven(dataset)
