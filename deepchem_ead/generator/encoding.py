@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import Overlap, find_overlaps
 from deepchem_ead.chem.ragged import UNTOUCHED
 from deepchem_ead.diffusion import AtomLayout, channel, joined
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.config import EADConfig
+
+if TYPE_CHECKING:
+    from deepchem_ead.chem.molecules import MoleculeBatch
 
 
 @dataclass(frozen=True, eq=False)
