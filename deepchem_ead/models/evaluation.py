@@ -9,7 +9,6 @@ from deepchem.data import Dataset
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.generator.trained import Generator
-from deepchem_ead.judging import judge
 from deepchem_ead.metrics import GenerativeMetric, Metric, Views
 from deepchem_ead.metrics.suites import Suite, load_suite, suite_names
 
@@ -55,6 +54,8 @@ def evaluate_model(
             options = {"seed": model.config.seed, "progress": False, **generate_options}
             samples = Views(model.generate(n_samples, **options))
         if isinstance(metric, Suite):
+            from deepchem_ead.judging import judge  # pages and tests, which nothing else here needs
+
             report = judge(samples.batch, dataset, metric, progress=False)
             scores |= report.summary["value"].astype(float).to_dict()
         else:
