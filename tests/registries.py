@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
-from deepchem_ead.denoisers import DENOISERS
-from deepchem_ead.diffusion import NOISE_SCHEDULES
-from deepchem_ead.metrics import METRICS
-from deepchem_ead.molnet import DATASETS
-from deepchem_ead.sampling import GRIDS, GUIDES, REPEAT_RULES, SCHEDULES, STEPPERS
-from deepchem_ead.tasks import TASKS
+import deepchem_ead.judging  # noqa: F401  (defines the registries of what is judged)
+from deepchem_ead.registry import Registry
 
-REGISTRIES = (
-    DENOISERS, NOISE_SCHEDULES, METRICS, DATASETS, SCHEDULES, STEPPERS, REPEAT_RULES, GUIDES, GRIDS,
-    TASKS,
-)  # fmt: skip
+
+def registries() -> dict[str, Registry]:
+    """Every registry there is, by the kind of its parts."""
+    return {each.what: each for each in gc.get_objects() if isinstance(each, Registry)}
 
 
 def restore_registries(patch: pytest.MonkeyPatch) -> None:
     """Forget what is registered from now on once the patch is undone."""
-    for each in REGISTRIES:
+    for each in registries().values():
         patch.setattr(each, "_parts", dict(each._parts))
