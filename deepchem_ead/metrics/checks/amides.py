@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
-from deepchem_ead.metrics.checks.geometry import label, twist
-from deepchem_ead.metrics.view import MoleculeView
+from deepchem_ead.metrics.checks.check import CHECKS, Column
+from deepchem_ead.metrics.checks.geometry import twist
+from deepchem_ead.metrics.checks.worst import Measured, WorstOf
 
 _AMIDE = "[CX3](=[O,S])-!@[NX3;!r3]"
 _ESTER = "[CX3](=O)-!@[OX2;$(O-[#6])]"
@@ -20,9 +21,9 @@ def _patterns() -> dict[str, Chem.Mol]:
     return {"amide": Chem.MolFromSmarts(_AMIDE), "ester": Chem.MolFromSmarts(_ESTER)}
 
 
-def twists(mol: Chem.Mol, x, kind: str) -> list[tuple[float, tuple[int, int]]]:
+def twists(mol: Chem.Mol, x, kind: str) -> list[Measured]:
     """Twists in degrees of the C-N or C-O bonds of amides or esters outside rings."""
-    found = []
+    found: list[Measured] = []
     for carbon, _, hetero in mol.GetSubstructMatches(_patterns()[kind]):
         angle = twist(mol, x, mol.GetBondBetweenAtoms(carbon, hetero))
         if angle is not None:
@@ -31,19 +32,15 @@ def twists(mol: Chem.Mol, x, kind: str) -> list[tuple[float, tuple[int, int]]]:
 
 
 @dataclass(frozen=True)
-class _Planar(BaseCheck):
+class _Planar(WorstOf):
     limit: float = 0.0
     kind = ""
 
-    def __call__(self, view: MoleculeView) -> Outcome:
-        if view.mol is None:
-            return NOTHING
-        found = twists(view.mol, view.positions, self.kind)
-        if not found:
-            return NOTHING
-        worst, atoms = max(found)
-        reason = f"{label(view.mol, *atoms)} is twisted by {worst:.0f} degrees"
-        return judged(worst <= self.limit, reason, **{f"{self.kind}_twist": worst})
+    def measured(self, mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
+        return twists(mol, x, self.kind)
+
+    def fault(self, place: str, worst: float) -> str:
+        return f"{place} is twisted by {worst:.0f} degrees"
 
 
 @CHECKS.register("amides")

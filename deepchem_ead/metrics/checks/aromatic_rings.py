@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
-from deepchem_ead.metrics.checks.geometry import label, out_of_plane
-from deepchem_ead.metrics.view import MoleculeView
+from deepchem_ead.metrics.checks.check import CHECKS, Column
+from deepchem_ead.metrics.checks.geometry import out_of_plane
+from deepchem_ead.metrics.checks.worst import Measured, WorstOf
 
 
 def aromatic_rings(mol: Chem.Mol) -> list[tuple[int, ...]]:
@@ -26,7 +27,7 @@ def aromatic_rings(mol: Chem.Mol) -> list[tuple[int, ...]]:
 
 @CHECKS.register("aromatic_rings")
 @dataclass(frozen=True)
-class AromaticRings(BaseCheck):
+class AromaticRings(WorstOf):
     """All atoms of an aromatic ring lie in a plane.
 
     Parameters
@@ -41,12 +42,9 @@ class AromaticRings(BaseCheck):
     }
     limit: float = 0.1
 
-    def __call__(self, view: MoleculeView) -> Outcome:
-        if view.mol is None:
-            return NOTHING
-        found = [(out_of_plane(view.positions[list(r)]), r) for r in aromatic_rings(view.mol)]
-        if not found:
-            return NOTHING
-        worst, ring = max(found)
-        reason = f"the ring {label(view.mol, *ring)} is bent by {worst:.2f} Angstrom"
-        return judged(worst <= self.limit, reason, aromatic_bend=worst)
+    def measured(self, mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
+        rings = aromatic_rings(mol)
+        return [(out_of_plane(x[list(ring)]), ring) for ring in rings]
+
+    def fault(self, place: str, worst: float) -> str:
+        return f"the ring {place} is bent by {worst:.2f} Angstrom"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
-from deepchem_ead.metrics.checks.geometry import label, twist
-from deepchem_ead.metrics.view import MoleculeView
+from deepchem_ead.metrics.checks.check import CHECKS, Column
+from deepchem_ead.metrics.checks.geometry import twist
+from deepchem_ead.metrics.checks.worst import Measured, WorstOf
 
 
-def double_bond_twists(mol: Chem.Mol, x) -> list[tuple[float, tuple[int, int]]]:
+def double_bond_twists(mol: Chem.Mol, x) -> list[Measured]:
     """Twists in degrees of C=C, C=N and N=N bonds outside rings, with their atoms."""
-    found = []
+    found: list[Measured] = []
     for bond in mol.GetBonds():
         if bond.GetBondType() != Chem.BondType.DOUBLE or bond.IsInRing():
             continue
@@ -30,7 +31,7 @@ def double_bond_twists(mol: Chem.Mol, x) -> list[tuple[float, tuple[int, int]]]:
 
 @CHECKS.register("double_bonds")
 @dataclass(frozen=True)
-class DoubleBonds(BaseCheck):
+class DoubleBonds(WorstOf):
     """No C=C, C=N or N=N bond outside rings is twisted.
 
     Parameters
@@ -43,12 +44,8 @@ class DoubleBonds(BaseCheck):
     columns = {"double_bond_twist": Column("of the worst, degrees", "mean", "lower")}
     limit: float = 20.0
 
-    def __call__(self, view: MoleculeView) -> Outcome:
-        if view.mol is None:
-            return NOTHING
-        found = double_bond_twists(view.mol, view.positions)
-        if not found:
-            return NOTHING
-        worst, atoms = max(found)
-        reason = f"{label(view.mol, *atoms)} is twisted by {worst:.0f} degrees"
-        return judged(worst <= self.limit, reason, double_bond_twist=worst)
+    def measured(self, mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
+        return double_bond_twists(mol, x)
+
+    def fault(self, place: str, worst: float) -> str:
+        return f"{place} is twisted by {worst:.0f} degrees"

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
-from deepchem_ead.metrics.checks.geometry import dihedral, label
-from deepchem_ead.metrics.view import MoleculeView
+from deepchem_ead.metrics.checks.check import CHECKS, Column
+from deepchem_ead.metrics.checks.geometry import dihedral
+from deepchem_ead.metrics.checks.worst import Measured, WorstOf
 
 _ROTOR = "[CX4;!r3;!r4]-!@[CX4;!r3;!r4]"
 
@@ -20,12 +20,12 @@ def _pattern() -> Chem.Mol:
     return Chem.MolFromSmarts(_ROTOR)
 
 
-def staggering(mol: Chem.Mol, x: np.ndarray) -> list[tuple[float, tuple[int, int]]]:
+def staggering(mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
     """How far each rotor is from eclipsed, degrees (60: staggered), with its bond's atoms.
 
     The smallest torsion between three substituents and three others.
     """
-    found = []
+    found: list[Measured] = []
     for b, c in mol.GetSubstructMatches(_pattern()):
         left = [n.GetIdx() for n in mol.GetAtomWithIdx(b).GetNeighbors() if n.GetIdx() != c]
         right = [n.GetIdx() for n in mol.GetAtomWithIdx(c).GetNeighbors() if n.GetIdx() != b]
@@ -36,7 +36,7 @@ def staggering(mol: Chem.Mol, x: np.ndarray) -> list[tuple[float, tuple[int, int
 
 @CHECKS.register("rotors")
 @dataclass(frozen=True)
-class Rotors(BaseCheck):
+class Rotors(WorstOf):
     """No bond between two tetrahedral carbons outside rings is eclipsed.
 
     Parameters
@@ -47,14 +47,11 @@ class Rotors(BaseCheck):
 
     name = "rotors"
     columns = {"rotor_torsion": Column("of the most eclipsed rotor, degrees", "mean")}
+    largest_is_worst = False
     limit: float = 20.0
 
-    def __call__(self, view: MoleculeView) -> Outcome:
-        if view.mol is None:
-            return NOTHING
-        found = staggering(view.mol, view.positions)
-        if not found:
-            return NOTHING
-        worst, atoms = min(found)
-        reason = f"{label(view.mol, *atoms)} is eclipsed ({worst:.0f} degrees)"
-        return judged(worst >= self.limit, reason, rotor_torsion=worst)
+    def measured(self, mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
+        return staggering(mol, x)
+
+    def fault(self, place: str, worst: float) -> str:
+        return f"{place} is eclipsed ({worst:.0f} degrees)"

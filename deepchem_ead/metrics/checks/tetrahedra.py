@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
-from deepchem_ead.metrics.checks.geometry import label
-from deepchem_ead.metrics.view import MoleculeView
+from deepchem_ead.metrics.checks.check import CHECKS, Column
+from deepchem_ead.metrics.checks.worst import Measured, WorstOf
 
 _IDEAL = 8 / (9 * np.sqrt(3))  # volume between the unit vectors of a regular tetrahedron
 
@@ -21,10 +20,10 @@ def flatness(x: np.ndarray, centre: int, neighbours: list[int]) -> float:
     return float(abs(np.linalg.det(u[1:] - u[0])) / 6 / _IDEAL)
 
 
-def tetrahedra(mol: Chem.Mol, x: np.ndarray) -> list[tuple[float, int]]:
+def tetrahedra(mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
     """Volumes at atoms of C, N, Si, P, B with four neighbours, with the atoms."""
     return [
-        (flatness(x, a.GetIdx(), [n.GetIdx() for n in a.GetNeighbors()]), a.GetIdx())
+        (flatness(x, a.GetIdx(), [n.GetIdx() for n in a.GetNeighbors()]), (a.GetIdx(),))
         for a in mol.GetAtoms()
         if a.GetDegree() == 4 and a.GetAtomicNum() in (5, 6, 7, 14, 15)
     ]
@@ -32,7 +31,7 @@ def tetrahedra(mol: Chem.Mol, x: np.ndarray) -> list[tuple[float, int]]:
 
 @CHECKS.register("tetrahedra")
 @dataclass(frozen=True)
-class Tetrahedra(BaseCheck):
+class Tetrahedra(WorstOf):
     """No atom with four neighbours is flat, as if between two enantiomers.
 
     Parameters
@@ -45,14 +44,11 @@ class Tetrahedra(BaseCheck):
     columns = {
         "tetrahedron_volume": Column("of the flattest, 1 for a regular one", "mean", "higher")
     }
+    largest_is_worst = False
     limit: float = 0.5
 
-    def __call__(self, view: MoleculeView) -> Outcome:
-        if view.mol is None:
-            return NOTHING
-        found = tetrahedra(view.mol, view.positions)
-        if not found:
-            return NOTHING
-        worst, atom = min(found)
-        reason = f"{label(view.mol, atom)} is flat (volume {worst:.2f})"
-        return judged(worst >= self.limit, reason, tetrahedron_volume=worst)
+    def measured(self, mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
+        return tetrahedra(mol, x)
+
+    def fault(self, place: str, worst: float) -> str:
+        return f"{place} is flat (volume {worst:.2f})"
