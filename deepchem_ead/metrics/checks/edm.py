@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepchem_ead.chem.rdkit_io import bond_vocabulary
-from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics import edm
 from deepchem_ead.metrics.checks.check import CHECKS, BaseCheck, Column, Outcome
-from deepchem_ead.metrics.score import EMPTY, MoleculeScore
+from deepchem_ead.metrics.checks.protocol import protocol_score
+from deepchem_ead.metrics.score import MoleculeScore
 from deepchem_ead.metrics.view import MoleculeView
 
 
 def edm_score(view: MoleculeView) -> MoleculeScore:
-    """What EDM's protocol says of a molecule; elements that it does not know are invalid."""
-    vocabulary = view.vocabulary or bond_vocabulary(view.numbers) or "geom"
-    try:
-        return edm.score(view.numbers, view.positions, view.charge, vocabulary)
-    except MoleculeError:
-        return EMPTY._replace(n_atoms=len(view))
+    """What EDM's protocol says of a molecule."""
+    return protocol_score(view, edm.score)
 
 
 @CHECKS.register("edm")
