@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import wasserstein_distance
@@ -17,40 +19,33 @@ from deepchem_ead.metrics.sets.number import SETS, BaseNumbers
 from deepchem_ead.metrics.sets.sample import Sample
 
 
-@dataclass(frozen=True)
-class _Values(BaseNumbers):
+class _Distance(BaseNumbers):
+    """Distance of one feature, pooled over molecules, from the reference's."""
+
+    needs = frozenset({"reference"})
+    better = "lower"
+    pool: Callable[[list], Any]
+    distance: Callable[[Any, Any], float]
+
+    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
+        known = reference.whole(self._pooled)
+        return {self.name: self.distance(self._pooled(sample), known)}
+
+    def _pooled(self, sample: Sample) -> Any:
+        (feature,) = self.features
+        return self.pool(sample.known(feature))
+
+
+class _Values(_Distance):
     """Wasserstein-1 distance of values by kind."""
 
-    needs = frozenset({"reference"})
-    better = "lower"
-
-    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
-        (feature,) = self.features
-        known = reference.whole(_values_of[feature])
-        return {self.rows[0]: wasserstein(_values_of[feature](sample), known)}
+    pool, distance = staticmethod(pooled_values), staticmethod(wasserstein)
 
 
-@dataclass(frozen=True)
-class _Counts(BaseNumbers):
+class _Counts(_Distance):
     """Jensen-Shannon distance of counts by kind."""
 
-    needs = frozenset({"reference"})
-    better = "lower"
-
-    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
-        (feature,) = self.features
-        known = reference.whole(_counts_of[feature])
-        return {self.rows[0]: jensen_shannon(_counts_of[feature](sample), known)}
-
-
-_values_of = {
-    name: lambda sample, name=name: pooled_values(sample.known(name))
-    for name in ("bond_lengths", "angles")
-}
-_counts_of = {
-    name: lambda sample, name=name: pooled_counts(sample.known(name))
-    for name in ("torsions", "ring_sizes", "elements", "hybridisation", "groups")
-}
+    pool, distance = staticmethod(pooled_counts), staticmethod(jensen_shannon)
 
 
 @SETS.register("bond_length_distance")
@@ -59,7 +54,6 @@ class BondLengthDistance(_Values):
     """Wasserstein-1 distance of bond lengths by elements and order, Angstrom."""
 
     name = "bond_length_distance"
-    rows = ("bond_length_distance",)
     features = ("bond_lengths",)
 
 
@@ -69,7 +63,6 @@ class AngleDistance(_Values):
     """Wasserstein-1 distance of angles by elements and the centre's hybridisation, degrees."""
 
     name = "angle_distance"
-    rows = ("angle_distance",)
     features = ("angles",)
 
 
@@ -79,7 +72,6 @@ class TorsionDistance(_Counts):
     """Jensen-Shannon distance of absolute torsions in bins of ten degrees by central bond."""
 
     name = "torsion_distance"
-    rows = ("torsion_distance",)
     features = ("torsions",)
 
 
@@ -89,7 +81,6 @@ class RingSizeDistance(_Counts):
     """Jensen-Shannon distance of ring sizes, aromatic or not, and of molecules without rings."""
 
     name = "ring_size_distance"
-    rows = ("ring_size_distance",)
     features = ("ring_sizes",)
 
 
@@ -99,7 +90,6 @@ class ElementDistance(_Counts):
     """Jensen-Shannon distance of atoms by element."""
 
     name = "element_distance"
-    rows = ("element_distance",)
     features = ("elements",)
 
 
@@ -109,7 +99,6 @@ class HybridisationDistance(_Counts):
     """Jensen-Shannon distance of heavy atoms by element and hybridisation."""
 
     name = "hybridisation_distance"
-    rows = ("hybridisation_distance",)
     features = ("hybridisation",)
 
 
@@ -119,7 +108,6 @@ class GroupDistance(_Counts):
     """Jensen-Shannon distance of functional groups."""
 
     name = "group_distance"
-    rows = ("group_distance",)
     features = ("groups",)
 
 
@@ -129,7 +117,6 @@ class SizeDistance(BaseNumbers):
     """Wasserstein-1 distance of the numbers of heavy atoms."""
 
     name = "size_distance"
-    rows = ("size_distance",)
     features = ("n_heavy",)
     needs = frozenset({"reference"})
     better = "lower"

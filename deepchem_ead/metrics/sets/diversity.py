@@ -51,7 +51,6 @@ class InternalDiversity(BaseNumbers):
     """
 
     name = "internal_diversity"
-    rows = ("internal_diversity",)
     features = ("constitution",)
     better = "higher"
     pairs: int = 20_000

@@ -19,7 +19,6 @@ class AtomStability(BaseNumbers):
     """Share of all atoms with an allowed valence."""
 
     name = "atom_stability"
-    rows = ("atom_stability",)
     features = ("stable_atoms", "n_atoms")
     better = "higher"
     is_share = True
@@ -59,7 +58,6 @@ class Novelty(BaseNumbers):
     """Share of the distinct valid SMILES that the reference lacks."""
 
     name = "novelty"
-    rows = ("novelty",)
     features = ("edm_smiles",)
     reference_features = ("edm_whole_smiles",)
     whole_reference = True

@@ -63,7 +63,6 @@ class FCD(BaseNumbers):
     """
 
     name = "fcd"
-    rows = ("fcd",)
     features = ("constitution",)
     needs = frozenset({"reference"})
     better = "lower"

@@ -23,7 +23,7 @@ class SetNumbers(Protocol):
     ----------
     name : str
     rows : tuple of str
-        Names of its numbers.
+        Names of its numbers; by default its own.
     features : tuple of str
         What it reads of a `Sample`.
     reference_features : tuple of str
@@ -67,6 +67,11 @@ class BaseNumbers:
     better: str = ""
     is_share = False
     packages: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.name and "rows" not in vars(cls):
+            cls.rows = (cls.name,)
 
 
 class Number(NamedTuple):
