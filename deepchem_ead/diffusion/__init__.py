@@ -28,6 +28,7 @@ from deepchem_ead.diffusion.frames import (
     project_rotation,
 )
 from deepchem_ead.diffusion.kernels import (
+    as_column,
     dpm_solver_2m_step,
     eta_step,
     forward_step,
@@ -78,6 +79,7 @@ __all__ = [
     "SizeGroup",
     "TypeTarget",
     "any_channel",
+    "as_column",
     "atoms_only",
     "by_column",
     "channel",

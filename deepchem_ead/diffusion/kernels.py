@@ -55,13 +55,13 @@ def spread_step(
     ``w_s = x_hat + sqrt(tau_s^2 - v^2) / tau_t * (w - x_hat) + v * noise`` with the spread v.
     """
     shrink = torch.sqrt(tau_s**2 - spread**2) / tau_t
-    moved = x_hat + _column(shrink, w) * (w - x_hat) + _column(spread, w) * noise
-    return torch.where(_column(tau_s == tau_t), w, moved)
+    moved = x_hat + as_column(shrink, w) * (w - x_hat) + as_column(spread, w) * noise
+    return torch.where(as_column(tau_s == tau_t), w, moved)
 
 
 def forward_step(w: Tensor, tau_s: Tensor, tau_t: Tensor, noise: Tensor) -> Tensor:
     """Add the noise that leads from level s up to level t: ``q(w_t | w_s)``."""
-    return w + _column(torch.sqrt(tau_t**2 - tau_s**2), w) * noise
+    return w + as_column(torch.sqrt(tau_t**2 - tau_s**2), w) * noise
 
 
 def langevin_step(w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise: Tensor) -> Tensor:
@@ -71,7 +71,9 @@ def langevin_step(w: Tensor, x_hat: Tensor, tau_t: Tensor, tau_s: Tensor, noise:
     ``e = tau_t^2 - tau_s^2``. It preserves the marginal at level t to first order in e.
     """
     step = tau_t**2 - tau_s**2
-    return w + _column(step / tau_t**2, w) * (x_hat - w) + _column(torch.sqrt(2 * step), w) * noise
+    return (
+        w + as_column(step / tau_t**2, w) * (x_hat - w) + as_column(torch.sqrt(2 * step), w) * noise
+    )
 
 
 def dpm_solver_2m_step(
@@ -107,13 +109,13 @@ def dpm_solver_2m_step(
         previous = torch.log(tau_previous / tau_t)
         # 1 / (2 q), and 0 where the atom has no previous step
         weight = torch.where(previous > 0, step / (2 * previous.clamp_min(1e-300)), 0.0)
-        target = x_hat + _column(weight, w) * (x_hat - x_hat_previous)
+        target = x_hat + as_column(weight, w) * (x_hat - x_hat_previous)
     ratio = tau_s / tau_t
-    moved = _column(ratio, w) * w + _column(1 - ratio, w) * target
-    return torch.where(_column(tau_s == tau_t), w, moved)
+    moved = as_column(ratio, w) * w + as_column(1 - ratio, w) * target
+    return torch.where(as_column(tau_s == tau_t), w, moved)
 
 
-def _column(coefficient: Tensor, like: Tensor | None = None) -> Tensor:
+def as_column(coefficient: Tensor, like: Tensor | None = None) -> Tensor:
     """Coefficients (A,) as a column, (A, D) as they are; in the precision of a state."""
     if like is not None:
         coefficient = coefficient.to(like.dtype)

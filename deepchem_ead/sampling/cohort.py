@@ -12,6 +12,7 @@ from deepchem_ead.diffusion import (
     AtomLayout,
     DiffusionProcess,
     any_channel,
+    as_column,
     by_column,
     channel,
     joined,
@@ -124,7 +125,7 @@ class Cohort:
         noise_t, self._decoding_noise = self._draw(), self._draw()
         if initial_state is None:
             w = _centred(
-                noise_t / _column(process.schedule.alpha_at(self._run.start), noise_t), layout
+                noise_t / as_column(process.schedule.alpha_at(self._run.start), noise_t), layout
             )
         else:
             w = _checked(initial_state, noise_t)
@@ -324,7 +325,3 @@ def _checked(initial_state: Tensor, like: Tensor) -> Tensor:
             f"not {tuple(initial_state.shape)}"
         )
     return initial_state.to(like)
-
-
-def _column(coefficient: Tensor, like: Tensor) -> Tensor:
-    return coefficient.to(like.dtype).unsqueeze(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import any_channel, by_column, eta_step
+from deepchem_ead.diffusion import any_channel, as_column, by_column, eta_step
 from deepchem_ead.sampling.state import Query, Transition
 from deepchem_ead.sampling.steppers import MemorylessStepper
 
@@ -34,11 +34,7 @@ class HeunStepper(MemorylessStepper):
         x_hat_s = yield Query(euler, next_levels, any_channel(inside))
         # Both directions times the step in tau: their mean is what Euler's step is corrected to.
         step = tau_s - tau_t
-        first = _column(step / tau_t).to(w.dtype) * (w - x_hat)
-        second = _column(step / tau_s).to(w.dtype) * (euler - x_hat_s)
+        first = as_column(step / tau_t, w) * (w - x_hat)
+        second = as_column(step / tau_s, w) * (euler - x_hat_s)
         inside = by_column(inside, w.shape[1])
         return torch.where(inside, w + (first + second) / 2, euler)
-
-
-def _column(values: Tensor) -> Tensor:
-    return values.unsqueeze(1) if values.dim() == 1 else values

@@ -25,7 +25,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from deepchem_ead.diffusion import forward_step, langevin_step
+from deepchem_ead.diffusion import as_column, forward_step, langevin_step
 
 RepeatRule = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -75,5 +75,4 @@ def renoise(
 
     Not distribution preserving: the estimate is a mean, which varies less than the data.
     """
-    tau = tau_t.to(w.dtype)
-    return x_hat + (tau.unsqueeze(1) if tau.dim() == 1 else tau) * noise
+    return x_hat + as_column(tau_t, w) * noise

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import any_channel, eta_step
+from deepchem_ead.diffusion import any_channel, as_column, eta_step
 from deepchem_ead.sampling.state import Query, Transition
 from deepchem_ead.sampling.steppers import MemorylessStepper
 
@@ -152,9 +152,9 @@ class _Kernel:
         self._next_levels = transition.next_levels
         self._moves = transition.next_levels < transition.levels
         ratio = (transition.tau_s / transition.tau_t) ** 2
-        self._ratio = _column(ratio, transition.w)
+        self._ratio = as_column(ratio, transition.w)
         #: v, as it is multiplied with states.
-        self.spread = _column(transition.tau_s * torch.sqrt(1 - ratio), transition.w)
+        self.spread = as_column(transition.tau_s * torch.sqrt(1 - ratio), transition.w)
 
     def start(self) -> Tensor:
         """EDM's posterior: exact if the estimate does not depend on the state."""
@@ -172,8 +172,7 @@ class _Kernel:
     def moved(self, y: Tensor) -> Tensor:
         """The candidate, with what does not move as it was, to the last bit."""
         still = self._transition.tau_s == self._transition.tau_t
-        still = still.unsqueeze(1) if still.dim() == 1 else still
-        return torch.where(still, self._transition.w, y)
+        return torch.where(as_column(still), self._transition.w, y)
 
 
 class _Underdamped:
@@ -242,11 +241,6 @@ def best_step_size(variance: Callable[..., np.ndarray], iterations: int) -> floa
     sizes = np.geomspace(0.01, 1.99, 400)
     worst = [np.abs(variance(curvature, h, iterations) - 1).max() for h in sizes]
     return float(sizes[int(np.argmin(worst))])
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    values = values.to(like.dtype)
-    return values.unsqueeze(1) if values.dim() == 1 else values
 
 
 def _check_iterations(iterations: int) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import NoiseSchedule, dpm_solver_2m_step, eta_step, shifted
+from deepchem_ead.diffusion import NoiseSchedule, as_column, dpm_solver_2m_step, eta_step, shifted
 from deepchem_ead.sampling.state import Query, Transition
 
 
@@ -143,8 +143,7 @@ class _DPMSolverRun:
             # right for atoms that have not moved, too: their tau remains the present one
             self._x_hat, self._tau = x_hat, tau_t
         else:
-            column = advanced.unsqueeze(1) if advanced.dim() == 1 else advanced
-            self._x_hat = torch.where(column, x_hat, self._x_hat)
+            self._x_hat = torch.where(as_column(advanced), x_hat, self._x_hat)
             self._tau = torch.where(advanced, tau_t, self._tau)
         # the state was shifted, and estimates of two steps are compared in one frame
         self._x_hat = shifted(self._x_hat, -shift)
