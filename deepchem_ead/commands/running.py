@@ -40,6 +40,7 @@ REMEDIES = {
     errno.EPERM: "choose a place that you may write to and read",
     errno.EROFS: "choose a place that can be written to",
     errno.EISDIR: "give the name of a file",
+    errno.EEXIST: "a folder is to be made, and what has its name is a file",
     errno.ENOTDIR: "one of the folders in it is a file",
 }
 
