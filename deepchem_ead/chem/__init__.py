@@ -9,6 +9,7 @@ from deepchem_ead.chem.elements import (
     symbol_of,
 )
 from deepchem_ead.chem.files import MoleculeWriter, open_writer
+from deepchem_ead.chem.kinds import count_kinds, format_kinds, parse_kinds
 from deepchem_ead.chem.molecules import MoleculeBatch
 
 __all__ = [
@@ -17,9 +18,12 @@ __all__ = [
     "MoleculeWriter",
     "Vocabulary",
     "bond_orders",
+    "count_kinds",
+    "format_kinds",
     "molecule_from_orders",
     "number_of",
     "open_writer",
     "parse_elements",
+    "parse_kinds",
     "symbol_of",
 ]
