@@ -1,89 +1,230 @@
-"""Few steps: stability and validity against network evaluations, one curve for each stepper.
+"""Few steps: what a model generates in so many network evaluations, one curve for each sampler.
 
-    python -m benchmarks.few_steps MODEL --out FOLDER [--evaluations 10 20 50 100 250 500 1000]
+    python -m benchmarks.few_steps MODEL --out FOLDER [--evaluations 10 20 30 50 100 250]
+    python -m benchmarks.few_steps MODEL --out FOLDER --plan   # hours, the most useful parts first
 
-All atoms together (the synchronous schedule), so that E evaluations are E - 1 steps and the
-decoding; and as the configuration has it ("configured"), with as many steps as E evaluations allow.
-Parts that are in the folder already are kept. Prints a Markdown table and draws
-``few_steps.png``, with GeoBFN's published points.
+E evaluations are as many steps as a run takes that asks the network E times at most, decoding
+included, counted by running the sampler. Parts that are in the folder already are kept, so the
+command can be stopped and given again. ``--plan`` begins with 300 molecules of every sampler and
+goes on, with all of ``--n`` and all seeds, with those that are not hopeless. Prints a Markdown
+table and draws ``few_steps.png``, with GeoBFN's published points.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+import torch
 
 from benchmarks.parts import (
     Runs,
     Scored,
     add_options,
-    make_and_score,
+    generate_parts,
+    known_molecules,
     prepare,
+    score_parts,
     write_table,
 )
 from benchmarks.tables import metrics_table
-from deepchem_ead.generator.config import EADConfig
+from deepchem_ead import EADModel
+from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
+from deepchem_ead.generation.job import GenerationSettings
+from deepchem_ead.generation.options import SamplingOptions
+from deepchem_ead.generation.request import Request
 from deepchem_ead.metrics.reference_rows import QM9_ROW, QM9_ROWS
-from deepchem_ead.sampling import level_grid
-from deepchem_ead.sampling.state import grid_interval
+from deepchem_ead.sampling import MoleculeNoise, RandomCoinSchedule, sample
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
-EVALUATIONS = (10, 20, 50, 100, 250, 500, 1000)
-CONFIGURED = "configured"
-TITLES = {
-    CONFIGURED: "as configured",
-    "ancestral": "ancestral",
-    "ddim": "DDIM",
-    "dpm++2m": "DPM-Solver++(2M)",
-    "heun": "Heun",
-}
+EVALUATIONS = (10, 20, 30, 50, 100, 250)
 PUBLISHED = [row for row in QM9_ROWS if row.name == "GeoBFN"]
 PANELS = {"molecule_stability": "molecules stable, %", "validity": "molecules valid, %"}
+#: The plain sampler, which all others are compared with.
+PLAIN = "ancestral"
+#: Molecules of a sampler by which the plan decides whether it goes on with it.
+TRIAL = 300
+#: Points of molecule stability behind the best, at all of the trial's evaluations.
+HOPELESS = 12
 
 
-def run_name(stepper: str, evaluations: int) -> str:
-    """Name of the run of a stepper with so many evaluations."""
-    return f"{TITLES[stepper]}, {evaluations}"
+class Sampler(NamedTuple):
+    """A row of the table: its name there, and how it differs from the configuration.
+
+    ``grid`` is a grid's name with ``{}`` for the number of steps.
+    """
+
+    title: str
+    options: dict[str, Any]
+    grid: str | None = None
+
+    def arguments(self, steps: int) -> dict[str, Any]:
+        """Arguments of ``generate``."""
+        return self.options | {"steps": self.grid.format(steps) if self.grid else steps}
 
 
-def run_options(stepper: str, evaluations: int, config: EADConfig) -> dict:
-    """Arguments of ``generate`` for it."""
-    if stepper != CONFIGURED:
-        # Heun's method asks twice a step, the others once, and once more to decode.
-        steps = evaluations // 2 if stepper == "heun" else evaluations - 1
-        return {"schedule": "synchronous", "stepper": stepper, "steps": steps}
-
-    def taken(steps: int) -> int:
-        if config.sampling_schedule == "synchronous":
-            return steps + 1
-        # Every atom repeats twice the interval of levels, as far as the grid has them.
-        grid = level_grid(config.timesteps, steps)
-        return steps + 1 + 2 * grid_interval(config.interval, grid)
-
-    within = [s for s in range(1, config.timesteps + 1) if taken(s) <= evaluations]
-    return {"steps": max(within, default=1)}
+def _together(title: str, stepper: str, grid: str | None = None) -> Sampler:
+    """All atoms at one level."""
+    return Sampler(title, {"schedule": "synchronous", "stepper": stepper}, grid)
 
 
-def draw(scored: list[Scored], steppers: list[str], evaluations: list[int], path: Path) -> None:
+SAMPLERS = {
+    "configured": Sampler("as configured", {}),
+    PLAIN: _together("ancestral", "ancestral"),
+    "churn": _together("churn 0.4", "churn"),
+    "configured-churn": Sampler("as configured, churn 0.4", {"stepper": "churn"}),
+    "configured-churn-coarse": Sampler(
+        "as configured, churn 0.4, every 2nd level above 400",
+        {"stepper": "churn"},
+        "coarse:steps={}",
+    ),
+    "configured-coarse": Sampler("as configured, every 2nd level above 400", {}, "coarse:steps={}"),
+    "churn-middle": _together("churn 0.4 at tau 0.2 to 1", "churn:min_tau=0.2,max_tau=1"),
+    "churn-1": _together("churn 1", "churn:gamma=1"),
+    "configured-churn-1": Sampler("as configured, churn 1", {"stepper": "churn:gamma=1"}),
+    "dpm++2m": _together("DPM-Solver++(2M)", "dpm++2m"),
+    "heun": _together("Heun", "heun"),
+    "dpm++2s": _together("DPM-Solver++(2S)", "dpm++2s"),
+    "ddim": _together("DDIM", "ddim"),
+    "rtk-2": _together("RTK, 2 iterations", "rtk:iterations=2"),
+    "rtk": _together("RTK, 3 iterations", "rtk"),
+    "rtk-geometric": _together("RTK, 2 iterations, geometric grid", "rtk:iterations=2",
+                               "geometric:steps={}"),
+    "rtk-ula-1": _together("RTK-ULA, 1 iteration", "rtk-ula:iterations=1"),
+    "rtk-ula": _together("RTK-ULA, 4 iterations", "rtk-ula"),
+    "rtk-uld-1": _together("RTK-ULD, 1 iteration", "rtk-uld:iterations=1"),
+    "rtk-uld": _together("RTK-ULD, 4 iterations", "rtk-uld"),
+}  # fmt: skip
+
+
+def run_name(sampler: str, evaluations: int) -> str:
+    """Name of the run of a sampler with so many evaluations."""
+    return f"{SAMPLERS[sampler].title}, {evaluations}"
+
+
+def taken(model: EADModel, arguments: dict[str, Any]) -> int:
+    """Evaluations that a run takes at most, by running it with a network that says nothing.
+
+    Where atoms may stall, one that does so as often as the clock lets it.
+    """
+    options = SamplingOptions(seed=0, closed_shell=False, **arguments)
+    settings = GenerationSettings.resolve(model.config, options)
+    schedule, request = settings.schedule, Request(model, 1, options=options)
+    if hasattr(schedule, "sync_fraction"):
+        schedule = RandomCoinSchedule(0.0, schedule.sync_fraction, schedule.interval)
+
+    def silent(seen: Seen) -> Outputs:
+        return Outputs(torch.zeros_like(seen.x), torch.zeros_like(seen.h))
+
+    result = sample(
+        request.process(fixed_size=True),
+        silent,
+        AtomLayout.from_counts([1]),
+        model.encoding.n_features,
+        schedule,
+        settings.stepper,
+        settings.repeat_rule,
+        MoleculeNoise(0, [0], [1]),
+        settings.steps,
+        context=request.context(slice(0, 1), fixed_size=True),
+    )
+    return int(result.molecule_evaluations[0])
+
+
+def largest(fits: Callable[[int], bool], upper: int) -> int:
+    """The largest number up to ``upper`` that fits, 0 if none does, where fewer always fit."""
+    low, high = 0, upper
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+@cache
+def run_options(sampler: str, evaluations: int, model: EADModel) -> dict[str, Any] | None:
+    """Arguments of ``generate`` for it; None if even one step takes more evaluations."""
+    chosen = SAMPLERS[sampler]
+    # Half of the levels above the middle can be skipped: never more than twice as many steps.
+    upper = min(2 * evaluations if chosen.grid else evaluations - 1, model.config.timesteps)
+    steps = largest(lambda n: taken(model, chosen.arguments(n)) <= evaluations, upper)
+    return chosen.arguments(steps) if steps else None
+
+
+def runs_within(model: EADModel, samplers: Iterable[str], evaluations: Iterable[int]) -> Runs:
+    """Runs of samplers at numbers of evaluations, without those that these do not suffice for."""
+    found = {
+        run_name(sampler, count): run_options(sampler, count, model)
+        for count in evaluations
+        for sampler in samplers
+    }
+    return {name: options for name, options in found.items() if options is not None}
+
+
+def follow_plan(model: EADModel, arguments: argparse.Namespace) -> None:
+    """Make parts, the most useful first.
+
+    Some molecules of every sampler at the first two numbers of evaluations (`TRIAL`); there all
+    molecules and seeds of those that are not `hopeless`; then the same at the other numbers, where
+    the hopeless ones get a trial.
+    """
+    first, others = arguments.evaluations[:2], arguments.evaluations[2:]
+    trial = argparse.Namespace(**vars(arguments) | {"n": TRIAL, "seeds": arguments.seeds[:1]})
+    runs = runs_within(model, arguments.samplers, first)
+    generate_parts(model, runs, trial)
+    without = hopeless(score_parts(arguments.out, runs), arguments.samplers, first)
+    print(f"hopeless: {', '.join(without) or 'none'}", flush=True)
+    kept = [name for name in arguments.samplers if name not in without]
+    for count in first:
+        generate_parts(model, runs_within(model, kept, [count]), arguments)
+    for count in others:
+        generate_parts(model, runs_within(model, arguments.samplers, [count]), trial)
+    for count in others:
+        generate_parts(model, runs_within(model, kept, [count]), arguments)
+
+
+def hopeless(scored: list[Scored], samplers: list[str], evaluations: list[int]) -> list[str]:
+    """Samplers that are more than `HOPELESS` points of stability behind everywhere."""
+    stable = {row.run: 100 * row.edm.molecule_stability for row in scored}
+    best = {
+        count: max(
+            stable[run_name(name, count)] for name in samplers if run_name(name, count) in stable
+        )
+        for count in evaluations
+    }
+    return [
+        name
+        for name in samplers
+        if name != PLAIN
+        and all(
+            stable.get(run_name(name, count), 0.0) < best[count] - HOPELESS for count in evaluations
+        )
+    ]
+
+
+def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path: Path) -> None:
     """Curves with standard errors over seeds, published points, and QM9's own level."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
     for axis, (key, label) in zip(axes, PANELS.items(), strict=True):
-        for stepper in steppers:
+        for sampler in samplers:
             points = []
             for count in evaluations:
-                name = run_name(stepper, count)
+                name = run_name(sampler, count)
                 values = [100 * getattr(row.edm, key) for row in scored if row.run == name]
                 if values:
                     spread = np.std(values, ddof=1) / len(values) ** 0.5 if values[1:] else 0.0
                     points.append((count, np.mean(values), spread))
             if points:
                 x, y, error = zip(*points, strict=True)
-                axis.errorbar(x, y, error, marker="o", ms=4, capsize=2, label=TITLES[stepper])
+                axis.errorbar(
+                    x, y, error, marker="o", ms=4, capsize=2, label=SAMPLERS[sampler].title
+                )
         known = [(int(r.evaluations), 100 * getattr(r, key)) for r in PUBLISHED if getattr(r, key)]
         x, y = zip(*known, strict=True)
         axis.plot(x, y, "k*", ms=8, label="GeoBFN (published)")
@@ -103,19 +244,32 @@ def main() -> None:
     )
     add_options(parser, out="runs/few-steps", n=500)
     parser.add_argument("--evaluations", type=int, nargs="+", default=list(EVALUATIONS))
-    names = list(TITLES)
-    parser.add_argument("--steppers", nargs="+", default=names, choices=names)
+    names = list(SAMPLERS)
+    parser.add_argument(
+        "--samplers", "--steppers", nargs="+", default=names, choices=names, metavar="NAME",
+        help=f"some of {', '.join(names)} (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--plan", action="store_true", help="the most useful parts first, hopeless samplers once"
+    )
     arguments = parser.parse_args()
+    if arguments.plan and TRIAL % arguments.part:
+        parser.error(f"--plan tries {TRIAL} molecules: --part must divide them")
     if min(arguments.evaluations) < 2:
         parser.error("one step and the decoding are 2 evaluations; there are no fewer")
     model = prepare(arguments)
-    runs: Runs = {
-        run_name(stepper, count): run_options(stepper, count, model.config)
-        for stepper in arguments.steppers
-        for count in sorted(arguments.evaluations)
+    if arguments.plan and not arguments.table_only:
+        follow_plan(model, arguments)
+    counts = sorted(arguments.evaluations)
+    runs = {
+        name: options
+        for sampler in arguments.samplers
+        for name, options in runs_within(model, [sampler], counts).items()
     }
-    scored = make_and_score(model, runs, arguments)
-    draw(scored, arguments.steppers, sorted(arguments.evaluations), arguments.out / "few_steps.png")
+    if not (arguments.plan or arguments.table_only):
+        generate_parts(model, runs, arguments)
+    scored = score_parts(arguments.out, runs, known_molecules())
+    draw(scored, arguments.samplers, counts, arguments.out / "few_steps.png")
     table = metrics_table(scored, runs, [*PUBLISHED, QM9_ROW])
     write_table(arguments.out, "few_steps.md", table)
 

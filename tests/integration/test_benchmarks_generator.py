@@ -220,7 +220,12 @@ def test_traces_are_relative_to_the_molecule():
     [
         (schedules, ["--study", "window", "--steps", "6"], ["window.md"], "adaptive, literal, wi"),
         (evidence, ["--steps", "6"], ["evidence.md"], "| MolFLAE (published) |"),
-        (few_steps, ["--evaluations", "2", "5"], ["few_steps.md", "few_steps.png"], "DDIM, 5 (n"),
+        (
+            few_steps,
+            ["--evaluations", "2", "5", "--samplers", "ddim", "heun", "configured"],
+            ["few_steps.md", "few_steps.png"],
+            "DDIM, 5 (n",
+        ),
         (rare_sizes, ["--steps", "4", "--atoms", "29", "30"], ["rare_sizes.md"], "30 atoms, EAD"),
     ],
 )
@@ -238,6 +243,37 @@ def test_every_command_prints_its_table(
     monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--table-only"])
     module.main()
     assert phrase in capsys.readouterr().out and sorted(tmp_path.glob("*-[01]-*.json")) == before
+
+
+@pytest.mark.parametrize("sampler", ["configured", "ancestral", "heun", "rtk", "rtk-uld-1"])
+@pytest.mark.parametrize("evaluations", [7, 12])
+def test_runs_take_as_many_evaluations_as_they_may(sampler, evaluations):
+    model = EADModel.from_pretrained(MODEL)
+    options = few_steps.run_options(sampler, evaluations, model)
+    made = model.generate(3, n_atoms=[5, 9, 12], seed=1, progress=False, **options)
+    assert max(made.info["evaluations"]) <= evaluations
+    assert few_steps.taken(model, options) <= evaluations
+    assert few_steps.taken(model, options | {"steps": options["steps"] + 1}) > evaluations
+    assert few_steps.run_options("rtk-ula", 3, model) is None  # one step takes six
+
+
+def test_the_plan_tries_all_and_goes_on_without_the_hopeless(tmp_path, monkeypatch, capsys):
+    stable = {"ancestral": 0.5, "configured": 0.9, "ddim": 0.8, "heun": 0.7}
+    monkeypatch.setattr(few_steps, "TRIAL", 2)
+    titles = {few_steps.SAMPLERS[name].title: share for name, share in stable.items()}
+
+    def scored(folder, runs, reference=None):
+        found = [(run, titles[run.rpartition(",")[0]]) for run in runs]
+        edm = argparse.Namespace
+        return [argparse.Namespace(run=r, edm=edm(molecule_stability=s)) for r, s in found]
+
+    monkeypatch.setattr(few_steps, "score_parts", scored)
+    arguments = options(tmp_path, samplers=list(stable), evaluations=[4, 3, 2], n=4, seeds=[3, 4])
+    few_steps.follow_plan(parts.prepare(options(tmp_path)), arguments)
+    assert "hopeless: heun\n" in capsys.readouterr().out  # the plain one is never
+    made = {name: len(list(tmp_path.glob(f"{name}-?-?-*.json"))) for name in stable}
+    assert made == {"configured": 0, "ancestral": 12, "ddim": 12, "heun": 3}
+    assert len(list(tmp_path.glob("as-configured-4-*.json"))) == 4
 
 
 def test_level_traces_prints_a_table_and_draws(tmp_path, monkeypatch, capsys):
