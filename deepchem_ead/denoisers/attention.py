@@ -15,6 +15,7 @@ from deepchem_ead.denoisers.base import (
 )
 from deepchem_ead.denoisers.egnn import by_rows
 from deepchem_ead.denoisers.layers import AdaptiveNorm, condition_network
+from deepchem_ead.denoisers.pair_outputs import PairOutputs
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 from deepchem_ead.kernels.attention_backend import AttentionBackend, attention_network
 from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention
@@ -83,6 +84,10 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         PyTorch elsewhere; the last two insist.
     n_pair_columns : int
         Columns of `Seen.pairs`. No kernel reads any: with some, PyTorch computes.
+    n_pair_outputs : int
+        Columns of `Outputs.pairs`, which `PairOutputs` reads from the normalised features after the
+        last block, from the estimate of the clean molecule ``x - s dx`` and from what is told of
+        pairs. No kernel writes any: with some, PyTorch computes.
 
     Notes
     -----
@@ -108,9 +113,11 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         precision: str = "auto",
         backend: str = "auto",
         n_pair_columns: int = 0,
+        n_pair_outputs: int = 0,
     ) -> None:
         super().__init__()
         self.n_pair_columns = n_pair_columns
+        self.n_pair_outputs = n_pair_outputs
         self._choose_kernel(n_features, n_heads, backend, precision)
         if n_features % n_heads:
             raise ValueError(f"{n_heads} heads do not divide {n_features} features")
@@ -124,14 +131,22 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         )
         self.norm_out = AdaptiveNorm(n_features)
         self.embedding_out = nn.Linear(n_features, out_features)
+        self.pair_outputs = None
+        if n_pair_outputs:
+            self.pair_outputs = PairOutputs(n_features, n_pair_outputs, n_pair_columns)
 
     Options = AttentionOptions
     reads = frozenset({"reference", "step", "pairs"})
+    writes = frozenset({"pairs"})
     bytes_per_pair = (180, 1300)  # measured on molecules of 500 and 1,000 atoms
 
     @classmethod
     def build(
-        cls, columns: InputColumns, out_features: int, options: AttentionOptions
+        cls,
+        columns: InputColumns,
+        out_features: int,
+        options: AttentionOptions,
+        n_pair_outputs: int = 0,
     ) -> AttentionDenoiser:
         # One output more than is used, as the weights that there are have it.
         return cls(
@@ -139,11 +154,12 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
             out_features + 1,
             sigma_column=columns.sigma,
             n_pair_columns=columns.n_pair_columns,
+            n_pair_outputs=n_pair_outputs,
             **asdict(options),
         )
 
     def forward(self, seen: Seen) -> Outputs:
-        """Predicted noise of positions and features.
+        """Predicted noise of positions and features, and what is said about pairs.
 
         The distances of ``seen.reference`` stand in place of those of the input in all blocks.
 
@@ -171,11 +187,17 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
                 features, move = block(features, condition, x, x0, layout, seen.pairs)
                 dx = dx + move
                 x = x - step * move
-            h_out = by_rows(self._read_out, features, condition)
-        return Outputs(dx, h_out.to(h.dtype))
+            h_out = by_rows(self._read_out, features, condition).to(h.dtype)
+        if self.pair_outputs is None:
+            return Outputs(dx, h_out)
+        h_out, atoms = h_out.tensor_split([self.out_features], 1)
+        return Outputs(dx, h_out, self.pair_outputs(atoms, x, layout, seen.pairs))
 
     def _read_out(self, features: Tensor, condition: Tensor) -> Tensor:
-        return self.embedding_out(self.norm_out(features, condition))
+        n = self.norm_out(features, condition)
+        if self.pair_outputs is None:
+            return self.embedding_out(n)
+        return torch.cat([self.embedding_out(n), self.pair_outputs.atoms(n)], 1)
 
 
 class AttentionBlock(nn.Module):

@@ -85,6 +85,9 @@ class DenoiserNetwork(nn.Module):
     reads : frozenset of str
         What it takes of a `Seen` beyond ``x``, ``h`` and ``layout``: "reference", "levels", "step",
         "pairs". A process that tells an earlier estimate is refused without "reference".
+    writes : frozenset of str
+        What its `Outputs` can have beyond ``dx`` and ``h``: "pairs". One that writes them has a
+        keyword ``n_pair_outputs`` in `build`.
     equivariant : bool
         Displacements turn with the molecule. A network that does not know this is trained on
         molecules turned at random.
@@ -94,6 +97,7 @@ class DenoiserNetwork(nn.Module):
 
     Options: ClassVar[type[DenoiserOptions]] = DenoiserOptions
     reads: ClassVar[frozenset[str]] = frozenset()
+    writes: ClassVar[frozenset[str]] = frozenset()
     equivariant: ClassVar[bool] = True
     bytes_per_pair: ClassVar[tuple[int, int]] = (1300, 1300)
 
@@ -109,6 +113,11 @@ class DenoiserNetwork(nn.Module):
             Invariant columns it must return, at least.
         options : Options
             An instance of its own.
+
+        Notes
+        -----
+        A network that writes "pairs" also takes a keyword ``n_pair_outputs``, the number K of
+        columns of `Outputs.pairs`. It is given where it is more than 0.
         """
         raise NotImplementedError
 

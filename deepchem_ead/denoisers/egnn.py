@@ -323,13 +323,13 @@ def _pair_weights(mlp: nn.Sequential) -> Tensor:
     return mlp[0].weight[:, 2 * mlp[0].out_features + 2 :]
 
 
-def by_rows(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def by_rows(function: Callable[..., Tensor], *inputs: Tensor, blocks_at_once: int = 1) -> Tensor:
     """Apply a row-wise function; without gradients in blocks of ``ROWS_PER_BLOCK`` rows."""
     if torch.is_grad_enabled() or ROWS_PER_BLOCK is None:
         return function(*inputs)
-    n_rows = inputs[0].shape[0]
-    padding = -n_rows % ROWS_PER_BLOCK
+    n_rows, block = inputs[0].shape[0], blocks_at_once * ROWS_PER_BLOCK
+    padding = -n_rows % block
     if padding:
-        inputs = tuple(nn.functional.pad(t, (0, 0, 0, padding)) for t in inputs)
-    blocks = zip(*(t.split(ROWS_PER_BLOCK) for t in inputs), strict=True)
+        inputs = tuple(nn.functional.pad(t, [0, 0] * (t.dim() - 1) + [0, padding]) for t in inputs)
+    blocks = zip(*(t.split(block) for t in inputs), strict=True)
     return torch.cat([function(*block) for block in blocks])[:n_rows]

@@ -49,8 +49,13 @@ class Seen:
         return replace(self, **changes)
 
 
-class Outputs(NamedTuple):
-    """What a denoiser says about each node.
+class _OfNodes(NamedTuple):
+    dx: Tensor
+    h: Tensor
+
+
+class Outputs(_OfNodes):
+    """What a denoiser says about each node, and beside that about pairs: a tuple of two, (dx, h).
 
     Attributes
     ----------
@@ -59,10 +64,17 @@ class Outputs(NamedTuple):
         target's business (by default it is the noise).
     h : Tensor, (A, F or more)
         About features, invariant; the feature target reads the first columns it needs.
+    pairs : Tensor, (E, K), optional
+        About each ordered pair of atoms, invariant, in the order of `AtomLayout.pairs`; the same
+        number for (i, j) and (j, i). None: it says nothing about them.
     """
 
-    dx: Tensor
-    h: Tensor
+    pairs: Tensor | None
+
+    def __new__(cls, dx: Tensor, h: Tensor, pairs: Tensor | None = None) -> Outputs:
+        outputs = super().__new__(cls, dx, h)
+        outputs.pairs = pairs
+        return outputs
 
 
 class Denoiser(Protocol):

@@ -45,11 +45,18 @@ class EADNetwork(nn.Module):
     config : EADConfig
     encoding : AtomEncoding
         Of the molecules it will see.
+    n_pair_outputs : int
+        Columns of what the denoiser says about pairs of atoms.
+
+    Raises
+    ------
+    ValueError
+        If it is to say something about pairs and does not write "pairs".
     """
 
     size_counts: Tensor
 
-    def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
+    def __init__(self, config: EADConfig, encoding: AtomEncoding, n_pair_outputs: int = 0) -> None:
         super().__init__()
         self.process = DiffusionProcess(
             config.make_noise_schedule(),
@@ -77,7 +84,15 @@ class EADNetwork(nn.Module):
         labels = tuple(input_labels(config, encoding))
         seen = InputColumns(columns, sigma, labels, dict(self.process.frame.pair_columns))
         network = DENOISERS[config.denoiser]
-        self.denoiser = network.build(seen, encoding.n_features, config.network_options)
+        if n_pair_outputs and "pairs" not in network.writes:
+            raise ValueError(
+                f'denoiser="{config.denoiser}" says nothing about pairs of atoms; choose one that '
+                'does, such as "attention"'
+            )
+        pair_outputs = {"n_pair_outputs": n_pair_outputs} if n_pair_outputs else {}
+        self.denoiser = network.build(
+            seen, encoding.n_features, config.network_options, **pair_outputs
+        )
         self.average = RunningAverage(self.denoiser, config.ema_decay)
         self.embedding = self.embedding_average = self.statistics = None
         if n_conditions:

@@ -19,6 +19,7 @@ except ImportError:  # the compiled kernel is an optional part of the package
 logger = logging.getLogger(__name__)
 
 _NO_PAIR_COLUMNS = "no kernel reads columns of pairs, as frame='preconditioned' has them"
+_NO_PAIR_OUTPUTS = "the native kernel writes no outputs of pairs"
 
 
 class AttentionBackend(Backend):
@@ -26,7 +27,7 @@ class AttentionBackend(Backend):
 
     Attributes
     ----------
-    n_features, n_heads, n_pair_columns : int
+    n_features, n_heads, n_pair_columns, n_pair_outputs : int
     blocks : ModuleList
         With the weights of the pair operation, `PairWeights`, as ``pair``.
     backend : {"auto", "torch", "native", "triton"}
@@ -52,6 +53,8 @@ class AttentionBackend(Backend):
         if who == "triton":
             n_pair_features = self.blocks[0].pair.logits.shape[1]
             return fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
+        if self.n_pair_outputs:
+            return _NO_PAIR_OUTPUTS
         if device.type != "cpu":
             return f"the native kernel computes on the CPU, not on {device}"
         if attention_kernel is None:

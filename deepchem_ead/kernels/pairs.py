@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -66,6 +67,21 @@ class Chunk(NamedTuple):
         return self.edges.stop - self.edges.start
 
 
+class EachOnce(NamedTuple):
+    """The pairs with i < j, one of each two.
+
+    Attributes
+    ----------
+    edges : Tensor, (E / 2,) int64
+        Where they stand among all pairs.
+    number : Tensor, (E,) int64
+        Which of them a pair, or its reverse, is.
+    """
+
+    edges: Tensor
+    number: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """All pairs of a layout (E of them), in the order of their centre atoms.
@@ -118,6 +134,21 @@ class Pairs:
     @property
     def n_edges(self) -> int:
         return self.first.shape[0]
+
+    @cached_property
+    def once(self) -> EachOnce:
+        """Each two that are each other's reverse, once; built on the host, once per layout."""
+        ascending = []
+        for group in self.groups:
+            n = group.size
+            row = torch.arange(1, n).expand(n, n - 1) + torch.arange(n).view(n, 1) < n
+            ascending.append(row.flatten().repeat(group.n_molecules))
+        is_first = torch.cat(ascending)
+        number = is_first.cumsum(0) - 1
+        reverse = self.reverse.to(number.device)
+        number = torch.where(is_first, number, number[reverse])
+        device = self.first.device
+        return EachOnce(is_first.nonzero().squeeze(1).to(device), number.to(device))
 
     @property
     def longest_row(self) -> int:

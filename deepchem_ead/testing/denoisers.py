@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.denoisers import DENOISERS, DenoiserNetwork, InputColumns
-from deepchem_ead.diffusion import AtomLayout, Seen
+from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 from deepchem_ead.molnet.sample import load_sample
-from deepchem_ead.testing.equivariance import assert_equivariant, equivariance_error
+from deepchem_ead.testing.equivariance import (
+    assert_equivariant,
+    equivariance_error,
+    places_of_pairs,
+)
 
-_N_IN, _N_OUT = 7, 5
+_N_IN, _N_OUT, _N_PAIR_OUT = 7, 5, 4
 
 
 def noised_molecules(
@@ -61,13 +65,19 @@ class DenoiserTests:
 
     # ------------------------------------------------------------------ how they are made
 
-    def make(self, dtype: torch.dtype = torch.float64, n_pair_columns: int = 0) -> DenoiserNetwork:
+    def make(
+        self,
+        dtype: torch.dtype = torch.float64,
+        n_pair_columns: int = 0,
+        n_pair_outputs: int = 0,
+    ) -> DenoiserNetwork:
         """A network with random weights whose outputs are not next to nothing."""
         cls = DENOISERS[self.denoiser]
         torch.manual_seed(0)
         told = {"pairs": n_pair_columns} if n_pair_columns else {}
         columns = InputColumns({"features": _N_IN - 1, "level": 1}, sigma=_N_IN - 1, pairs=told)
-        network = cls.build(columns, _N_OUT, cls.Options(**self.options)).to(dtype)
+        more = {"n_pair_outputs": n_pair_outputs} if n_pair_outputs else {}
+        network = cls.build(columns, _N_OUT, cls.Options(**self.options), **more).to(dtype)
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
@@ -138,6 +148,38 @@ class DenoiserTests:
         assert torch.equal(plain.h, told.h) == ("pairs" not in network.reads)
         if network.equivariant:
             torch.testing.assert_close(turned.dx, -told.dx, rtol=0, atol=1e-10)
+
+    def test_pair_outputs_if_it_writes_them(self):
+        """Invariant, the same to the last bit for (i, j) and (j, i), of their molecule alone."""
+        x, h, layout = noised_molecules([10, 600, 3])
+        assert self.make()(Seen(x, h, layout)).pairs is None
+        if "pairs" not in DENOISERS[self.denoiser].writes:
+            return
+        reads = "pairs" in DENOISERS[self.denoiser].reads
+        network = self.make(n_pair_columns=3 if reads else 0, n_pair_outputs=_N_PAIR_OUT)
+
+        def told(seen: Seen) -> Outputs:
+            i, j = seen.layout.pairs  # not the same for (i, j) and (j, i)
+            columns = torch.cat([seen.h[i, :2], seen.h[j, :1]], 1)
+            return network(seen.replace(pairs=columns) if reads else seen)
+
+        symmetries = ("translation", "permutation", "rotation", "reflection")
+        assert_equivariant(
+            told, x, h, layout, symmetries=symmetries if network.equivariant else symmetries[:2]
+        )
+        out = told(Seen(x, h, layout, reference=x + 0.1))
+        assert out.pairs.shape == (len(layout.pairs.first), _N_PAIR_OUT)
+        i, j = layout.pairs
+        assert torch.equal(out.pairs, out.pairs[places_of_pairs(j, i, layout)])
+        sum(t.square().sum() for t in (out.dx, out.h[:, :_N_OUT], out.pairs)).backward()
+        without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+        assert not without
+        with torch.no_grad():
+            together = told(Seen(x, h, layout)).pairs
+            alone = [told(Seen(*noised_molecules([row]))).pairs for row in (10, 600, 3)]
+            torch.testing.assert_close(torch.cat(alone), together, rtol=0, atol=1e-10)
+            single = AtomLayout.from_counts([1])
+            assert told(Seen(x[:1], h[:1], single)).pairs.shape == (0, _N_PAIR_OUT)
 
     def test_known_atoms_do_not_move_meanwhile_if_it_reads_steps(self):
         """Where the step is 0, what a network has said of the atom does not enter what it says

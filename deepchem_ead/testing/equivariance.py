@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser, Seen
+from deepchem_ead.diffusion import AtomLayout, Denoiser, Outputs, Seen
 
 SYMMETRIES = ("rotation", "reflection", "translation", "permutation")
 
@@ -18,7 +18,7 @@ def equivariance_error(
 
     Every molecule is rotated, reflected, shifted and has its atoms permuted by transformations of
     its own: displacements should turn with it, features should stay, and both should follow the
-    atoms.
+    atoms. What is said about pairs should stay and follow the pairs.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def equivariance_error(
     Returns
     -------
     dict
-        For each of `SYMMETRIES` the errors of "displacements" and "features".
+        For each of `SYMMETRIES` the errors of "displacements", "features" and, where the denoiser
+        says something about pairs, "pairs".
     """
     generator = torch.Generator().manual_seed(seed)
     n = layout.n_molecules
@@ -54,21 +55,40 @@ def equivariance_error(
         matrices = layout.expand(matrices.to(vectors))
         return torch.einsum("aij,aj->ai", matrices, vectors)
 
-    dx, h_out = denoiser(Seen(x, h, layout))
+    still = _named(denoiser(Seen(x, h, layout)))
+    moved = {name: value[permutation] for name, value in still.items() if name != "pairs"}
+    if "pairs" in still:
+        i, j = (permutation[atoms] for atoms in layout.pairs)
+        moved["pairs"] = still["pairs"][places_of_pairs(i, j, layout)]
+
+    def turned(matrices: Tensor) -> dict[str, Tensor]:
+        return still | {"displacements": turn(matrices, still["displacements"])}
+
     cases = {
-        "rotation": (turn(rotation, x), h, turn(rotation, dx), h_out),
-        "reflection": (turn(-rotation, x), h, turn(-rotation, dx), h_out),
-        "translation": (x + layout.expand(shift.to(x)), h, dx, h_out),
-        "permutation": (x[permutation], h[permutation], dx[permutation], h_out[permutation]),
+        "rotation": (turn(rotation, x), h, turned(rotation)),
+        "reflection": (turn(-rotation, x), h, turned(-rotation)),
+        "translation": (x + layout.expand(shift.to(x)), h, still),
+        "permutation": (x[permutation], h[permutation], moved),
     }
     errors = {}
-    for name, (x_in, h_in, dx_expected, h_expected) in cases.items():
-        dx_found, h_found = denoiser(Seen(x_in, h_in, layout))
-        errors[name] = {
-            "displacements": _relative(dx_found, dx_expected),
-            "features": _relative(h_found, h_expected),
-        }
+    for name, (x_in, h_in, expected) in cases.items():
+        found = _named(denoiser(Seen(x_in, h_in, layout)))
+        errors[name] = {what: _relative(value, expected[what]) for what, value in found.items()}
     return errors
+
+
+def _named(out: Outputs) -> dict[str, Tensor]:
+    dx, h_out = out  # a formula may answer with a plain tuple
+    pairs = getattr(out, "pairs", None)
+    named = {"displacements": dx, "features": h_out}
+    return named if pairs is None else named | {"pairs": pairs}
+
+
+def places_of_pairs(i: Tensor, j: Tensor, layout: AtomLayout) -> Tensor:
+    """Where the pairs of nodes i and j (any number of them) stand in `AtomLayout.pairs`."""
+    first, second = layout.pairs
+    names, order = (first * layout.n_nodes + second).sort()
+    return order[torch.searchsorted(names, i * layout.n_nodes + j)]
 
 
 def _relative(found: Tensor, expected: Tensor) -> float:

@@ -11,6 +11,7 @@ from denoiser_data import N_IN, N_OUT, real_batch
 
 from deepchem_ead.denoisers import AttentionDenoiser
 from deepchem_ead.denoisers.attention import LARGEST_MOVE
+from deepchem_ead.denoisers.pair_outputs import PairOutputs
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.kernels import attention_backend
@@ -121,6 +122,55 @@ def test_output_is_bitwise_independent_of_the_batch(backend, precision, n_featur
     for molecules in (everything, everything[::-1], everything[3:20:2], everything[25:28]):
         for i, out in evaluate(molecules).items():
             assert torch.equal(out, alone[i]), f"molecule {i} in a batch of {len(molecules)}"
+
+
+def test_pair_outputs_are_bitwise_independent_of_the_batch():
+    denoiser = attention(n_pair_columns=2, n_pair_outputs=5)
+
+    def evaluate(molecules):
+        x, h, layout = real_batch(molecules, mixed=True)
+        i, j = layout.pairs
+        with torch.no_grad():
+            return denoiser(Seen(x, h, layout, pairs=torch.cat([h[i, :1], h[j, :1]], 1))).pairs
+
+    for molecules in ([0, 1, 2, 29], list(range(12, 29, 2))):
+        alone = torch.cat([evaluate([molecule]) for molecule in molecules])
+        assert torch.equal(evaluate(molecules), alone)
+
+
+def test_pair_outputs_against_the_formula():
+    torch.manual_seed(0)
+    said = PairOutputs(8, 3, 2).double()
+    layout = AtomLayout.from_counts([3, 1, 2, 4, 4])
+    i, j = layout.pairs
+    n, x = torch.randn(14, 8).double(), torch.randn(14, 3).double()
+    told = torch.randn(len(i), 2).double()
+    where = {(a, b): edge for edge, (a, b) in enumerate(zip(i.tolist(), j.tolist(), strict=True))}
+    a, b = said.atoms(n).chunk(2, 1)
+    found = said(said.atoms(n), x, layout, told)
+    for (first, second), edge in where.items():
+        d2 = (x[first] - x[second]).square().sum()
+        both = told[edge] + told[where[second, first]]
+        z = a[first] + a[second] + b[first] * b[second] + said.told.weight @ both
+        z = z + said.radial.weight @ radial_features(d2)
+        expected = said.mlp(torch.nn.functional.silu(z))
+        torch.testing.assert_close(found[edge], expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_pair_outputs_a_network_is_what_it_was(backend):
+    plain, more = attention(backend=backend), attention(backend=backend, n_pair_outputs=3)
+    names = set(plain.state_dict())
+    assert set(more.state_dict()) - names == {
+        n for n in more.state_dict() if n.startswith("pair_outputs.")
+    }
+    more.load_state_dict(plain.state_dict(), strict=False)
+    seen = Seen(*real_batch(range(4), mixed=True))
+    with torch.no_grad():
+        one, other = plain(seen), more(seen)
+    assert one.pairs is None and other.pairs.shape == (len(seen.layout.pairs.first), 3)
+    for value, target in zip(one, other, strict=True):  # a tuple of two, as ever
+        torch.testing.assert_close(value, target, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
