@@ -28,7 +28,7 @@ from deepchem_ead.sampling.planned import PlannedRun
 
 #: Part of the sampler to what is timed as this part.
 PARTS: dict[str, list[tuple[type, str]]] = {
-    "frame and levels": [(DiffusionProcess, "predict_clean")],
+    "frame and levels": [(DiffusionProcess, "estimate")],
     "random numbers": [(MoleculeNoise, "normal"), (MoleculeNoise, "uniform")],
     "schedule": [(ClockedRun, "next"), (PlannedRun, "next")],
 }

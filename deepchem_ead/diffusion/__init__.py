@@ -1,5 +1,6 @@
 """The mathematics of asynchronous diffusion: noise schedules, levels, frames, targets."""
 
+from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
 from deepchem_ead.diffusion.channels import (
     CHANNELS,
     any_channel,
@@ -59,12 +60,15 @@ __all__ = [
     "NOISE_SCHEDULES",
     "N_LEVEL_FEATURES",
     "POSITION_TARGETS",
+    "Asked",
     "AtomLayout",
     "ClosedShellTypes",
     "Denoiser",
     "DiffusionProcess",
     "EDMFrame",
     "EarlierState",
+    "Estimate",
+    "Estimator",
     "Frame",
     "NoiseSchedule",
     "SIGMA_COLUMN",

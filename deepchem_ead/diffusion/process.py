@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
 from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame, project_rotation
@@ -45,7 +46,7 @@ class EarlierState(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class DiffusionProcess:
+class DiffusionProcess(Estimator):
     """Positions and features under noise whose level each atom has for itself.
 
     States are flat tensors (A, 3 + F) in variance-exploding form, ``w = x + tau eps``: positions in
@@ -115,16 +116,8 @@ class DiffusionProcess:
         """Noise-to-signal ratios to multiply a state with, (A, 1) or (A, 3 + F)."""
         return by_column(self.tau_at(levels).to(w.dtype), w.shape[1])
 
-    def predict_noise(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """The denoiser's estimate of the noise, its positional part projected, (A, 3 + F).
+    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The denoiser's estimate.
 
         The denoiser sees variance-preserving features, then what the feature target makes of them
         (nothing where noise is predicted), then what it is told about the level of
@@ -133,25 +126,16 @@ class DiffusionProcess:
 
         Levels are (A,), or (A, C): see `channels`. Frame and position target, and what the denoiser
         is told about levels without ``channel_levels``, go by those of the positions.
-
-        ``previous`` (A, 3 + F) is an earlier estimate of the clean data, in the frame of ``w``, and
-        NaN in molecules that have none. It does nothing without self-conditioning.
         """
-        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
-        tau = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
-        noise_h = self.features.noise(h_out, channel(w, "kinds"), tau, layout)
-        return joined(eps_x, noise_h)
+        eps_x, h_out = self._outputs(denoiser, asked)
+        w = asked.w
+        tau = self.schedule.tau_at(level_of(asked.levels, "kinds")).to(w.dtype).unsqueeze(1)
+        noise_h = self.features.noise(h_out, channel(w, "kinds"), tau, asked.layout)
+        return Estimate(joined(eps_x, noise_h))
 
-    def _outputs(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None,
-        previous: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
+    def _outputs(self, denoiser: Denoiser, asked: Asked) -> tuple[Tensor, Tensor]:
         """Estimated noise of the positions (A, 3), and what the denoiser says about features."""
+        w, levels, layout, previous = asked.w, asked.levels, asked.layout, asked.previous
         # Every use takes its own view: the order in which gradients add up is part of the bits.
         level_x = level_of(levels, "positions")
         tau, alpha = self.tau_at(level_x), self.schedule.alpha_at(level_x).to(w.dtype)
@@ -168,8 +152,8 @@ class DiffusionProcess:
         inputs, reference = [scaled, evidence, level], None
         if self.channel_levels:
             inputs.append(LEVEL_FEATURES[self.level_features](level_h, self.schedule).to(w.dtype))
-        if context is not None:
-            inputs.append(layout.expand(context))
+        if asked.context is not None:
+            inputs.append(layout.expand(asked.context))
         if self.self_conditioning and previous is None:
             estimated = torch.zeros_like(scaled)
             inputs += [estimated, estimated[:, :1]]
@@ -190,19 +174,6 @@ class DiffusionProcess:
         dx, h_out = denoiser(seen)
         eps_x = self.positions.noise(dx, channel(w, "positions"), tau, layout)
         return self.frame.project(eps_x, tau, layout), h_out
-
-    def predict_clean(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """The estimate of the clean data, ``x_hat = w - tau eps_hat``, (A, 3 + F)."""
-        eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
-        return w - self._tau_columns(levels, w) * eps
 
     def loss(
         self,
@@ -250,10 +221,10 @@ class DiffusionProcess:
         """
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
-        previous = None
+        asked = Asked(w, levels, layout, context)
         if earlier is not None:
-            previous = self._estimate_from(earlier, denoiser, w, levels, layout, context)
-        eps_x, h_out = self._outputs(denoiser, w, levels, layout, context, previous)
+            asked = asked.replace(previous=self._estimate_from(earlier, denoiser, asked))
+        eps_x, h_out = self._outputs(denoiser, asked)
         tau = self.tau_at(level_of(levels, "positions"))
         tau_h = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
         target_x = self.frame.project(channel(noise, "positions"), tau, layout)
@@ -275,18 +246,14 @@ class DiffusionProcess:
         return error / (layout.counts.to(clean.dtype) * clean.shape[1])
 
     @torch.no_grad()
-    def _estimate_from(
-        self,
-        earlier: EarlierState,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None,
-    ) -> Tensor:
+    def _estimate_from(self, earlier: EarlierState, denoiser: Denoiser, asked: Asked) -> Tensor:
         """Estimate (A, 3 + F) of the clean data from a noisier state, NaN where it is not told."""
+        w, layout = asked.w, asked.layout
         noise = self.draw_noise(earlier.eps, layout)
-        tau_s, tau_t = (by_column(self.tau_at(t), w.shape[1]) for t in (levels, earlier.levels))
+        tau_s, tau_t = (
+            by_column(self.tau_at(t), w.shape[1]) for t in (asked.levels, earlier.levels)
+        )
         noisier = forward_step(w, tau_s, tau_t, noise)
-        estimate = self.predict_clean(denoiser, noisier, earlier.levels, layout, context)
+        before = asked.replace(w=noisier, levels=earlier.levels)
+        estimate = self.clean(before, self.estimate(denoiser, before).noise)
         return torch.where(layout.expand(earlier.told).unsqueeze(1), estimate, torch.nan)

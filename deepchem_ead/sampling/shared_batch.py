@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.diffusion import Asked, AtomLayout, Denoiser, DiffusionProcess
 from deepchem_ead.sampling.cohort import Cohort
 
 
@@ -58,20 +58,18 @@ class SharedBatch:
         # Without a reference the network's gradients go through all it sees.
         told = any(cohort.started for cohort in self._cohorts)
         previous = torch.cat([cohort.previous for cohort in self._cohorts]) if told else None
-        layout, context, nodes = self._layout, self._context, self._nodes
+        nodes = self._nodes
+        asked = Asked(w, levels, self._layout, self._context, previous)
         if nodes is None:
-            x_hat = process.predict_clean(denoiser, w, levels, layout, context, previous)
+            x_hat = process.clean(asked, process.estimate(denoiser, asked).noise)
         else:
-            evaluated = process.predict_clean(
-                denoiser,
-                w[nodes],
-                levels[nodes],
-                layout,
-                context,
-                None if previous is None else previous[nodes],
+            asked = asked.replace(
+                w=w[nodes],
+                levels=levels[nodes],
+                previous=None if previous is None else previous[nodes],
             )
             x_hat = torch.cat([cohort.x_hat for cohort in self._cohorts])
-            x_hat[nodes] = evaluated
+            x_hat[nodes] = process.clean(asked, process.estimate(denoiser, asked).noise)
         sizes = [cohort.layout.n_nodes for cohort in self._cohorts]
         for cohort, rows in zip(self._cohorts, x_hat.split_with_sizes(sizes), strict=True):
             if not cohort.finished:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.diffusion import Asked, Denoiser, DiffusionProcess, Estimate
 from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
 
 
@@ -54,21 +52,13 @@ class AutoGuidance(GuidedProcess):
         self.n_context, self.scale = n_context, scale
         self.evaluations = evaluations_of(process) + 1
 
-    def predict_noise(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """The guided estimate of the noise, (A, 3 + F)."""
-        own = told = None
+    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The guided estimate."""
+        context, own, told = asked.context, None, None
         if context is not None:
             n_own = context.shape[1] - self.n_context
             own = context[:, :n_own] if n_own else None
             told = context[:, n_own:] if self.n_context else None
-        eps = self.process.predict_noise(denoiser, w, levels, layout, own, previous)
-        eps_weak = self.weak.predict_noise(self.weak_denoiser, w, levels, layout, told, previous)
-        return self.extrapolated(eps, eps_weak, self.scale, w, levels)
+        estimate = self.process.estimate(denoiser, asked.replace(context=own))
+        weak = self.weak.estimate(self.weak_denoiser, asked.replace(context=told))
+        return self.extrapolated(estimate, weak, self.scale, asked)

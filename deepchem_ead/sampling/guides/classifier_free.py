@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, Denoiser, DiffusionProcess, channel, joined
+from deepchem_ead.diffusion import (
+    Asked,
+    AtomLayout,
+    Denoiser,
+    DiffusionProcess,
+    Estimate,
+    channel,
+    joined,
+)
 from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
 
 
@@ -40,23 +48,15 @@ class ClassifierFreeGuidance(GuidedProcess):
         self.scale = scale
         self.evaluations = 2 * evaluations_of(process)
 
-    def predict_noise(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """The guided estimate of the noise, (A, 3 + F)."""
-        if context is None:
+    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The guided estimate."""
+        if asked.context is None:
             raise ValueError("classifier-free guidance needs rows of context, told and null")
-        told, null = context.chunk(2, 1)
-        eps = self.process.predict_noise(denoiser, w, levels, layout, told, previous)
-        eps_null = self.process.predict_noise(denoiser, w, levels, layout, null, previous)
-        guided = self.extrapolated(eps, eps_null, self.scale, w, levels)
-        return no_longer(guided, eps, layout)
+        told, null = asked.context.chunk(2, 1)
+        estimate = self.process.estimate(denoiser, asked.replace(context=told))
+        other = self.process.estimate(denoiser, asked.replace(context=null))
+        guided = self.extrapolated(estimate, other, self.scale, asked)
+        return guided._replace(noise=no_longer(guided.noise, estimate.noise, asked.layout))
 
 
 def no_longer(guided: Tensor, eps: Tensor, layout: AtomLayout) -> Tensor:

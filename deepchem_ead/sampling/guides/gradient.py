@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import (
+    Asked,
     AtomLayout,
     Denoiser,
     DiffusionProcess,
+    Estimate,
     by_column,
     channel,
     joined,
@@ -83,28 +85,23 @@ class GradientGuidance(GuidedProcess):
         self.tolerance = tolerance.double()
         self.max_change, self.max_tau = max_change, max_tau
 
-    def predict_noise(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """The guided estimate of the noise, (A, 3 + F)."""
+    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The guided estimate."""
         n_targets = len(self.tolerance)
+        w, levels, layout, context = asked.w, asked.levels, asked.layout, asked.context
         if context is None:
             raise ValueError("a guide needs its targets as the last columns of the context")
         targets = context[:, -n_targets:].double()
         inner = context[:, :-n_targets] if context.shape[1] > n_targets else None
+        asked = asked.replace(context=inner)
         tau = by_column(self.tau_at(levels), w.shape[1])
         guided = tau <= self.max_tau
         if not guided.any():
-            return self.process.predict_noise(denoiser, w, levels, layout, inner, previous)
+            return self.process.estimate(denoiser, asked)
         with torch.enable_grad():
             w = w.detach().requires_grad_()
-            eps = self.process.predict_noise(denoiser, w, levels, layout, inner, previous)
+            estimate = self.process.estimate(denoiser, asked.replace(w=w))
+            eps = estimate.noise
             x_hat = w - tau.to(w.dtype) * eps
             values = self.properties(x_hat, layout)
             by_clean, by_state = _gradients(values, x_hat, w)
@@ -131,7 +128,10 @@ class GradientGuidance(GuidedProcess):
         length = change.norm(dim=1, keepdim=True)
         change = change * (self.max_change / length.clamp_min(self.max_change))
         change_x = self.frame.project(channel(change, "positions"), tau[:, 0], layout)
-        return eps + joined(change_x, channel(change, "kinds")).to(eps.dtype)
+        noise = eps + joined(change_x, channel(change, "kinds")).to(eps.dtype)
+        return Estimate(*(None if t is None else t.detach() for t in estimate))._replace(
+            noise=noise
+        )
 
 
 def _gradients(values: Tensor, x_hat: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from deepchem_ead.diffusion import (
+    Asked,
     AtomLayout,
-    Denoiser,
     DiffusionProcess,
+    Estimate,
+    Estimator,
     Frame,
     NoiseSchedule,
-    by_column,
     channel,
     joined,
     level_of,
@@ -18,7 +19,7 @@ from deepchem_ead.diffusion import (
 from deepchem_ead.diffusion.feature_targets import FeatureTarget
 
 
-class GuidedProcess:
+class GuidedProcess(Estimator):
     """What the sampling loop asks of a process, around another process.
 
     What it needs to know about each molecule are columns of the ``context`` rows, which travel with
@@ -59,42 +60,18 @@ class GuidedProcess:
         """See `DiffusionProcess.draw_noise`."""
         return self.process.draw_noise(eps, layout)
 
-    def predict_noise(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """The guided estimate of the noise, (A, 3 + F)."""
-        raise NotImplementedError
-
-    def predict_clean(
-        self,
-        denoiser: Denoiser,
-        w: Tensor,
-        levels: Tensor,
-        layout: AtomLayout,
-        context: Tensor | None = None,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """``x_hat = w - tau eps_hat`` with the guided noise, (A, 3 + F)."""
-        eps = self.predict_noise(denoiser, w, levels, layout, context, previous)
-        return w - by_column(self.tau_at(levels).to(w.dtype), w.shape[1]) * eps
-
     def extrapolated(
-        self, eps: Tensor, other: Tensor, scale: float, w: Tensor, levels: Tensor
-    ) -> Tensor:
-        """``eps + scale (eps - other)`` with features as `FeatureTarget.admissible` allows.
+        self, estimate: Estimate, other: Estimate, scale: float, asked: Asked
+    ) -> Estimate:
+        """Noise ``eps + scale (eps - other)``, features as `FeatureTarget.admissible` allows.
 
         Types that are extrapolated beyond certainty make states that no network has seen.
         """
-        guided = eps + scale * (eps - other)
-        tau = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
+        w, eps = asked.w, estimate.noise
+        guided = eps + scale * (eps - other.noise)
+        tau = self.schedule.tau_at(level_of(asked.levels, "kinds")).to(w.dtype).unsqueeze(1)
         features = self.features.admissible(channel(guided, "kinds"), channel(w, "kinds"), tau)
-        return joined(channel(guided, "positions"), features)
+        return estimate._replace(noise=joined(channel(guided, "positions"), features))
 
 
 def evaluations_of(process: DiffusionProcess | GuidedProcess) -> int:

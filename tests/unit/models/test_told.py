@@ -203,10 +203,11 @@ def test_each_evaluation_is_told_the_estimate_of_the_one_before(schedule, steppe
         def __getattr__(self, name):
             return getattr(process, name)
 
-        def predict_clean(self, denoiser, w, levels, *arguments):
-            levels_now[0] = levels
-            estimates.append(process.predict_clean(denoiser, w, levels, *arguments))
-            return estimates[-1]
+        def estimate(self, denoiser, asked):
+            levels_now[0] = asked.levels
+            found = process.estimate(denoiser, asked)
+            estimates.append(process.clean(asked, found.noise))
+            return found
 
     sample(
         Watched(), record, LAYOUT, 2, schedule, stepper, noise=RecordedNoise(13), steps=30

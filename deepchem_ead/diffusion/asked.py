@@ -1,0 +1,79 @@
+"""What is asked of a process and what it answers, whatever guides stand between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from deepchem_ead.diffusion.channels import by_column
+from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.seen import Denoiser
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Noisy molecules, and what is told about them, of which an estimate is asked.
+
+    Attributes
+    ----------
+    w : Tensor, (A, 3 + F)
+        Variance-exploding state.
+    levels : Tensor, (A,) or (A, C)
+        Of each atom, or of each of its channels (see `channels`).
+    layout : AtomLayout
+    context : Tensor, (B, K), optional
+        What the denoiser, and each guide, is told about each molecule.
+    previous : Tensor, (A, 3 + F), optional
+        An earlier estimate of the clean data, in the frame of ``w``, and NaN in molecules that have
+        none. It does nothing without self-conditioning.
+    """
+
+    w: Tensor
+    levels: Tensor
+    layout: AtomLayout
+    context: Tensor | None = None
+    previous: Tensor | None = None
+
+    def replace(self, **changes: Any) -> Asked:
+        """The same with other values of some attributes."""
+        return replace(self, **changes)
+
+
+class Estimate(NamedTuple):
+    """What is answered.
+
+    Attributes
+    ----------
+    noise : Tensor, (A, 3 + F)
+        Its positional part projected.
+    """
+
+    noise: Tensor
+
+
+class Estimator:
+    """Base of `DiffusionProcess` and of the guides around one: what the sampling loop asks."""
+
+    def tau_at(self, levels: Tensor) -> Tensor:
+        """Noise-to-signal ratios: the schedule's, but 0 at level 0 where that means known."""
+        raise NotImplementedError
+
+    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The denoiser's estimate."""
+        raise NotImplementedError
+
+    def clean(self, asked: Asked, noise: Tensor) -> Tensor:
+        """The clean data that an estimate of the noise means, ``x_hat = w - tau eps``."""
+        w = asked.w
+        return w - by_column(self.tau_at(asked.levels).to(w.dtype), w.shape[1]) * noise
+
+    def predict_noise(self, denoiser: Denoiser, *asked: Any, **told: Any) -> Tensor:
+        """The estimate of the noise (A, 3 + F); the other arguments are those of `Asked`."""
+        return self.estimate(denoiser, Asked(*asked, **told)).noise
+
+    def predict_clean(self, denoiser: Denoiser, *asked: Any, **told: Any) -> Tensor:
+        """The estimate of the clean data (A, 3 + F); the other arguments are those of `Asked`."""
+        question = Asked(*asked, **told)
+        return self.clean(question, self.estimate(denoiser, question).noise)
