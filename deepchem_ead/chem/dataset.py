@@ -22,6 +22,7 @@ def numpy_dataset(
     max_atoms: int | None = None,
     tasks: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
+    bonds: bool = False,
 ) -> deepchem.data.NumpyDataset:
     """DeepChem dataset of a batch; see :meth:`MoleculeBatch.to_dataset`."""
     from deepchem.data import NumpyDataset
@@ -44,11 +45,11 @@ def numpy_dataset(
             f"{overlaps[0].molecule} {overlaps[0].reason})"
         )
     charged = bool(batch.charges.any())
-    X = batch.to_padded(max_atoms, with_formal_charges=charged)
+    X = batch.to_padded(max_atoms, with_formal_charges=charged, with_bonds=bonds)
     y = np.zeros((len(batch), 1), np.float32) if tasks is None else _labels(batch, tasks)
     if ids is None:
         ids = [text or "" for text in batch.smiles]
-    if charged:
+    if charged and not bonds:
         names = batch.ids or [text or f"molecule {i}" for i, text in enumerate(batch.smiles)]
         warn_of_charges(batch.charges, names, KEPT)
     names = np.array(ragged.as_ids(ids, len(batch)), dtype=object)

@@ -89,7 +89,7 @@ class MolecularGraphs:
             return None
         starts = _offsets(counts)
         atoms = {name: np.zeros(starts[-1], kind) for name, kind in _ATOM_TYPES.items()}
-        bonds = [_NO_BONDS if g is None or g.bonds is None else g.bonds for g in graphs]
+        bonds = [NO_BONDS if g is None or g.bonds is None else g.bonds for g in graphs]
         bond_offsets = _offsets([len(each) for each in bonds])
         unspecified = np.zeros(bond_offsets[-1], bool)
         for i, graph in enumerate(graphs):
@@ -104,7 +104,7 @@ class MolecularGraphs:
                 unspecified[slice(*bond_offsets[i : i + 2])] = graph.unspecified
         return cls(
             **atoms,
-            bonds=np.concatenate([_NO_BONDS, *bonds], dtype=np.int32),
+            bonds=np.concatenate([NO_BONDS, *bonds], dtype=np.int32),
             unspecified=unspecified,
             bond_offsets=bond_offsets,
             bonds_given=np.array([g is not None and g.bonds is not None for g in graphs], bool),
@@ -152,13 +152,14 @@ class MolecularGraphs:
         )
 
 
-_NO_BONDS = np.zeros((0, 3), np.int32)
+#: The bonds of a molecule without any.
+NO_BONDS = np.zeros((0, 3), np.int32)
 
 
 def _nothing_given(n_molecules: int, n_atoms: int) -> MolecularGraphs:
     return MolecularGraphs(
         **{name: np.zeros(n_atoms, kind) for name, kind in _ATOM_TYPES.items()},
-        bonds=_NO_BONDS,
+        bonds=NO_BONDS,
         unspecified=np.zeros(0, bool),
         bond_offsets=np.zeros(n_molecules + 1, np.int64),
         bonds_given=np.zeros(n_molecules, bool),
@@ -248,7 +249,7 @@ def _whole(name: str, values: Any) -> np.ndarray:
 def _checked_bonds(bonds: Any, n_atoms: int) -> np.ndarray:
     table = _whole("bonds", bonds)
     if table.size == 0:
-        return _NO_BONDS
+        return NO_BONDS
     if table.ndim != 2 or table.shape[1] != 3:
         raise MoleculeError(f"bonds have shape {table.shape}; expected (b, 3): atom, atom, order")
     atoms = table[:, :2]

@@ -14,10 +14,11 @@ from rdkit import Chem
 from deepchem_ead.chem import files, ragged
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.batch import Molecules
+from deepchem_ead.chem.bond_columns import bond_columns, from_bond_columns
 from deepchem_ead.chem.formal_charges import add_formal_charges
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs, total_charges
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
-from deepchem_ead.chem.rdkit_io import arrays_from_mol
+from deepchem_ead.chem.rdkit_io import arrays_from_mol, atoms_of, kekulised_bonds
 from deepchem_ead.chem.records import JOB_TAG, Record, columns
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.views import VIEWS
@@ -179,23 +180,31 @@ class MoleculeBatch(Molecules):
         ----------
         X : numpy.ndarray
             Shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number; rows with atomic
-            number 0 are padding. A fifth column holds formal charges.
+            number 0 are padding. A fifth column holds formal charges, the sixth to eleventh bonds
+            (:mod:`deepchem_ead.chem.bond_columns`).
         charges, properties, ids, info
             As in :meth:`from_arrays`.
 
         Raises
         ------
         MoleculeError
-            If X has another shape, an atomic number or a formal charge does not exist, or formal
-            charges do not add up to ``charges``; names the molecule.
+            If X has another shape, an atomic number, a formal charge or a bond does not exist,
+            formal charges do not add up to ``charges``, or aromatic bonds have no Kekule structure;
+            names the molecule.
         """
-        numbers, coordinates, offsets, formal_charges = ragged.from_padded(X)
+        numbers, coordinates, offsets, formal_charges, columns = ragged.from_padded(X)
         n = len(offsets) - 1
         graphs = None
-        if formal_charges is not None and formal_charges.any():
-            own = np.split(formal_charges, offsets[1:-1])
-            charges = total_charges(list(map(MolecularGraph, own)), charges)
-            graphs = MolecularGraphs.join(list(map(MolecularGraph, own)), np.diff(offsets))
+        if formal_charges is not None and columns is not None:
+            graphs, failures = from_bond_columns(columns, numbers, offsets, formal_charges)
+            for i, reason in failures.items():
+                raise MoleculeError(f"molecule {i} {reason}")
+        elif formal_charges is not None and formal_charges.any():
+            own = map(MolecularGraph, np.split(formal_charges, offsets[1:-1]))
+            graphs = MolecularGraphs.join(list(own), np.diff(offsets))
+        if graphs is not None:
+            bounds = enumerate(zip(offsets.tolist(), offsets[1:].tolist(), strict=False))
+            charges = total_charges([graphs.graph(i, slice(*ends)) for i, ends in bounds], charges)
         return cls(
             numbers,
             coordinates,
@@ -257,13 +266,33 @@ class MoleculeBatch(Molecules):
             info=info,
         )._with_graphs([record.graph for record in records])
 
+    def with_bonds(self) -> MoleculeBatch:
+        """The molecules with bonds in :attr:`graphs`: those given, else those of :meth:`to_rdkit`.
+
+        Formal charges come with perceived bonds. The bonds of a molecule stay not given where
+        :meth:`to_rdkit` has None.
+        """
+        graphs = [self.graph(i) for i in range(len(self))]
+        missing = [i for i, graph in enumerate(graphs) if graph is None or graph.bonds is None]
+        if not missing:
+            return self
+        for i, mol in zip(missing, self[missing].to_rdkit(), strict=True):
+            if mol is not None:
+                charges = np.array([atom.GetFormalCharge() for atom in atoms_of(mol)], np.int8)
+                own = graphs[i] or MolecularGraph(charges)
+                graphs[i] = own._replace(formal_charges=charges, bonds=kekulised_bonds(mol))
+        return self._with_graphs(graphs)
+
     def _with_graphs(self, graphs: Sequence[MolecularGraph | None]) -> MoleculeBatch:
         return replace(self, graphs=MolecularGraphs.join(graphs, self.counts))
 
     # ------------------------------------------------------------------ writing
 
     def to_padded(
-        self, max_atoms: int | None = None, with_formal_charges: bool = False
+        self,
+        max_atoms: int | None = None,
+        with_formal_charges: bool = False,
+        with_bonds: bool = False,
     ) -> np.ndarray:
         """Dense float32 array (N, max_atoms, 4): x, y, z (Angstrom, centred on the mean of the real
         atoms), atomic number; padding rows are 0.
@@ -274,13 +303,20 @@ class MoleculeBatch(Molecules):
             Rows for each molecule; by default the size of the largest one.
         with_formal_charges : bool
             Add :meth:`formal_charges` as a fifth column.
+        with_bonds : bool
+            Add formal charges, and the bonds of :meth:`with_bonds` as six more columns
+            (:mod:`deepchem_ead.chem.bond_columns`): (N, max_atoms, 11).
 
         Raises
         ------
         MoleculeError
-            If a molecule has more atoms; names it.
+            If a molecule has more atoms, or bonds that the columns cannot hold; names it.
         """
         X = ragged.to_padded(self.atomic_numbers, self.coordinates, self.offsets, max_atoms)
+        if with_bonds:
+            known = self.with_bonds()
+            X = add_formal_charges(X, known)
+            return np.concatenate([X, bond_columns(known, X.shape[1])], axis=2)
         return add_formal_charges(X, self) if with_formal_charges else X
 
     def to_dataset(
@@ -288,6 +324,7 @@ class MoleculeBatch(Molecules):
         max_atoms: int | None = None,
         tasks: Sequence[str] | None = None,
         ids: Sequence[str] | None = None,
+        bonds: bool = False,
     ) -> deepchem.data.NumpyDataset:
         """DeepChem dataset for training.
 
@@ -299,13 +336,15 @@ class MoleculeBatch(Molecules):
             Properties to use as labels.
         ids : sequence of str, optional
             Names of the rows. By default the SMILES of each molecule, "" where it is invalid.
+        bonds : bool
+            Add formal charges and bonds to X, as :meth:`to_padded` with ``with_bonds=True``.
 
         Returns
         -------
         deepchem.data.NumpyDataset
             X as :meth:`to_padded` gives it, with formal charges if a molecule has a total charge (a
-            warning says so, because the models of this package know no charges); y float32
-            (N, tasks), or zeros (N, 1) without tasks; w ones.
+            warning says so, because the models of this package know no charges) or with bonds; y
+            float32 (N, tasks), or zeros (N, 1) without tasks; w ones.
 
         Raises
         ------
@@ -317,7 +356,7 @@ class MoleculeBatch(Molecules):
         """
         from deepchem_ead.chem.dataset import numpy_dataset
 
-        return numpy_dataset(self, max_atoms, tasks, ids)
+        return numpy_dataset(self, max_atoms, tasks, ids, bonds)
 
     def to_sdf(self, path: str | os.PathLike) -> None:
         """Write an SDF file with names, charges, SMILES and properties.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -227,23 +227,50 @@ def to_padded(
     return X
 
 
-def from_padded(X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """The inverse of :func:`to_padded`, up to the centring.
+#: Columns that X may have: x, y, z, atomic number; formal charge; six for bonds.
+WIDTHS = (4, 5, 11)
 
-    Returns numbers, coordinates, offsets and, from a fifth column, formal charges (int8) or None.
+
+class Unpadded(NamedTuple):
+    """Atoms of the dense layout, molecule after molecule.
+
+    Attributes
+    ----------
+    numbers : numpy.ndarray
+        int16, shape (A,).
+    coordinates : numpy.ndarray
+        Angstrom, float32, shape (A, 3).
+    offsets : numpy.ndarray
+        int64, shape (N+1,).
+    formal_charges : numpy.ndarray or None
+        int8, shape (A,), from a fifth column.
+    bond_columns : numpy.ndarray or None
+        Shape (A, 6), from six more.
     """
+
+    numbers: np.ndarray
+    coordinates: np.ndarray
+    offsets: np.ndarray
+    formal_charges: np.ndarray | None
+    bond_columns: np.ndarray | None
+
+
+def from_padded(X: np.ndarray) -> Unpadded:
+    """The inverse of :func:`to_padded`, up to the centring."""
     X = np.asarray(X)
-    if X.ndim != 3 or X.shape[2] not in (4, 5) or X.dtype.kind not in "iuf":
+    if X.ndim != 3 or X.shape[2] not in WIDTHS or X.dtype.kind not in "iuf":
         raise MoleculeError(
             f"X has shape {X.shape} and type {X.dtype}; expected numbers of shape "
-            "(molecules, max_atoms, 4): x, y, z, atomic number; or 5 with the formal charge"
+            "(molecules, max_atoms, 4): x, y, z, atomic number; 5 with the formal charge, or 11 "
+            "with bonds"
         )
     real = X[:, :, 3] != 0
     offsets = np.concatenate([[0], np.cumsum(real.sum(axis=1))]).astype(np.int64)
     atoms = X[real]
     numbers = _check_numbers(atoms[:, 3], offsets)
     charges = None if X.shape[2] == 4 else _check_formal_charges(atoms[:, 4], offsets)
-    return numbers, atoms[:, :3].astype(np.float32), offsets, charges
+    columns = atoms[:, 5:] if X.shape[2] == 11 else None
+    return Unpadded(numbers, atoms[:, :3].astype(np.float32), offsets, charges, columns)
 
 
 def _check_formal_charges(charges: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ _BEYOND_TETRAHEDRA = {
 }
 _NEVER_HYPERVALENT = 10  # atomic number of neon
 _TRANSITION_METALS = {*range(21, 31), *range(39, 49), *range(57, 81), *range(89, 113)}
-_BOND_TYPES = {order: Chem.BondType.values[order] for order in BOND_ORDERS}
+_BOND_TYPES = Chem.BondType.values
 
 
 class AtomArrays(NamedTuple):
@@ -111,7 +111,7 @@ def _graph(mol: Chem.Mol, atoms: list[Chem.Atom], bonds_are_given: bool) -> Mole
     radicals = np.array([atom.GetNumRadicalElectrons() for atom in atoms], np.int8)
     # Atoms without any bond or charge are bare coordinates, whose bonds somebody left out.
     known = bonds_are_given and (mol.GetNumBonds() or charges.any() or radicals.any())
-    bonds = _bonds(mol) if known else None
+    bonds = kekulised_bonds(mol) if known else None
     if bonds is None and not (charges.any() or isotopes.any() or radicals.any()):
         return None
     unspecified = (
@@ -124,8 +124,11 @@ def _unspecified(bond: Chem.Bond) -> bool:
     return bond.GetBondDir() in _UNSPECIFIED or bond.GetStereo() == Chem.BondStereo.STEREOANY
 
 
-def _bonds(mol: Chem.Mol) -> np.ndarray | None:
-    """Kekulised bonds (b, 3); None where aromatic ones have no Kekule form or a type is unknown."""
+def kekulised_bonds(mol: Chem.Mol) -> np.ndarray | None:
+    """Kekulised bonds, int32, (b, 3), as in :class:`MolecularGraph`.
+
+    None where aromatic ones have no Kekule form or a type is unknown.
+    """
     bonds = bonds_of(mol)
     if any(bond.GetIsAromatic() or bond.GetBondType() == _AROMATIC for bond in bonds):
         mol = Chem.Mol(mol)
@@ -200,6 +203,16 @@ def mol_from_graph(numbers: np.ndarray, positions: np.ndarray, graph: MolecularG
     -------
     rdkit.Chem.RWMol
     """
+    mol = skeleton(numbers, graph)
+    conformer = Chem.Conformer(len(numbers))
+    if len(numbers):
+        conformer.SetPositions(np.ascontiguousarray(positions, dtype=np.float64))
+    mol.AddConformer(conformer, assignId=True)
+    return mol
+
+
+def skeleton(numbers: np.ndarray, graph: MolecularGraph) -> Chem.RWMol:
+    """:func:`mol_from_graph` without coordinates; bonds may have any type of RDKit's."""
     mol = Chem.RWMol()
     for number in numbers.tolist():
         atom = Chem.Atom(number)
@@ -220,10 +233,6 @@ def mol_from_graph(numbers: np.ndarray, positions: np.ndarray, graph: MolecularG
             for k in np.flatnonzero(graph.unspecified).tolist():
                 double = graph.bonds[k, 2] == 2
                 mol.GetBondWithIdx(k).SetBondDir(_UNSPECIFIED[0 if double else 1])
-    conformer = Chem.Conformer(len(numbers))
-    if len(numbers):
-        conformer.SetPositions(np.ascontiguousarray(positions, dtype=np.float64))
-    mol.AddConformer(conformer, assignId=True)
     return mol
 
 

@@ -170,7 +170,7 @@ class AtomEncoding:
     def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X in single precision, atomic numbers (B, width) and numbers of atoms (B,)."""
         X = np.asarray(X, dtype=np.float32)
-        if X.ndim != 3 or X.shape[2] not in (4, 5):
+        if X.ndim != 3 or X.shape[2] not in (4, 5, 11):
             raise MoleculeError(
                 f"X must have the shape (molecules, atoms, 4), or 5 with formal charges, not "
                 f"{X.shape}; featurize with Molecule3DFeaturizer"

@@ -22,7 +22,7 @@ def warn_of_ignored_charges(dataset: Dataset) -> None:
     Parameters
     ----------
     dataset : dc.data.Dataset
-        X of shape (N, atoms, 4) holds no charges, of shape (N, atoms, 5) formal charges.
+        X of shape (N, atoms, 4) holds no charges, with 5 or 11 columns formal charges.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def warn_of_ignored_charges(dataset: Dataset) -> None:
         If what should be a formal charge is no whole number; names the molecule.
     """
     shape = dataset.get_shape()[0]
-    if len(shape) != 3 or shape[2] != 5:
+    if len(shape) != 3 or shape[2] not in (5, 11):
         return
     charges: list[np.ndarray] = []
     names: list[str] = []
