@@ -14,6 +14,7 @@ from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
     DefaultGuide,
+    GuidanceLevels,
     NetworkPrecision,
     NoiseScale,
     Protocol,
@@ -119,6 +120,7 @@ def design(
     ] = 0.0,
     guide: DefaultGuide = None,
     autoguidance_scale: Autoguidance = None,
+    guidance_levels: GuidanceLevels = None,
     noise_scale: NoiseScale = None,
     closed_shell: ClosedShell = None,
     n_atoms: Annotated[

@@ -12,6 +12,7 @@ from deepchem_ead.choices import GEOMETRY_FILES, TRAINING_FILES
 from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
+    GuidanceLevels,
     Guide,
     NetworkPrecision,
     NoiseScale,
@@ -110,6 +111,7 @@ def evaluate(
     ] = 0.0,
     guide: Guide = None,
     autoguidance_scale: Autoguidance = None,
+    guidance_levels: GuidanceLevels = None,
     noise_scale: NoiseScale = None,
     closed_shell: ClosedShell = None,
     free_size: Annotated[

@@ -13,6 +13,7 @@ from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
     DefaultGuide,
+    GuidanceLevels,
     NetworkPrecision,
     NoiseScale,
     RepeatRuleName,
@@ -81,6 +82,7 @@ def generate(
     ] = 0.0,
     guide: DefaultGuide = None,
     autoguidance_scale: Autoguidance = None,
+    guidance_levels: GuidanceLevels = None,
     noise_scale: NoiseScale = None,
     closed_shell: ClosedShell = None,
     weak_model: Annotated[

@@ -99,6 +99,16 @@ DefaultGuide = Annotated[
 ]
 
 
+GuidanceLevels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW-HIGH",
+        help="Levels at which guidance acts, 200-400 for example (default: the model's, mostly "
+        "all); no time is spent on it outside.",
+    ),
+]
+
+
 NoiseScale = Annotated[
     float | None,
     typer.Option(

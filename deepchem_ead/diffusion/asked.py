@@ -40,6 +40,17 @@ class Asked:
         """The same with other values of some attributes."""
         return replace(self, **changes)
 
+    def take(self, chosen: Tensor) -> Asked:
+        """The same of some molecules, (B,) bool."""
+        nodes = self.layout.expand(chosen)
+        return Asked(
+            self.w[nodes],
+            self.levels[nodes],
+            AtomLayout.from_counts(self.layout.counts[chosen], device=self.w.device),
+            None if self.context is None else self.context[chosen],
+            None if self.previous is None else self.previous[nodes],
+        )
+
 
 class Estimate(NamedTuple):
     """What is answered.

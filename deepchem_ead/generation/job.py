@@ -27,7 +27,6 @@ from deepchem_ead.sampling import (
     RepeatRule,
     Schedule,
     Stepper,
-    evaluations_of,
     resolve_grid,
     resolve_repeat_rule,
     resolve_schedule,
@@ -310,4 +309,4 @@ class _Job:
             n_rows = cohort.n_steps.cpu().numpy()[back]
             levels = [traces[k][:rows].numpy() for k, rows in zip(back, n_rows, strict=True)]
         n_evaluations = cohort.n_evaluations.cpu().numpy()[back]
-        return GeneratedPart(molecules, n_evaluations * evaluations_of(self.process), levels)
+        return GeneratedPart(molecules, n_evaluations, levels)

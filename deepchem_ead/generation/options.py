@@ -51,6 +51,10 @@ class SamplingOptions:
     weak_model : EADModel, str or Path, optional
         A smaller or less trained model of the same data, or its name or folder. By default
         the one that came with the weights, if any.
+    guidance_levels : str or pair of float, optional
+        Levels, "200-400" or ``(200, 400)``, at which guidance of any kind acts on a molecule, by
+        its noisiest atom; elsewhere nothing is guided and no evaluation is spent on it. The
+        configuration's by default, which is all levels unless it says otherwise.
     stepper : str or stepper object, optional
         The configuration's by default: "ancestral" (EDM's posterior), "churn" (amplified
         noise), "ddim", "dpm++2m"; "heun" and "dpm++2s", which evaluate the network twice a
@@ -90,6 +94,7 @@ class SamplingOptions:
     guide: Any = None
     autoguidance_scale: float | None = None
     weak_model: Any = None
+    guidance_levels: str | Sequence[float] | None = None
     stepper: Any = None
     noise_scale: float | None = None
     repeat_rule: Any = None

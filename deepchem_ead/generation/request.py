@@ -22,6 +22,7 @@ from deepchem_ead.sampling import (
     GradientGuidance,
     Guide,
     GuidedProcess,
+    LevelWindow,
     PropertyGuidance,
 )
 
@@ -90,6 +91,7 @@ class Request:
             self._weak = WeakModel(model, weak_model, autoguidance_scale)
         elif weak_model is not None:
             raise ValueError("a weak_model does nothing without an autoguidance_scale above 0")
+        self.window = self._read_window(options.guidance_levels)
         if conditional:
             if not model.model.statistics.measured:
                 raise ValueError("the model has seen no data to know properties from; fit it first")
@@ -100,14 +102,37 @@ class Request:
             SteeredProperties(guide, model.encoding, fixed_size=True)  # refuses what does not fit
             _warn_of_units(guide, self._targets)
 
+    @property
+    def guided(self) -> bool:
+        """Whether anything guides."""
+        return self.guidance_scale > 0 or self._weak is not None or self.guide is not None
+
+    @property
+    def levels_guided(self) -> str | None:
+        """The levels at which guidance acts, if there is any and not at all of them."""
+        return None if self.window.everywhere or not self.guided else str(self.window)
+
+    def _read_window(self, levels: str | Sequence[float] | None) -> LevelWindow:
+        window = LevelWindow.read(self.model.config.guidance_levels if levels is None else levels)
+        if window.low > self.model.config.timesteps:
+            raise ValueError(
+                f"guidance_levels={window}: the highest level is {self.model.config.timesteps}"
+            )
+        if levels is not None and not window.everywhere and not self.guided:
+            raise ValueError(
+                f"guidance_levels={window} does nothing without a guidance_scale or "
+                "autoguidance_scale above 0, or a guide"
+            )
+        return window
+
     def process(self, fixed_size: bool) -> DiffusionProcess | GuidedProcess:
         """The process to sample with; ``fixed_size`` if every node is an atom."""
         model, guide = self.model, self.guide
         process = model.model.sampling_process(self.closed_shell, fixed_size)
         if self.guidance_scale > 0:
-            process = ClassifierFreeGuidance(process, self.guidance_scale)
+            process = ClassifierFreeGuidance(process, self.guidance_scale, self.window)
         if self._weak is not None:
-            process = self._weak.process(process, self.closed_shell, fixed_size)
+            process = self._weak.process(process, self.closed_shell, fixed_size, self.window)
         if guide is not None:
             mad = torch.as_tensor(np.asarray(guide.mad, np.float64)[guide.columns])
             process = GradientGuidance(
@@ -116,6 +141,7 @@ class Request:
                 (mad / np.sqrt(2 * guide.scale)).to(model.device),
                 guide.max_change,
                 guide.max_tau,
+                self.window if guide.levels is None else LevelWindow.read(guide.levels),
             )
         return process
 
@@ -124,6 +150,8 @@ class Request:
         described: dict[str, Any] = {"closed_shell": self.closed_shell}
         if self._weak is not None:
             described["autoguidance_scale"] = self.autoguidance_scale
+        if self.levels_guided is not None:
+            described["guidance_levels"] = self.levels_guided
         if not np.isfinite(self.values).any() and self.guide is None:
             return described
         asked = dict(zip(self.model.config.condition_names, self.values.T, strict=True))
@@ -137,6 +165,8 @@ class Request:
                 k: _plain(v) for k, v in targets.items() if np.isfinite(v).any()
             }
             described["guide_scale"] = self.guide.scale
+            if self.guide.levels is not None:
+                described["guide_levels"] = self.guide.levels
         return described
 
     @torch.no_grad()

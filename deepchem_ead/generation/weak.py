@@ -11,7 +11,7 @@ from torch import Tensor
 from deepchem_ead.diffusion import DiffusionProcess
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.trained import Generator, TrainedGenerator
-from deepchem_ead.sampling import AutoGuidance, GuidedProcess
+from deepchem_ead.sampling import AutoGuidance, GuidedProcess, LevelWindow
 
 
 class WeakModel:
@@ -56,7 +56,11 @@ class WeakModel:
         self._columns = [names.index(n) if n in names else -1 for n in weak.config.condition_names]
 
     def process(
-        self, process: DiffusionProcess | GuidedProcess, closed_shell: bool, fixed_size: bool
+        self,
+        process: DiffusionProcess | GuidedProcess,
+        closed_shell: bool,
+        fixed_size: bool,
+        window: LevelWindow,
     ) -> AutoGuidance:
         """The process guided away from the weak model's, see `EADNetwork.sampling_process`."""
         network = self.network
@@ -66,6 +70,7 @@ class WeakModel:
             network.sampling_denoiser,
             network.n_context,
             self.scale,
+            window,
         )
 
     def context(self, values: np.ndarray, fixed_size: bool) -> Tensor | None:

@@ -21,6 +21,7 @@ from deepchem_ead.optim.rate import DECAYS
 from deepchem_ead.parts import call_part, make_part
 from deepchem_ead.sampling import (
     GRIDS,
+    LevelWindow,
     resolve_repeat_rule,
     resolve_schedule,
     resolve_stepper,
@@ -351,6 +352,8 @@ class SamplingDefaults(Settings):
     noise_scale, autoguidance_scale : float
         These arguments of ``generate``: the former for molecules of given sizes, the latter where
         there is a weak model.
+    guidance_levels : str
+        Levels at which guidance acts, "200-400"; empty for all.
     sampling_steps : int or str
         Its ``steps``, at most ``timesteps``; 0 is all of these. Or a grid by name.
     """
@@ -361,6 +364,7 @@ class SamplingDefaults(Settings):
     closed_shell: bool = False
     noise_scale: float = 1.0
     autoguidance_scale: float = 0.0
+    guidance_levels: str = ""
     sampling_steps: int | str = 100
     stepper: str = "ancestral"
 
@@ -375,6 +379,7 @@ class SamplingDefaults(Settings):
             ("repeat_rule", resolve_repeat_rule),
             ("stepper", resolve_stepper),
             ("sampling_steps", _check_steps),
+            ("guidance_levels", LevelWindow.read),
         ):
             try:
                 resolve(getattr(self, name))

@@ -282,6 +282,7 @@ class EADModel(ResumableModel):
         guide: PropertyGuidance | Guide | str | Path | None = None,
         autoguidance_scale: float | None = None,
         weak_model: EADModel | str | Path | None = None,
+        guidance_levels: str | Sequence[float] | None = None,
         stepper=None,
         noise_scale: float | None = None,
         repeat_rule=None,

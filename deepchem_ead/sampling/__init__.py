@@ -12,6 +12,7 @@ from deepchem_ead.sampling.guides import (
     GradientGuidance,
     Guide,
     GuidedProcess,
+    LevelWindow,
     PropertyGuidance,
     evaluations_of,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Guide",
     "GuidedProcess",
     "HeunStepper",
+    "LevelWindow",
     "MemorylessStepper",
     "MoleculeNoise",
     "NoiseSource",

@@ -21,6 +21,7 @@ from deepchem_ead.diffusion import (
     state_width,
 )
 from deepchem_ead.sampling.grids import Steps, resolve_grid
+from deepchem_ead.sampling.guides import calls_at
 from deepchem_ead.sampling.noise import NoiseSource
 from deepchem_ead.sampling.registry import (
     resolve_repeat_rule,
@@ -79,10 +80,10 @@ class Cohort:
     unfinished : Tensor, (B,) bool
         Molecules that have not been evaluated with all atoms at level 0: they need the network.
     n_evaluations, n_steps : Tensor, (B,) int64
-        Evaluations each molecule has needed so far, and those of them that began a step or were the
-        last.
+        Evaluations each molecule has needed so far, those of a guidance included, and estimates
+        that began a step or were the last.
     calls : int
-        Evaluations that any of them has needed.
+        Evaluations for the molecule that needed most, estimate by estimate.
     pairs_left : int
         Squared numbers of nodes of the unfinished molecules, summed: what they cost the network.
     finished : bool
@@ -224,8 +225,9 @@ class Cohort:
         if self._known is not None:
             x_hat = self._known.fill(x_hat)
         self.x_hat = self.previous = x_hat
-        self.n_evaluations += asking
-        self.calls += 1
+        calls = asking * calls_at(self._process, query.levels, self.layout)
+        self.n_evaluations += calls
+        self.calls += int(calls.max())
         return x_hat
 
     def _count_step(self) -> None:

@@ -31,7 +31,7 @@ class SampleResult(NamedTuple):
     states : Tensor, (A, 3 + F)
         Positions (Angstrom, centred on the mean of all nodes) and scaled features.
     n_evaluations : int
-        How often the network was called.
+        How often the network was called, those of a guidance included.
     levels : Tensor, (n_steps + 1, A), or None
         Levels before each step and at the end, on request; int32 unless some are no integers. There
         is one call for each row, and more if the stepper asks more than once a step.
@@ -137,8 +137,8 @@ def sample(
         Number of steps, a grid by name or its levels, see `resolve_grid`. Default: all T levels.
     callback : callable, optional
         Called before each step and at the end with a dictionary: ``step`` (from 0), ``n_steps``
-        (the most calls there can be), ``n_evaluations`` (of the network so far), ``levels`` (A,),
-        ``w`` and ``x_hat`` (A, 3 + F), ``layout``.
+        (the most there can be, decoding included), ``n_evaluations`` (of the network so far),
+        ``levels`` (A,), ``w`` and ``x_hat`` (A, 3 + F), ``layout``.
     record_levels : bool
         Return the levels.
     progress : object, optional

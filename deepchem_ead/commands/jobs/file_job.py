@@ -59,6 +59,7 @@ def describe_job(
         "guidance_scale": request.guidance_scale,
         "guide": None if options.guide is None else str(options.guide),
         "autoguidance": request.autoguidance_scale,
+        "guidance_levels": request.levels_guided,
         "weak_model": None if options.weak_model is None else str(options.weak_model),
         "closed_shell": request.closed_shell,
         "precision": model.config.precision,

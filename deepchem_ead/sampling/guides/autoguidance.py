@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from deepchem_ead.diffusion import Asked, Denoiser, DiffusionProcess, Estimate
 from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
+from deepchem_ead.sampling.guides.window import LevelWindow
 
 
 class AutoGuidance(GuidedProcess):
@@ -26,6 +29,8 @@ class AutoGuidance(GuidedProcess):
         Columns of the weak model's context.
     scale : float
         Autoguidance scale s, at least 0. 0 is the better model alone.
+    window : LevelWindow, optional
+        Levels at which it acts; elsewhere the weak model is not asked.
 
     Notes
     -----
@@ -44,21 +49,24 @@ class AutoGuidance(GuidedProcess):
         denoiser: Denoiser,
         n_context: int,
         scale: float,
+        window: LevelWindow | None = None,
     ) -> None:
-        super().__init__(process)
+        super().__init__(process, window)
         if not scale >= 0:
             raise ValueError(f"the autoguidance scale must not be negative, not {scale}")
         self.weak, self.weak_denoiser = weak, denoiser
         self.n_context, self.scale = n_context, scale
         self.evaluations = evaluations_of(process) + 1
 
-    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
-        """The guided estimate."""
-        context, own, told = asked.context, None, None
-        if context is not None:
-            n_own = context.shape[1] - self.n_context
-            own = context[:, :n_own] if n_own else None
-            told = context[:, n_own:] if self.n_context else None
-        estimate = self.process.estimate(denoiser, asked.replace(context=own))
+    def own_context(self, context: Tensor | None) -> Tensor | None:
+        n_own = 0 if context is None else context.shape[1] - self.n_context
+        return None if context is None or not n_own else context[:, :n_own]
+
+    def guided(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        told = None
+        if asked.context is not None and self.n_context:
+            told = asked.context[:, -self.n_context :]
+        own = asked.replace(context=self.own_context(asked.context))
+        estimate = self.process.estimate(denoiser, own)
         weak = self.weak.estimate(self.weak_denoiser, asked.replace(context=told))
         return self.extrapolated(estimate, weak, self.scale, asked)

@@ -14,6 +14,7 @@ from deepchem_ead.diffusion import (
     joined,
 )
 from deepchem_ead.sampling.guides.guided import GuidedProcess, evaluations_of
+from deepchem_ead.sampling.guides.window import LevelWindow
 
 
 class ClassifierFreeGuidance(GuidedProcess):
@@ -30,6 +31,8 @@ class ClassifierFreeGuidance(GuidedProcess):
     process : DiffusionProcess
     scale : float
         Guidance scale s, at least 0. 0 is the conditional model.
+    window : LevelWindow, optional
+        Levels at which it acts; elsewhere the model is the conditional one.
 
     Notes
     -----
@@ -41,15 +44,22 @@ class ClassifierFreeGuidance(GuidedProcess):
     al., arXiv:2305.08891, sec. 3.4 (the length).
     """
 
-    def __init__(self, process: DiffusionProcess | GuidedProcess, scale: float) -> None:
-        super().__init__(process)
+    def __init__(
+        self,
+        process: DiffusionProcess | GuidedProcess,
+        scale: float,
+        window: LevelWindow | None = None,
+    ) -> None:
+        super().__init__(process, window)
         if not scale >= 0:
             raise ValueError(f"the guidance scale must not be negative, not {scale}")
         self.scale = scale
         self.evaluations = 2 * evaluations_of(process)
 
-    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
-        """The guided estimate."""
+    def own_context(self, context: Tensor | None) -> Tensor | None:
+        return None if context is None else context.chunk(2, 1)[0]
+
+    def guided(self, denoiser: Denoiser, asked: Asked) -> Estimate:
         if asked.context is None:
             raise ValueError("classifier-free guidance needs rows of context, told and null")
         told, null = asked.context.chunk(2, 1)

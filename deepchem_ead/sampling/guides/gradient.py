@@ -18,6 +18,7 @@ from deepchem_ead.diffusion import (
     joined,
 )
 from deepchem_ead.sampling.guides.guided import GuidedProcess
+from deepchem_ead.sampling.guides.window import LevelWindow
 
 #: ``properties(x_hat (A, 3 + F), layout) -> (B, T)``, differentiable and invariant.
 Properties = Callable[[Tensor, AtomLayout], Tensor]
@@ -58,6 +59,8 @@ class GradientGuidance(GuidedProcess):
         the projection.
     max_tau : float
         Largest noise-to-signal ratio (Angstrom) at which atoms are guided.
+    window : LevelWindow, optional
+        Levels at which molecules are.
 
     Notes
     -----
@@ -79,21 +82,24 @@ class GradientGuidance(GuidedProcess):
         tolerance: Tensor,
         max_change: float = 2.0,
         max_tau: float = float("inf"),
+        window: LevelWindow | None = None,
     ) -> None:
-        super().__init__(process)
+        super().__init__(process, window)
         self.properties = properties
         self.tolerance = tolerance.double()
         self.max_change, self.max_tau = max_change, max_tau
 
-    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
-        """The guided estimate."""
+    def own_context(self, context: Tensor | None) -> Tensor | None:
         n_targets = len(self.tolerance)
-        w, levels, layout, context = asked.w, asked.levels, asked.layout, asked.context
         if context is None:
             raise ValueError("a guide needs its targets as the last columns of the context")
-        targets = context[:, -n_targets:].double()
-        inner = context[:, :-n_targets] if context.shape[1] > n_targets else None
-        asked = asked.replace(context=inner)
+        return context[:, :-n_targets] if context.shape[1] > n_targets else None
+
+    def guided(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        w, levels, layout, context = asked.w, asked.levels, asked.layout, asked.context
+        asked = asked.replace(context=self.own_context(context))
+        assert context is not None  # refused before
+        targets = context[:, -len(self.tolerance) :].double()
         tau = by_column(self.tau_at(levels), w.shape[1])
         guided = tau <= self.max_tau
         if not guided.any():

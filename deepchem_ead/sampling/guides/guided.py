@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import (
     Asked,
     AtomLayout,
+    Denoiser,
     DiffusionProcess,
     Estimate,
     Estimator,
@@ -17,27 +19,35 @@ from deepchem_ead.diffusion import (
     level_of,
 )
 from deepchem_ead.diffusion.feature_targets import FeatureTarget
+from deepchem_ead.sampling.guides.window import LevelWindow
 
 
 class GuidedProcess(Estimator):
     """What the sampling loop asks of a process, around another process.
 
     What it needs to know about each molecule are columns of the ``context`` rows, which travel with
-    their molecules.
+    their molecules. A guidance of its own overrides `guided`, and `own_context` if it has such
+    columns.
 
     Parameters
     ----------
     process : DiffusionProcess or GuidedProcess
         The one whose noise estimate is changed.
+    window : LevelWindow, optional
+        Levels at which it is; elsewhere the estimate is the process's, to the last bit, and costs
+        what it costs there. Default: all levels.
 
     Attributes
     ----------
     evaluations : int
-        Calls of the denoiser for one estimate.
+        Calls of the denoiser for one guided estimate.
     """
 
-    def __init__(self, process: DiffusionProcess | GuidedProcess) -> None:
+    def __init__(
+        self, process: DiffusionProcess | GuidedProcess, window: LevelWindow | None = None
+    ) -> None:
         self.process = process
+        self.window = window or LevelWindow()
         self.evaluations = evaluations_of(process)
 
     @property
@@ -60,6 +70,35 @@ class GuidedProcess(Estimator):
         """See `DiffusionProcess.draw_noise`."""
         return self.process.draw_noise(eps, layout)
 
+    def guided(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The estimate for molecules that are all within the window."""
+        raise NotImplementedError
+
+    def own_context(self, context: Tensor | None) -> Tensor | None:
+        """The columns of context (B, K) that the process around which this one is takes."""
+        return context
+
+    def evaluations_at(self, levels: Tensor, layout: AtomLayout) -> Tensor:
+        """Calls of the denoiser for an estimate of each molecule (B,) at these levels."""
+        plain = torch.as_tensor(calls_at(self.process, levels, layout), device=levels.device)
+        more = self.evaluations - evaluations_of(self.process)
+        return torch.where(self.window.holds(levels, layout), plain + more, plain)
+
+    def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
+        """The estimate, guided within the window."""
+        if self.window.everywhere:
+            return self.guided(denoiser, asked)
+        guided = self.window.holds(asked.levels, asked.layout)
+        if bool(guided.all()):
+            return self.guided(denoiser, asked)
+        if not bool(guided.any()):
+            own = asked.replace(context=self.own_context(asked.context))
+            return self.process.estimate(denoiser, own)
+        # Each part by itself: of one all are guided, of the other none is.
+        nodes = [asked.layout.expand(chosen) for chosen in (guided, ~guided)]
+        parts = [self.estimate(denoiser, asked.take(chosen)) for chosen in (guided, ~guided)]
+        return Estimate(*(_merged(nodes, rows) for rows in zip(*parts, strict=True)))
+
     def extrapolated(
         self, estimate: Estimate, other: Estimate, scale: float, asked: Asked
     ) -> Estimate:
@@ -74,6 +113,27 @@ class GuidedProcess(Estimator):
         return estimate._replace(noise=joined(channel(guided, "positions"), features))
 
 
+def _merged(nodes: list[Tensor], rows: tuple[Tensor, ...]) -> Tensor:
+    """Rows of all atoms, from those of the atoms that each of ``nodes`` (A,) bool marks."""
+    merged = rows[0].new_empty((len(nodes[0]), *rows[0].shape[1:]))
+    for chosen, part in zip(nodes, rows, strict=True):
+        merged[chosen] = part
+    return merged
+
+
 def evaluations_of(process: DiffusionProcess | GuidedProcess) -> int:
-    """How often a process calls the denoiser for one estimate."""
+    """How often a process calls the denoiser for one estimate that is guided."""
     return getattr(process, "evaluations", 1)
+
+
+def calls_at(
+    process: DiffusionProcess | GuidedProcess, levels: Tensor, layout: AtomLayout
+) -> Tensor | int:
+    """How often a process calls the denoiser for an estimate at these levels.
+
+    Of each molecule (B,), or one number for all.
+    """
+    if hasattr(process, "evaluations_at"):
+        found: Tensor = process.evaluations_at(levels, layout)
+        return found
+    return evaluations_of(process)

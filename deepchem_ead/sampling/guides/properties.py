@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.sampling.guides.window import LevelWindow
 
 #: Noise-to-signal ratio (Angstrom) below which an estimate looks like a molecule.
 MOLECULE_LIKE = 0.5
@@ -86,6 +87,9 @@ class PropertyGuidance:
         one, which a model that learned from molecules needs (with guidance above 1 those of `qm9`
         fly apart), and guidance above gains little even with one that learned from estimates. What
         means something for any atoms, as their number does, can be infinity.
+    levels : str or pair of float, optional
+        Levels at which molecules are guided, "200-400" or ``(200, 400)``; by default those of
+        ``guidance_levels``, or all.
     tasks : sequence of str, optional
         Names of the T columns; ``model.tasks`` by default.
     mad : sequence of float, optional
@@ -112,8 +116,11 @@ class PropertyGuidance:
     mad: Sequence[float] = ()
     elements: str | None = None
     mean: Sequence[float] | None = None
+    levels: str | Sequence[float] | None = None
 
     def __post_init__(self) -> None:
+        if self.levels is not None:
+            object.__setattr__(self, "levels", str(LevelWindow.read(self.levels)))
         if not hasattr(self.model, "property_of") and not callable(self.model):
             raise ValueError(no_gradient(self.model))
         for name in ("scale", "max_change", "max_tau"):
