@@ -1,11 +1,15 @@
 """What kinds of valid molecules are generated, beside the data: rings, unsaturation, elements.
 
-    python -m benchmarks.kinds FOLDER_OR_FILE ... [--frechet]
+    python -m benchmarks.kinds FOLDER_OR_FILE ... [--plain ROW] [--frechet]
 
 Each argument is a molecule file, or a folder of parts made by another benchmark, one row for each
 of its runs. Stability and validity say nothing about this: a model that makes the same easy kind of
 molecule again and again has the best of both. Bonds are perceived by the strict protocol for all
 rows, since EDM's table of lengths misses aromatic rings.
+
+``--plain`` names the row of the plain sampler, which draws from what the model has learned: how far
+the others shift each kind from it, with errors. Settings that shift one by more than a tenth are a
+low temperature.
 
 ``--frechet`` (``pip install fcd``) adds the Frechet ChemNet distance to QM9's test part. It falls
 with the number of molecules, so that all rows take equally many: those of the smallest.
@@ -17,26 +21,31 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdMolDescriptors
 
 from benchmarks.tables import markdown
 from deepchem_ead import MoleculeBatch, evaluate_molecules, load_qm9_3d
+from deepchem_ead.metrics.sets.kinds import KINDS, table_of
 
-TRIPLE_BOND, NITROGEN, OXYGEN = map(Chem.MolFromSmarts, ("*#*", "[#7]", "[#8]"))
-KINDS = {
-    "rings": rdMolDescriptors.CalcNumRings,
-    "no ring, %": lambda mol: 100 * (rdMolDescriptors.CalcNumRings(mol) == 0),
-    "four rings or more, %": lambda mol: 100 * (rdMolDescriptors.CalcNumRings(mol) > 3),
-    "aromatic, %": lambda mol: 100 * (rdMolDescriptors.CalcNumAromaticRings(mol) > 0),
-    "triple bond, %": lambda mol: 100 * mol.HasSubstructMatch(TRIPLE_BOND),
-    "sp3 carbon, %": lambda mol: 100 * rdMolDescriptors.CalcFractionCSP3(mol),
-    "N": lambda mol: len(mol.GetSubstructMatches(NITROGEN)),
-    "O": lambda mol: len(mol.GetSubstructMatches(OXYGEN)),
-    "over nine heavy atoms, %": lambda mol: 100 * (mol.GetNumHeavyAtoms() > 9),
+LABELS = {
+    "rings": "rings",
+    "no_ring": "no ring, %",
+    "many_rings": "four rings or more, %",
+    "aromatic": "aromatic, %",
+    "triple_bond": "triple bond, %",
+    "sp3_carbon": "sp3 carbon, %",
+    "nitrogen": "N",
+    "oxygen": "O",
+    "over_nine": "over nine heavy atoms, %",
 }
+#: Kinds by which a temperature shows.
+TELLING = ("rings", "triple_bond", "sp3_carbon", "nitrogen", "aromatic")
+#: Largest shift of one from the plain sampler that is no low temperature.
+LIMIT = 0.10
+DATA = "QM9, 10,000 at random"
 
 
 def perceived(molecules: MoleculeBatch) -> list[Chem.Mol]:
@@ -46,15 +55,79 @@ def perceived(molecules: MoleculeBatch) -> list[Chem.Mol]:
     return [mol for mol in found if mol is not None]
 
 
+def values_of(mols: list[Chem.Mol]) -> dict[str, np.ndarray]:
+    """Of each molecule (N,) by kind."""
+    found = dict(zip(KINDS, table_of(mols).T, strict=True))
+    heavy = np.array([mol.GetNumHeavyAtoms() for mol in mols])
+    return found | {"over_nine": (heavy > 9).astype(float)}
+
+
+def mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Mean and its standard error, NaN of too few."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
 def cells(mols: list[Chem.Mol]) -> list[str]:
     """Number of molecules, then mean and standard error of each kind."""
-    found = [f"{len(mols):,}"]
-    for name, kind in KINDS.items():
-        values = np.array([kind(mol) for mol in mols], dtype=float)
-        digits = 1 if "%" in name else 2
-        error = values.std(ddof=1) / np.sqrt(len(values))
-        found.append(f"{values.mean():.{digits}f} ± {error:.{digits}f}")
+    found, values = [f"{len(mols):,}"], values_of(mols)
+    for name, label in LABELS.items():
+        factor, digits = (100, 1) if "%" in label else (1, 2)
+        mean, error = mean_and_error(values[name])
+        found.append(f"{factor * mean:.{digits}f} ± {factor * error:.{digits}f}")
     return found
+
+
+class Shift(NamedTuple):
+    """How far a kind lies from the plain sampler's, as a share of that, and its standard error."""
+
+    by: float
+    error: float
+
+    @property
+    def told(self) -> bool:
+        """Whether it is beyond `LIMIT`, and not by chance (two standard errors from none)."""
+        return abs(self.by) > max(LIMIT, 2 * self.error)
+
+    @property
+    def open(self) -> bool:
+        """Whether as large a shift as `LIMIT` cannot be excluded."""
+        return not self.told and abs(self.by) + 2 * self.error > LIMIT
+
+    def __str__(self) -> str:
+        return f"{100 * self.by:+.0f} ± {100 * self.error:.0f}"
+
+
+def shifts(mols: list[Chem.Mol], plain: list[Chem.Mol]) -> dict[str, Shift]:
+    """Shifts of `TELLING` kinds of two samples that are independent."""
+    own, other = values_of(mols), values_of(plain)
+    found = {}
+    for name in TELLING:
+        (a, a_error), (b, b_error) = mean_and_error(own[name]), mean_and_error(other[name])
+        ratio = a / b if b else float("nan")
+        error = abs(ratio) * np.hypot(a_error / a, b_error / b) if a and b else float("nan")
+        found[name] = Shift(ratio - 1, float(error))
+    return found
+
+
+def verdict(found: dict[str, Shift]) -> str:
+    """What shifts say about a setting's temperature."""
+    if any(shift.told for shift in found.values()):
+        return "**low temperature**"
+    unsure = sum(shift.open or not np.isfinite(shift.by) for shift in found.values())
+    return f"open ({unsure} of {len(found)} kinds)" if unsure else "no"
+
+
+def temperature_table(rows: dict[str, list[Chem.Mol]], plain: str) -> str:
+    """Markdown: shifts of all rows from the plain one, in percent, and what they say."""
+    head = [f"shift from {plain}, %", *(LABELS[name].removesuffix(", %") for name in TELLING)]
+    found = {name: shifts(mols, rows[plain]) for name, mols in rows.items() if name != plain}
+    body = [
+        [name, *map(str, each.values()), "-" if name == DATA else verdict(each)]
+        for name, each in found.items()
+    ]
+    return markdown([*head, "temperature"], body)
 
 
 def runs_of(path: Path) -> dict[str, list[Path]]:
@@ -105,17 +178,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="*", type=Path, metavar="FOLDER_OR_FILE")
     parser.add_argument("--frechet", action="store_true", help="distance to the data (needs fcd)")
+    parser.add_argument("--plain", metavar="ROW", help="the plain sampler's row, FOLDER: RUN")
     arguments = parser.parse_args()
     rows = {}
     for path in arguments.paths:
         for name, files in runs_of(path).items():
             batches = [MoleculeBatch.read(file) for file in files]
             rows[name] = perceived(MoleculeBatch.concatenate(batches))
+    if arguments.plain not in (None, *rows):
+        parser.error(f"no row {arguments.plain!r}; there are: {'; '.join(rows)}")
     _, (train, _, test), _ = load_qm9_3d()
     rng = np.random.default_rng(0)
     drawn = np.sort(rng.choice(len(train), 10_000, replace=False))
-    rows["QM9, 10,000 at random"] = perceived(MoleculeBatch.from_padded(train.X[drawn]))
-    print(markdown(["", "valid molecules", *KINDS], ([k, *cells(m)] for k, m in rows.items())))
+    rows[DATA] = perceived(MoleculeBatch.from_padded(train.X[drawn]))
+    head = ["", "valid molecules", *LABELS.values()]
+    print(markdown(head, ([k, *cells(m)] for k, m in rows.items())))
+    if arguments.plain is not None:
+        print("\n" + temperature_table(rows, arguments.plain))
     if arguments.frechet:
         found, n = distances(rows, perceived(MoleculeBatch.from_padded(test.X)))
         print("\n" + markdown(["", f"distance to QM9's test part, n = {n:,}"], found.items()))

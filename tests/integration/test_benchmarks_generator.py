@@ -363,7 +363,26 @@ def test_kinds_are_those_of_strict_perception():
         AllChem.EmbedMolecule(mol, randomSeed=1)
     found = kinds.perceived(MoleculeBatch.from_rdkit(mols))
     assert [Chem.MolToSmiles(mol) for mol in found] == ["c1cncnc1", "CC#N"]
-    row = dict(zip(kinds.KINDS, kinds.cells(found)[1:], strict=True))
+    row = dict(zip(kinds.LABELS.values(), kinds.cells(found)[1:], strict=True))
     assert (
         row["aromatic, %"] == row["triple bond, %"] == "50.0 ± 50.0" and row["N"] == "1.50 ± 0.50"
     )
+
+
+def test_settings_that_shift_a_kind_are_a_low_temperature():
+    chain, ring, nitrile = map(Chem.MolFromSmiles, ("CCO", "C1CC1N", "CC#N"))
+    plain = [chain] * 300 + [ring] * 500 + [nitrile] * 200
+    cold = [chain] * 280 + [ring] * 700 + [nitrile] * 20
+    found = kinds.shifts(cold, plain)
+    assert found["rings"].by == pytest.approx(0.4) and found["triple_bond"].by == pytest.approx(
+        -0.9
+    )
+    # of two binomial shares, each error relative to its share
+    expected = 1.4 * ((0.3 / 0.7 + 0.5 / 0.5) / 999) ** 0.5
+    assert found["rings"].error == pytest.approx(expected, rel=1e-6)
+    assert kinds.verdict(found) == "**low temperature**"
+    assert kinds.verdict(kinds.shifts(cold[:500:50], plain[:500:50])).startswith("open (")
+    same = {name: shift for name, shift in kinds.shifts(plain, plain).items() if name == "rings"}
+    assert kinds.verdict(same) == "no" and str(same["rings"]) == "+0 ± 4"
+    table = kinds.temperature_table({"cold": cold, kinds.DATA: cold, "all": plain}, "all")
+    assert [row.count("low temperature") for row in table.splitlines()[2:]] == [1, 0]

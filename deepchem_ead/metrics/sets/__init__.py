@@ -1,6 +1,6 @@
 """Numbers of sets of molecules, a file each, registered by name."""
 
-from deepchem_ead.metrics.sets import distributions, diversity, edm, fcd, features, shapes
+from deepchem_ead.metrics.sets import distributions, diversity, edm, fcd, features, kinds, shapes
 from deepchem_ead.metrics.sets.number import SETS, BaseNumbers, SetNumbers, jackknife
 from deepchem_ead.metrics.sets.sample import FEATURES, Sample
 
@@ -16,5 +16,6 @@ __all__ = [
     "fcd",
     "features",
     "jackknife",
+    "kinds",
     "shapes",
 ]
