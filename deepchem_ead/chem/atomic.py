@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,17 +20,31 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with open(temporary, "r+b") as stream:  # Windows syncs only what can be written to
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with errors_name(path, temporary):
+            yield temporary
+            with open(temporary, "r+b") as stream:  # Windows syncs only what can be written to
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def errors_name(
+    path: str | os.PathLike, temporary: str | os.PathLike | None = None
+) -> Iterator[None]:
+    """Let errors of the system name ``path`` where they name no file, or the temporary one.
+
+    Those of a write, as on a full disk, name none; numpy's says only how much it has written.
+    """
+    try:
+        yield
     except OSError as error:
-        # Of a write, as on a full disk, it names no file, and of an open one the temporary one.
+        if error.errno is None and re.search(r"requested and \d+ written", str(error)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         if error.errno is not None and error.filename in (None, str(temporary), temporary):
             error.filename = str(path)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

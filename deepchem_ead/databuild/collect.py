@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from deepchem_ead import cache
+from deepchem_ead.chem.atomic import errors_name
 from deepchem_ead.databuild.build import Workshop
 from deepchem_ead.databuild.shards import Arrays, read_shard
 from deepchem_ead.molnet.drugs3d_table import ARRAYS, FORMS, LEVELS, SOURCES, Drugs3DTable
@@ -96,7 +97,8 @@ def _write(
     new.mkdir()
     try:
         for name, values in arrays.items():
-            np.save(new / f"{name}.npy", values, allow_pickle=False)
+            with errors_name(folder):
+                np.save(new / f"{name}.npy", values, allow_pickle=False)
         (new / _ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
         with open(new / _FAILED, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("index", "reason"), *failed])

@@ -6,12 +6,14 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from deepchem.molnet.load_function.molnet_loader import _MolnetLoader
 
 from deepchem_ead import cache
+from deepchem_ead.chem.atomic import errors_name
 from deepchem_ead.locks import hold
 
 logger = logging.getLogger(__name__)
@@ -23,8 +25,11 @@ class CachedLoader(_MolnetLoader):
     save_dir: str
 
     def load_dataset(self, name: str, reload: bool):
-        if not reload:
-            return super().load_dataset(name, reload)
+        # DeepChem writes datasets there, and moves them.
+        with errors_name(tempfile.gettempdir()):
+            return self._load_cached(name) if reload else super().load_dataset(name, reload)
+
+    def _load_cached(self, name: str):
         # The datasets hold pickles: they are read only if they are what was written here.
         folder = cache.private_folder(self.save_dir)
         top = folder / f"{name}-featurized"
@@ -41,7 +46,7 @@ class CachedLoader(_MolnetLoader):
             _drop_damaged(folder, parts)
             known = cache.sealed(folder)
             try:
-                loaded = super().load_dataset(name, reload)
+                loaded = super().load_dataset(name, reload=True)
             except shutil.Error as error:
                 raise _first_of(error, folder) from error
             if not known:

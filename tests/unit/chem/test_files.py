@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import resource
 import time
 import warnings
 
@@ -473,6 +474,19 @@ def test_errors_of_a_full_disk_name_the_file(tmp_path, name):
     with pytest.raises(OSError, match="No space") as told, atomic_path(path) as temporary:
         raise OSError(28, "No space left on device", *([str(temporary)] if name else []))
     assert told.value.filename == str(path)
+
+
+def test_numpy_says_of_a_full_disk_how_much_it_has_written(tmp_path):
+    path = tmp_path / "a.npy"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space") as told, atomic_path(path) as temporary:
+            with temporary.open("wb") as stream:
+                np.save(stream, np.zeros(1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert told.value.filename == str(path) and not list(tmp_path.iterdir())
 
 
 def test_text_on_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -318,3 +319,16 @@ def test_a_full_data_folder_is_named_in_one_line(tmp_path, monkeypatch):
             load(tmp_path)
     assert str(tmp_path) in told.value.filename and "w.npy" not in str(told.value)
     assert len(load(tmp_path)[1][0]) == 1539  # what was left half written is made anew
+
+
+def test_a_full_temporary_folder_is_named(tmp_path, monkeypatch):
+    """DeepChem writes datasets there first; numpy's error says only how much it has written."""
+
+    def full(*_):
+        raise OSError("232000 requested and 224 written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", full)
+        with pytest.raises(OSError, match="No space left on device") as told:
+            load(tmp_path)
+    assert told.value.filename == tempfile.gettempdir()
