@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: setup demo test test-nightly lint types bench clean
+.PHONY: setup demo test test-docs test-nightly lint types bench clean
 
 setup: .venv/installed
 
@@ -19,6 +19,11 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# README, guide and notebooks as a new user runs them: a quarter of an hour.
+test-docs: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt nbclient ipykernel
+	$(BIN)/python -m pytest -m slow --durations=4 tests/integration/test_docs_verbatim.py
 
 # With the newest pre-release of DeepChem, which needs tqdm and transformers without saying so and
 # takes another numpy than constraints.txt names.
