@@ -13,8 +13,9 @@ parameters. The ceilings are the fastest large matrix products of PyTorch in the
 the paths that run here, measured before and after; GFLOP/s count the factored network
 (`benchmarks.engine_paths.operations`), so that the twin, which does more, seems slower than it is.
 
-``--seconds`` is for all tables together: each gets its part of what those before it left over, and
-at least one turn of all paths. ``--memory`` adds the tables of `benchmarks.memory`.
+``--seconds`` is for all tables together: each gets its part of what those before it left over
+(larger networks more), and at least one turn of all paths; of a quarter of the molecules where all
+of them would take longer. ``--memory`` adds the tables of `benchmarks.memory`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from deepchem_ead.kernels.native.build import INSTRUCTION_SETS
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MOST_TURNS = 20
+# Passes of the plain twin that a table of one turn takes, with what the other paths add to it.
+PASSES = 3
 
 
 def runnable(n_layers: int, n_features: int, batch) -> list[Path]:
@@ -57,15 +60,19 @@ def compare(task: str, n_layers: int, n_features: int, n: int, budget: float, cl
     """Time and print one table, in `budget` seconds or one turn."""
     begin = time.perf_counter()
     training = task == "training"
+    twin = Path("plain twin", n_layers, n_features, real_batch(0 if training else 1, n // 4))
+    if 4 * PASSES * seconds(twin.train if training else twin.evaluate) > budget:
+        n //= 4
     batch = real_batch(0 if training else 1, n)
     work = operations(batch[2], n_layers, n_features) * (3 if training else 1)
     paths = runnable(n_layers, n_features, batch)
-    expected = paths[0].evaluate()
-    errors = [[float((path.evaluate() - expected).abs().max())] for path in paths]
+    outputs = [path.evaluate() for path in paths]
+    errors = [[float((output - outputs[0]).abs().max())] for output in outputs]
     if training:
-        gradient = paths[0].gradient()
-        for path, error in zip(paths, errors, strict=True):
-            error.append(float((path.gradient() - gradient).norm() / gradient.norm()))
+        gradients = [path.gradient() for path in paths]
+        norm = gradients[0].norm()
+        for error, gradient in zip(errors, gradients, strict=True):
+            error.append(float((gradient - gradients[0]).norm() / norm))
     limits = {name: ceiling(FORMATS[name], clock) for name in fast_formats()}
     turns, turn, first = 0, 0.0, time.perf_counter()
     while not turns or (turns < MOST_TURNS and time.perf_counter() - begin + turn < budget):
@@ -99,7 +106,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["4x64", "6x128", "9x256"])
     parser.add_argument("--seconds", type=float, default=100.0, help="for all tables together")
-    parser.add_argument("--quick", action="store_true", help="one turn, quarter batches")
+    parser.add_argument(
+        "--quick", action="store_true", help="as --seconds 0: one turn, quarter batches"
+    )
     parser.add_argument("--cpu-time", action="store_true", help="count processor time; one thread")
     parser.add_argument("--memory", action="store_true", help="also the tables of memory (minutes)")
     parser.add_argument("--instructions", choices=INSTRUCTION_SETS, help="other than the best")
@@ -107,13 +116,14 @@ def main() -> None:
     use_instructions(arguments.instructions)
     fast_formats()  # compiles the kernels before any time is counted
     clock = time.process_time if arguments.cpu_time else time.perf_counter
-    part, budget = (4, 0.0) if arguments.quick else (1, arguments.seconds)
+    sizes = [tuple(map(int, size.split("x"))) for size in arguments.sizes]
     tasks = (("evaluation", 100), ("training", 64))
-    tables = [(task, size, n) for size in arguments.sizes for task, n in tasks]
-    end = time.perf_counter() + budget
-    for k, (task, size, n) in enumerate(tables):
-        share = (end - time.perf_counter()) / (len(tables) - k)
-        compare(task, *map(int, size.split("x")), n // part, share, clock)
+    tables = [(task, *size, n) for size in sizes for task, n in tasks]
+    weights = [n_layers * n_features for _, n_layers, n_features, _ in tables]
+    end = time.perf_counter() + (0.0 if arguments.quick else arguments.seconds)
+    for k, table in enumerate(tables):
+        share = (end - time.perf_counter()) * weights[k] / sum(weights[k:])
+        compare(*table, share, clock)
     if arguments.memory:
         memory.tables(arguments.quick, arguments.cpu_time)
 
