@@ -20,7 +20,8 @@ from benchmarks import gpu, sample_resident, train_resident
 from benchmarks.pack_qm9 import pack
 from deepchem_ead import EADModel, EGNNPropertyModel
 from deepchem_ead.commands.jobs.installation import describe_installation
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.denoisers import AttentionDenoiser
+from deepchem_ead.diffusion import AtomLayout, Seen
 from deepchem_ead.generation import job as generation
 from deepchem_ead.kernels.triton import attention_check, self_check
 from deepchem_ead.models import EADConfig
@@ -133,6 +134,25 @@ def test_a_gpu_has_batches_of_its_own_size(models, monkeypatch):
     with pretend_gpu():
         models[1].generate(4, n_atoms=9, **options)
     assert set(sizes) == {3, 1}
+
+
+def test_columns_of_pairs_and_outputs_of_pairs_are_pytorchs_on_a_gpu():
+    def compute(device):
+        torch.manual_seed(0)
+        denoiser = AttentionDenoiser(
+            5, 3, 1, 32, 4, backend="auto", n_pair_columns=4, n_pair_outputs=2
+        ).to(device)
+        if device == "cuda":
+            assert "(Triton's kernels read no columns of pairs" in denoiser.active_backend
+        layout = AtomLayout.from_counts([5, 1, 3])
+        random = [torch.randn(9, 3), torch.randn(9, 5), torch.randn(26, 4), torch.rand(9)]
+        x, h, told, step = (t.to(device) for t in random)
+        out = denoiser(Seen(x, h, layout.to(device), step=step, pairs=told))
+        sum(t.square().sum() for t in (*out, out.pairs)).backward()
+        gradients = [p.grad for p in denoiser.parameters()]
+        return [unwrap(t.detach()).clone() for t in (*out, out.pairs, *gradients)]
+
+    assert_close(*both(compute))
 
 
 @pytest.mark.slow

@@ -83,11 +83,11 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         "auto" takes the compiled kernel on the CPU and Triton's on a GPU, where they can run, and
         PyTorch elsewhere; the last two insist.
     n_pair_columns : int
-        Columns of `Seen.pairs`. No kernel reads any: with some, PyTorch computes.
+        Columns of `Seen.pairs`. Triton's kernels read none: with some, PyTorch computes on a GPU.
     n_pair_outputs : int
         Columns of `Outputs.pairs`, which `PairOutputs` reads from the normalised features after the
         last block, from the estimate of the clean molecule ``x - s dx`` and from what is told of
-        pairs. No kernel writes any: with some, PyTorch computes.
+        pairs, by PyTorch.
 
     Notes
     -----
@@ -168,13 +168,24 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         ValueError
             If the shapes do not fit the layout or the network.
         """
-        self._check_shapes(seen, self.in_features)
-        x, h, layout, reference = seen.x, seen.h, seen.layout, seen.reference
+        self._check_shapes(seen, self.in_features, self.n_pair_columns)
+        x, layout = seen.x, seen.layout
+        step = 1.0 if self.sigma_column is None else seen.h[:, self.sigma_column, None]
+        step = step if seen.step is None else seen.step.unsqueeze(1)
         kernel = self._kernel(x)
         if kernel is not None:
-            return Outputs(*attention_network.evaluate(self, x, h, layout, kernel, reference))
-        step = 1.0 if self.sigma_column is None else h[:, self.sigma_column, None]
-        step = step if seen.step is None else seen.step.unsqueeze(1)
+            dx, h_out = attention_network.evaluate(self, seen, kernel)
+        else:
+            dx, h_out = self._evaluate(seen, step)
+        if self.pair_outputs is None:
+            return Outputs(dx, h_out)
+        h_out, atoms = h_out.tensor_split([self.out_features], 1)
+        estimate = layout.center(x) - step * dx
+        return Outputs(dx, h_out, self.pair_outputs(atoms, estimate, layout, seen.pairs))
+
+    def _evaluate(self, seen: Seen, step: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Moves and what is read out of the features, by PyTorch or Triton."""
+        x, h, layout, reference = seen.x, seen.h, seen.layout, seen.reference
         rounded = self.precision == "bf16" and self._choose(x.device).number_format == "bf16"
         with torch.autocast(x.device.type, torch.bfloat16, enabled=rounded):
             condition = by_rows(self.condition, h)
@@ -188,10 +199,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
                 dx = dx + move
                 x = x - step * move
             h_out = by_rows(self._read_out, features, condition).to(h.dtype)
-        if self.pair_outputs is None:
-            return Outputs(dx, h_out)
-        h_out, atoms = h_out.tensor_split([self.out_features], 1)
-        return Outputs(dx, h_out, self.pair_outputs(atoms, x, layout, seen.pairs))
+        return dx, h_out
 
     def _read_out(self, features: Tensor, condition: Tensor) -> Tensor:
         n = self.norm_out(features, condition)

@@ -129,12 +129,27 @@ class DenoiserNetwork(nn.Module):
         """Which implementation computes, and why, in words."""
         return "torch"
 
-    def _check_shapes(self, seen: Seen, in_features: int) -> None:
+    def _check_shapes(
+        self, seen: Seen, in_features: int, n_pair_columns: int | None = None
+    ) -> None:
         n, shapes = seen.layout.n_nodes, (tuple(seen.x.shape), tuple(seen.h.shape))
         if shapes != ((n, 3), (n, in_features)):
             raise ValueError(
                 f"x {shapes[0]} and h {shapes[1]} do not fit {n} atoms with {in_features} "
                 f"features: expected ({n}, 3) and ({n}, {in_features})"
+            )
+        for what, value, expected in (
+            ("reference", seen.reference, (n, 3)), ("step", seen.step, (n,)),
+        ):  # fmt: skip
+            if value is not None and tuple(value.shape) != expected:
+                raise ValueError(f"{what} {tuple(value.shape)} does not fit {n} atoms: {expected}")
+        if n_pair_columns is None or seen.pairs is None:
+            return
+        n_pairs = sum(g.n_molecules * g.size * (g.size - 1) for g in seen.layout.groups)
+        if tuple(seen.pairs.shape) != (n_pairs, n_pair_columns):
+            raise ValueError(
+                f"pairs {tuple(seen.pairs.shape)} do not fit {n_pairs} pairs of atoms with "
+                f"{n_pair_columns} columns"
             )
 
 

@@ -197,7 +197,7 @@ class EGNN(EdgeBackend, DenoiserNetwork):
         if self.causal_mask:
             return "no kernel leaves out pairs, as causal_mask does"
         if self._columns.n_pair_columns:
-            return "no kernel reads columns of pairs, as frame='preconditioned' has them"
+            return "no kernel of it reads columns of pairs, as frame='preconditioned' has them"
         return super()._why_not(who, device, number_format)
 
     def _heard(self, seen: Seen) -> Tensor:

@@ -18,8 +18,7 @@ except ImportError:  # the compiled kernel is an optional part of the package
 
 logger = logging.getLogger(__name__)
 
-_NO_PAIR_COLUMNS = "no kernel reads columns of pairs, as frame='preconditioned' has them"
-_NO_PAIR_OUTPUTS = "the native kernel writes no outputs of pairs"
+_NO_PAIR_COLUMNS = "Triton's kernels read no columns of pairs, as frame='preconditioned' has them"
 
 
 class AttentionBackend(Backend):
@@ -48,18 +47,18 @@ class AttentionBackend(Backend):
         return self._wanted if multiplies else "fp32"
 
     def _why_not(self, who: str, device: torch.device, number_format: str) -> str:
-        if self.n_pair_columns:
-            return _NO_PAIR_COLUMNS
         if who == "triton":
+            if self.n_pair_columns:
+                return _NO_PAIR_COLUMNS
             n_pair_features = self.blocks[0].pair.logits.shape[1]
             return fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
-        if self.n_pair_outputs:
-            return _NO_PAIR_OUTPUTS
         if device.type != "cpu":
             return f"the native kernel computes on the CPU, not on {device}"
         if attention_kernel is None:
             return "the native kernel is not part of this installation"
-        return attention_kernel.why_not(self.n_features, self.n_heads, number_format)
+        return attention_kernel.why_not(
+            self.n_features, self.n_heads, number_format, self.n_pair_columns
+        )
 
     def _kernel(self, x: Tensor) -> attention_kernel.AttentionKernel | None:
         """The native kernel, or None where PyTorch or Triton compute."""

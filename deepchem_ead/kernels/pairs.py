@@ -138,17 +138,22 @@ class Pairs:
     @cached_property
     def once(self) -> EachOnce:
         """Each two that are each other's reverse, once; built on the host, once per layout."""
-        ascending = []
+        is_first, number, n_before = [], [], 0
         for group in self.groups:
-            n = group.size
-            row = torch.arange(1, n).expand(n, n - 1) + torch.arange(n).view(n, 1) < n
-            ascending.append(row.flatten().repeat(group.n_molecules))
-        is_first = torch.cat(ascending)
-        number = is_first.cumsum(0) - 1
-        reverse = self.reverse.to(number.device)
-        number = torch.where(is_first, number, number[reverse])
+            n, c = group.size, group.n_molecules
+            i = torch.arange(n).view(n, 1)
+            j = (i + 1 + torch.arange(n - 1)) % n
+            low, high = torch.minimum(i, j), torch.maximum(i, j)
+            # Row i has n - 1 - i pairs with j > i.
+            in_molecule = low * (n - 1) - low * (low - 1) // 2 + high - low - 1
+            half = n * (n - 1) // 2
+            starts = n_before + half * torch.arange(c).view(c, 1)
+            number.append((starts + in_molecule.flatten()).flatten())
+            is_first.append((i < j).flatten().repeat(c))
+            n_before += c * half
         device = self.first.device
-        return EachOnce(is_first.nonzero().squeeze(1).to(device), number.to(device))
+        edges = torch.cat(is_first).nonzero().squeeze(1)
+        return EachOnce(edges.to(device), torch.cat(number).to(device))
 
     @property
     def longest_row(self) -> int:

@@ -165,14 +165,15 @@ class AttentionBackward : AttentionChunk<P, NH> {
     std::fill(dx0_, dx0_ + 3 * atoms_, 0.0f);
     std::fill(dprojected_ + size_t(atoms_) * shape_.projected(),
               dprojected_ + size_t(rows_) * shape_.projected(), Scalar());
-    Base::for_molecules([&](int64_t at, int n) {
+    Base::for_molecules([&](int64_t at, int n, int64_t pair) {
       const PairBackwardArrays<P> arrays = {
           projected + at * shape_.projected(), rows(p_.saved.x, 3) + 3 * at, x0 + 3 * at,
+          Base::told_of(p_.told, pair),
           rows(p_.saved.vectors, 3 * HEADS) + at * 3 * HEADS,
           rows(p_.saved.softmax, 2 * HEADS) + at * 2 * HEADS,
           dreceived_ + at * shape_.received(), rows(p_.saved.move_weights, MOVE) + at * MOVE,
           dmove_ + 3 * at, dprojected_ + at * shape_.projected(), moved ? dx_ + 3 * at : nullptr,
-          wants_reference ? dx0_ + 3 * at : nullptr};
+          wants_reference ? dx0_ + 3 * at : nullptr, Base::told_of(b_.dtold, pair)};
       PairBackward<P, NH>(shape_, n, memory).run(arrays, weights, sums_);
     });
     for (int k = 0; k < 3 * atoms_; k++) {
@@ -185,7 +186,7 @@ class AttentionBackward : AttentionChunk<P, NH> {
   // The network centres its input.
   void center() {
     float* dx = b_.dx + 3 * range_.atom;
-    Base::for_molecules([&](int64_t at, int n) {
+    Base::for_molecules([&](int64_t at, int n, int64_t) {
       for (int k = 0; k < 3; k++) {
         float mean = 0.0f;
         for (int64_t i = at; i < at + n; i++) mean += dx[3 * i + k] += dposition()[3 * i + k];

@@ -22,10 +22,12 @@ from deepchem_ead.kernels.native.attention_kernel import (
 
 
 class Wanted(NamedTuple):
-    """Which gradients are wanted: of x, of h, of any parameter."""
+    """Which gradients are wanted: of x, of h, of steps, of what is told of pairs, of parameters."""
 
     x: bool
     h: bool
+    step: bool
+    told: bool
     parameters: bool
 
 
@@ -34,20 +36,21 @@ def backward(
     kernel: AttentionKernel,
     sizes: Sizes,
     problem: AttentionProblem,
-    h: Tensor,
+    inputs: dict[str, Tensor | None],
     kept: dict[str, Tensor],
     parameters: dict[str, Tensor],
     ddx: Tensor,
     dh_out: Tensor,
     wanted: Wanted,
-) -> tuple[Tensor | None, Tensor | None, dict[str, Tensor]]:
-    """Gradients of x, of h and of the parameters by their names, where wanted.
+) -> tuple[tuple[Tensor | None, ...], dict[str, Tensor]]:
+    """Gradients of x, h, step and pairs, and of the parameters by their names, where wanted.
 
     Parameters
     ----------
     network, kernel, sizes, problem
         As in the forward pass.
-    h : Tensor, (A, in_features)
+    inputs : dict of str to Tensor
+        "h" (A, in_features), "step" (A,) and "told" (E, W), the last two perhaps None.
     kept : dict of str to Tensor
         What the forward pass kept (``AttentionActivations`` of attention_problem.h).
     parameters : dict of str to Tensor
@@ -58,8 +61,12 @@ def backward(
     a, f, layers = sizes.atoms, sizes.features, sizes.layers
     gradients: dict[str, Tensor] = {}
     carried = {"dh": torch.zeros(a, f), "dposition": torch.zeros(a, 3), "dx": torch.zeros(a, 3)}
-    if wanted.h and network.sigma_column is not None:
+    h = inputs["h"]
+    by_sigma = inputs["step"] is None and network.sigma_column is not None
+    if wanted.step or (wanted.h and by_sigma):
         carried["dstep"] = torch.zeros(a)
+    if wanted.told:
+        carried["dtold"] = torch.zeros_like(inputs["told"])
     dcondition = torch.zeros(a, sizes.condition)
     found = _arrays(sizes, kernel, wanted)
     pointers = {n: t.data_ptr() for n, t in (carried | found).items()}
@@ -68,6 +75,7 @@ def backward(
         if wanted.parameters and layer < layers:
             prefix = f"blocks.{layer}."
             names = [prefix + name for name in BlockPointers.NAMES.values()]
+            names = [name for name in names if name in parameters]
             gradients |= {name: torch.empty(parameters[name].shape) for name in names}
             block = BlockPointers.of(gradients, prefix)
         step = AttentionBackwardProblem(
@@ -93,9 +101,15 @@ def backward(
     gradients |= through
     if dh is not None:
         dh = dh + carried["dh"] @ parameters["embedding.weight"]
-        if "dstep" in carried:
+        if by_sigma:
             dh[:, network.sigma_column] += carried["dstep"]
-    return carried["dx"] if wanted.x else None, dh, gradients
+    of_inputs = (
+        carried["dx"] if wanted.x else None,
+        dh,
+        carried["dstep"] if wanted.step else None,
+        carried.get("dtold"),
+    )
+    return of_inputs, gradients
 
 
 def _arrays(sizes: Sizes, kernel: AttentionKernel, wanted: Wanted) -> dict[str, Tensor]:

@@ -11,9 +11,9 @@
 
 namespace ead {
 
-// Molecules [first, last), whose first atom is `atom`.
+// Molecules [first, last), whose first atom is `atom` and whose first pair is `pair`.
 struct MoleculeRange {
-  int64_t first, last, atom;
+  int64_t first, last, atom, pair;
 };
 
 // A move of an atom, before its length is bounded.
@@ -47,11 +47,22 @@ class AttentionChunk {
     rows_ = pad_rows(atoms_);
   }
 
-  // body(first atom, atoms) for each molecule, counted from the chunk's first atom
+  // body(first atom, atoms, first pair) for each molecule; atoms are counted from the chunk's first
+  // one, pairs from the batch's
   template <class Body>
   void for_molecules(Body&& body) const {
-    int64_t at = 0;
-    for (int64_t m = range_.first; m < range_.last; at += p_.counts[m++]) body(at, int(p_.counts[m]));
+    int64_t at = 0, pair = range_.pair;
+    for (int64_t m = range_.first; m < range_.last; m++) {
+      const int64_t n = p_.counts[m];
+      body(at, int(n), pair);
+      at += n;
+      pair += n * (n - 1);
+    }
+  }
+  // What is told of the pairs from number `pair` on; null if there is no array.
+  template <class T>
+  T* told_of(T* array, int64_t pair) const {
+    return array ? array + pair * shape_.told : nullptr;
   }
 
   // Rows of the chunk in layer l of an array (layers, A, width); null if there is no array.
@@ -77,6 +88,7 @@ class AttentionChunk {
   size_t modulations() const { return (2 * p_.n_layers + 1) * 2 * features_; }
 
   float step_of(int row) const {
+    if (p_.step) return p_.step[range_.atom + row];
     if (p_.sigma_column < 0) return 1.0f;
     return p_.h[(range_.atom + row) * p_.in_features + p_.sigma_column];
   }

@@ -102,7 +102,7 @@ class AttentionForward : AttentionChunk<P, NH> {
   // Positions of the chunk's molecules, each on its centre.
   void centre(const float* positions, float* centred) {
     const float* x = positions + 3 * range_.atom;
-    Base::for_molecules([&](int64_t at, int n) {
+    Base::for_molecules([&](int64_t at, int n, int64_t) {
       for (int k = 0; k < 3; k++) {
         float mean = 0.0f;
         for (int64_t i = at; i < at + n; i++) mean += x[3 * i + k];
@@ -128,9 +128,10 @@ class AttentionForward : AttentionChunk<P, NH> {
   void receive(const PairParameters<NH>& weights, const Scalar* projected, float* vectors,
                float* softmax) {
     static thread_local Workspace memory;
-    Base::for_molecules([&](int64_t at, int n) {
+    Base::for_molecules([&](int64_t at, int n, int64_t pair) {
       PairForward<P, NH>(shape_, n, memory)
-          .run(projected + at * shape_.projected(), x_ + 3 * at, x0_ + 3 * at, weights,
+          .run(projected + at * shape_.projected(), x_ + 3 * at, x0_ + 3 * at,
+               Base::told_of(p_.told, pair), weights,
                received_ + at * shape_.received(), vectors + at * 3 * HEADS,
                softmax + at * 2 * HEADS);
     });

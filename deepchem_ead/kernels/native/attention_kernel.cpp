@@ -20,15 +20,21 @@ constexpr int64_t CHUNKS_PER_THREAD = 6;
 // Work of a molecule, in arbitrary units: atoms pass maps, pairs the pair operation.
 double cost(int64_t n_atoms) { return double(n_atoms) * double(n_atoms + 100); }
 
+int64_t n_pairs(int64_t n_atoms) { return n_atoms * (n_atoms - 1); }
+
+PairShape shape_of(const AttentionProblem& p) {
+  return {int(p.n_features), int(p.n_heads), int(p.n_told)};
+}
+
 // Consecutive chunks of a range, each closed when it holds `values` or has cost `share`.
 std::vector<MoleculeRange> divide(const AttentionProblem& p, const MoleculeRange& range,
                                   int64_t values, double share = INFINITY) {
   std::vector<MoleculeRange> chunks;
   double filled = 0.0;
-  int64_t atoms = 0, atom = range.atom;
+  int64_t atoms = 0, atom = range.atom, pair = range.pair;
   for (int64_t m = range.first; m < range.last; m++) {
     if (chunks.empty() || atoms * p.n_features >= values || filled >= share) {
-      chunks.push_back({m, m, atom});
+      chunks.push_back({m, m, atom, pair});
       filled = 0.0;
       atoms = 0;
     }
@@ -36,6 +42,7 @@ std::vector<MoleculeRange> divide(const AttentionProblem& p, const MoleculeRange
     filled += cost(p.counts[m]);
     atoms += p.counts[m];
     atom += p.counts[m];
+    pair += n_pairs(p.counts[m]);
   }
   return chunks;
 }
@@ -43,12 +50,12 @@ std::vector<MoleculeRange> divide(const AttentionProblem& p, const MoleculeRange
 template <class P, int NH>
 void forward(const AttentionProblem& p) {
   static thread_local Workspace weights;
-  const PairShape shape = {int(p.n_features), int(p.n_heads)};
+  const PairShape shape = shape_of(p);
   PackedAttention<P, NH> net(p, shape, weights);
   double total = 0.0;
   for (int64_t m = 0; m < p.n_molecules; m++) total += cost(p.counts[m]);
   const double share = total / double(p.n_threads * CHUNKS_PER_THREAD);
-  const std::vector<MoleculeRange> chunks = divide(p, {0, p.n_molecules, 0}, CHUNK_VALUES, share);
+  const std::vector<MoleculeRange> chunks = divide(p, {0, p.n_molecules, 0, 0}, CHUNK_VALUES, share);
 #pragma omp parallel num_threads(int(p.n_threads))
   {
 #pragma omp for schedule(dynamic, 1)
@@ -70,12 +77,13 @@ std::vector<MoleculeRange> bins(const AttentionProblem& p) {
   std::vector<MoleculeRange> found;
   double total = 0.0, done = 0.0;
   for (int64_t m = 0; m < p.n_molecules; m++) total += cost(p.counts[m]);
-  int64_t m = 0, atom = 0;
+  int64_t m = 0, atom = 0, pair = 0;
   for (int bin = 0; bin < BINS; bin++) {
-    MoleculeRange range = {m, m, atom};
+    MoleculeRange range = {m, m, atom, pair};
     for (; m < p.n_molecules && done * BINS < total * (bin + 1); m++) {
       done += cost(p.counts[m]);
       atom += p.counts[m];
+      pair += n_pairs(p.counts[m]);
     }
     range.last = m;
     found.push_back(range);
@@ -85,11 +93,13 @@ std::vector<MoleculeRange> bins(const AttentionProblem& p) {
 
 template <int NH>
 void store(const PairGradients<NH>& sums, const PairShape& shape, const PairPointers<float>& to) {
-  for (int f = 0; f < PAIR; f++)
+  for (int f = 0; f < PAIR; f++) {
     for (int k = 0; k < RADIAL; k++) {
       to.radial[f * RADIAL + k] = sums.radial[0][k * PAIR + f];
       to.radial_input[f * RADIAL + k] = sums.radial[1][k * PAIR + f];
     }
+    for (int w = 0; w < shape.told; w++) to.told[f * shape.told + w] = sums.told[w * PAIR + f];
+  }
   std::copy(sums.rows[0], sums.rows[0] + shape.heads * PAIR, to.logits);
   std::copy(sums.rows[1], sums.rows[1] + shape.heads * PAIR, to.gates);
   for (int c = 0; c < PRODUCTS; c++)
@@ -148,7 +158,7 @@ template <class P, int NH>
 void backward(const AttentionBackwardProblem& b) {
   static thread_local Workspace weights, operands;
   const AttentionProblem& p = b.forward;
-  const PairShape shape = {int(p.n_features), int(p.n_heads)};
+  const PairShape shape = shape_of(p);
   PackedAttentionBackward<P, NH> net(p, b.layer, shape, weights);
   const std::vector<MoleculeRange> ranges = bins(p);
   const bool trains = b.gradients.pair.radial;
@@ -181,7 +191,7 @@ void backward(const AttentionBackwardProblem& b) {
 // Call body(std::integral_constant<int, NH>) with the number of registers that the heads need.
 template <class Body>
 void with_registers(int64_t heads, Body&& body) {
-  const int registers = PairShape{0, int(heads)}.registers();
+  const int registers = PairShape{0, int(heads), 0}.registers();
   if (registers == 1) body(std::integral_constant<int, 1>());
   else if (registers == 2) body(std::integral_constant<int, 2>());
   else if constexpr (MAX_REGISTERS > 2) body(std::integral_constant<int, 3>());
@@ -223,7 +233,7 @@ void sum_rows(int64_t rows, int64_t features, int64_t n_threads, const void* mat
 extern "C" {
 // Floats that the kernel keeps for each number of a vector of heads.
 int attention_padded_heads(int heads) {
-  return ead::PairShape{0, heads}.registers() * ead::LANES;
+  return ead::PairShape{0, heads, 0}.registers() * ead::LANES;
 }
 // For a check that Python declares the same structures.
 void attention_structure_sizes(int64_t* sizes) {

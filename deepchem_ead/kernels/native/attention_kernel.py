@@ -18,11 +18,12 @@ logger = logging.getLogger(__name__)
 
 #: What the kernel is written for: pair_parameters.h and attention_problem.h.
 MAX_HEADS, MAX_WIDTH, WIDTH_MULTIPLE, FEATURE_MULTIPLE, MOVE_COLUMNS = 16, 128, 8, 32, 32
+MAX_PAIR_COLUMNS = 64
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _PAIR = {
     "radial": "pair.radial", "radial_input": "pair.radial_input", "logits": "pair.logits",
-    "gates": "pair.gates", "left": "vectors_left", "right": "vectors_right",
+    "gates": "pair.gates", "told": "pair.told", "left": "vectors_left", "right": "vectors_right",
 }  # fmt: skip
 _BLOCK = {
     "norm_w": "norm.modulation.weight", "norm_b": "norm.modulation.bias",
@@ -45,14 +46,25 @@ NETWORK = {
 
 
 @lru_cache(maxsize=8)
-def _getters(n_layers: int) -> dict[str, attrgetter]:
-    in_blocks = (f"blocks.{k}.{name}" for k in range(n_layers) for name in _BLOCK.values())
+def _getters(n_layers: int, told: bool) -> dict[str, attrgetter]:
+    of_block = [name for name in _BLOCK.values() if told or name != _PAIR["told"]]
+    in_blocks = (f"blocks.{k}.{name}" for k in range(n_layers) for name in of_block)
     return {name: attrgetter(name) for name in (*NETWORK.values(), *in_blocks)}
 
 
 def parameters_of(network: nn.Module) -> dict[str, Tensor]:
-    """All parameters by their names; ``named_parameters`` takes milliseconds for this."""
-    return {name: get(network) for name, get in _getters(len(network.blocks)).items()}
+    """All parameters by their names; ``named_parameters`` takes milliseconds for this.
+
+    What a read-out of pairs applies to each atom's features stands below the weights of the
+    invariant outputs, as more of them.
+    """
+    getters = _getters(len(network.blocks), network.n_pair_columns > 0)
+    parameters = {name: get(network) for name, get in getters.items()}
+    if network.pair_outputs is not None:
+        for name in ("weight", "bias"):
+            both = (network.embedding_out, network.pair_outputs.atoms)
+            parameters[f"embedding_out.{name}"] = torch.cat([getattr(m, name) for m in both])
+    return parameters
 
 
 def _pointers(*names: str) -> list[tuple[str, type]]:
@@ -72,7 +84,8 @@ class BlockPointers(ctypes.Structure):
     @classmethod
     def of(cls, named: dict[str, Tensor], prefix: str) -> BlockPointers:
         """Weights, or gradients, of the block whose parameters' names begin with `prefix`."""
-        return cls(**{key: named[prefix + name].data_ptr() for key, name in _BLOCK.items()})
+        found = {key: named.get(prefix + name) for key, name in _BLOCK.items()}
+        return cls(**{key: t.data_ptr() for key, t in found.items() if t is not None})
 
 
 class Activations(ctypes.Structure):
@@ -89,8 +102,8 @@ class AttentionProblem(ctypes.Structure):
 
     _fields_ = [
         *_integers("n_molecules", "n_atoms", "n_layers", "n_features", "n_heads"),
-        *_integers("in_features", "out_features", "n_threads", "sigma_column"),
-        *_pointers("counts", "x", "reference", "h", *NETWORK, "blocks"),
+        *_integers("in_features", "out_features", "n_threads", "sigma_column", "n_told"),
+        *_pointers("counts", "x", "reference", "h", "step", "told", *NETWORK, "blocks"),
         ("saved", Activations),
         *_pointers("dx", "h_out"),
     ]
@@ -102,7 +115,7 @@ class AttentionBackwardProblem(ctypes.Structure):
     _fields_ = [
         ("forward", AttentionProblem),
         *_integers("layer"),
-        *_pointers("ddx", "dh_out", "dh", "dposition", "dx", "dstep"),
+        *_pointers("ddx", "dh_out", "dh", "dposition", "dx", "dstep", "dtold"),
         *_integers("wants_x"),
         *_pointers("normed", "activated", "dprojected", "dout", "dmlp", "dhidden", "dmove"),
         *_pointers("dmodulations"),
@@ -206,7 +219,7 @@ def attention_or_reason(precision: str) -> tuple[AttentionKernel | None, str]:
         return None, str(error)
 
 
-def why_not(n_features: int, n_heads: int, precision: str) -> str:
+def why_not(n_features: int, n_heads: int, precision: str, n_pair_columns: int = 0) -> str:
     """Why the kernel cannot work with these sizes on this machine; empty if it can."""
     width = n_features // n_heads
     if n_features % FEATURE_MULTIPLE or width % WIDTH_MULTIPLE:
@@ -216,4 +229,6 @@ def why_not(n_features: int, n_heads: int, precision: str) -> str:
         )
     if n_heads > MAX_HEADS or width > MAX_WIDTH:
         return f"{n_heads} heads of {width}; takes at most {MAX_HEADS} of at most {MAX_WIDTH}"
+    if n_pair_columns > MAX_PAIR_COLUMNS:
+        return f"{n_pair_columns} columns of pairs; takes at most {MAX_PAIR_COLUMNS}"
     return attention_or_reason(precision)[1]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.seen import Seen
 from deepchem_ead.kernels.native.attention_backward import Wanted, backward
 from deepchem_ead.kernels.native.attention_kernel import (
     MOVE_COLUMNS,
@@ -22,19 +22,18 @@ from deepchem_ead.kernels.native.attention_kernel import (
 )
 
 
-def evaluate(
-    network: nn.Module,
-    x: Tensor,
-    h: Tensor,
-    layout: AtomLayout,
-    kernel: AttentionKernel,
-    reference: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+def evaluate(network: nn.Module, seen: Seen, kernel: AttentionKernel) -> tuple[Tensor, Tensor]:
     """Outputs of an attention denoiser, as its ``forward`` describes them.
 
     A molecule's result is bitwise the same whatever else is in the batch, however many threads run,
-    with and without gradients. Differentiable once, with respect to x, h and all parameters; the
-    gradients are reproducible. The weights are read afresh in every call.
+    with and without gradients. Differentiable once, with respect to x, h, step, pairs and all
+    parameters; the gradients are reproducible. The weights are read afresh in every call.
+
+    Returns
+    -------
+    dx : Tensor, (A, 3)
+    h : Tensor, (A, F or more)
+        Behind the network's own outputs stands what a read-out of pairs asks for about each atom.
 
     Raises
     ------
@@ -42,10 +41,12 @@ def evaluate(
         If a tensor or a parameter is not float32 on the CPU.
     """
     parameters = parameters_of(network)
-    tensors = (x.contiguous(), h.contiguous(), *parameters.values())
-    if reference is not None:
-        reference = reference.detach().contiguous()
-    for tensor in tensors if reference is None else (*tensors, reference):
+    reference = None if seen.reference is None else seen.reference.detach().contiguous()
+    inputs = [
+        None if t is None else t.contiguous() for t in (seen.x, seen.h, seen.step, seen.pairs)
+    ]
+    tensors = [t for t in (reference, *inputs, *parameters.values()) if t is not None]
+    for tensor in tensors:
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             raise ValueError(
                 f"an input or a parameter is {tensor.dtype} on {tensor.device}; the native kernel "
@@ -53,53 +54,56 @@ def evaluate(
             )
     # Inside forward() the gradient mode is always off, so this has to be asked here.
     saving = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    arguments = (network, layout.counts.contiguous(), kernel, saving, tuple(parameters), reference)
-    return _Network.apply(*arguments, *tensors)
+    counts = seen.layout.counts.contiguous()
+    arguments = (network, counts, kernel, saving, tuple(parameters), reference)
+    return _Network.apply(*arguments, *inputs, *parameters.values())
 
 
 class _Network(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, network, counts, kernel, saving, names, reference, x, h, *parameters):
+    def forward(ctx, network, counts, kernel, saving, names, reference, x, h, step, told, *weights):
         sizes = Sizes.of(network, len(x), kernel)
         kept = _keep(sizes, kernel) if saving else {}
-        named = dict(zip(names, parameters, strict=True))
-        dx, h_out = torch.empty_like(x), h.new_empty(len(x), network.out_features)
-        problem, _alive = _problem(
-            network, sizes, counts, x, reference, h, {"dx": dx, "h_out": h_out}, kept, named
-        )
+        parameters = dict(zip(names, weights, strict=True))
+        dx = torch.empty_like(x)
+        h_out = h.new_empty(len(x), len(parameters["embedding_out.weight"]))
+        inputs = {
+            "counts": counts, "x": x, "reference": reference, "h": h, "step": step, "told": told
+        }  # fmt: skip
+        outputs = {"dx": dx, "h_out": h_out}
+        problem, _alive = _problem(network, sizes, counts, inputs | outputs, kept, parameters)
         kernel.call("attention_forward", problem)
         if saving:
             ctx.network, ctx.kernel, ctx.sizes = network, kernel, sizes
-            ctx.names, ctx.kept, ctx.reference = names, tuple(kept), reference
-            ctx.save_for_backward(counts, x, h, *kept.values(), *parameters)
+            ctx.names, ctx.inputs, ctx.kept = names, tuple(inputs), tuple(kept)
+            ctx.save_for_backward(*inputs.values(), *kept.values(), *weights)
         return dx, h_out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, ddx, dh_out):
-        network, sizes = ctx.network, ctx.sizes
-        counts, x, h, *rest = ctx.saved_tensors
-        kept = dict(zip(ctx.kept, rest, strict=False))
-        parameters = dict(zip(ctx.names, rest[len(kept) :], strict=True))
-        problem, _alive = _problem(
-            network, sizes, counts, x, ctx.reference, h, {}, kept, parameters
+        saved = iter(ctx.saved_tensors)
+        inputs, kept, parameters = (
+            dict(zip(names, saved, strict=False)) for names in (ctx.inputs, ctx.kept, ctx.names)
         )
-        dx, dh, gradients = backward(
-            network, ctx.kernel, sizes, problem, h, kept,
+        problem, _alive = _problem(
+            ctx.network, ctx.sizes, inputs["counts"], inputs, kept, parameters
+        )
+        needs = ctx.needs_input_grad
+        found = backward(
+            ctx.network, ctx.kernel, ctx.sizes, problem, inputs, kept,
             parameters, ddx.contiguous(), dh_out.contiguous(),
-            Wanted(*ctx.needs_input_grad[6:8], any(ctx.needs_input_grad[8:])),
+            Wanted(*needs[6:10], any(needs[10:])),
         )  # fmt: skip
-        return *[None] * 6, dx, dh, *(gradients.get(name) for name in ctx.names)
+        of_inputs, of_parameters = found
+        return *[None] * 6, *of_inputs, *(of_parameters.get(name) for name in ctx.names)
 
 
 def _problem(
     network: nn.Module,
     sizes: Sizes,
     counts: Tensor,
-    x: Tensor,
-    reference: Tensor | None,
-    h: Tensor,
-    outputs: dict[str, Tensor],
+    arrays: dict[str, Tensor | None],
     kept: dict[str, Tensor],
     parameters: dict[str, Tensor],
 ) -> tuple[AttentionProblem, object]:
@@ -109,8 +113,8 @@ def _problem(
     blocks = (BlockPointers * sizes.layers)(
         *(BlockPointers.of(named, f"blocks.{k}.") for k in range(sizes.layers))
     )
-    pointers = {"counts": counts, "x": x, "h": h, **outputs}
-    pointers |= {field: named[name] for field, name in NETWORK.items()}
+    pointers = {name: t.data_ptr() for name, t in arrays.items() if t is not None}
+    pointers |= {field: named[name].data_ptr() for field, name in NETWORK.items()}
     sigma_column = network.sigma_column
     problem = AttentionProblem(
         n_molecules=len(counts),
@@ -119,13 +123,13 @@ def _problem(
         n_features=sizes.features,
         n_heads=sizes.heads,
         in_features=network.in_features,
-        out_features=network.out_features,
+        out_features=len(named["embedding_out.weight"]),
         n_threads=torch.get_num_threads(),
         sigma_column=-1 if sigma_column is None else sigma_column,
-        reference=None if reference is None else reference.data_ptr(),
+        n_told=network.n_pair_columns,
         blocks=ctypes.addressof(blocks),
         saved=Activations(**{name: t.data_ptr() for name, t in kept.items()}),
-        **{name: t.data_ptr() for name, t in pointers.items()},
+        **pointers,
     )
     return problem, (named, blocks)
 

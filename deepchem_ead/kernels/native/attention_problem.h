@@ -36,8 +36,10 @@ struct AttentionActivations {
 struct AttentionProblem {
   int64_t n_molecules, n_atoms, n_layers, n_features, n_heads, in_features, out_features, n_threads;
   int64_t sigma_column;                              // -1: no sigma
+  int64_t n_told;                                    // columns of each pair, W
   const int64_t* counts;                             // (B,)
   const float *x, *reference, *h;  // (A, 3), (A, 3) or null: x, (A, in_features)
+  const float *step, *told;        // (A,) or null: sigma, (E, W) or null
   const float *embedding_w, *embedding_b;            // (F, in_features)
   const float *condition_w1, *condition_b1;          // (2 CONDITION, in_features)
   const float *condition_w2, *condition_b2;          // (CONDITION, 2 CONDITION)
@@ -54,7 +56,8 @@ struct AttentionBackwardProblem {
   int64_t layer;               // n_layers: what follows the blocks
   const float *ddx, *dh_out;
   float *dh, *dposition, *dx;  // (A, F), (A, 3), (A, 3): carried from step to step, zero at first
-  float* dstep;                // (A,), of sigma: added to; null if not wanted
+  float* dstep;                // (A,), of sigma or the step: added to; null if not wanted
+  float* dtold;                // (E, W): added to; null if not wanted
   int64_t wants_x;             // whether dx ends as the gradient of x
   // What went into the step's linear maps, where not kept: outputs of the one norm or of both
   // (2, A, F), of silu (A, 3 F). Null, as below, where gradients of weights are not wanted.

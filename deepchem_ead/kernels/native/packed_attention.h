@@ -90,7 +90,7 @@ struct PackedAttention : AttentionPacker<P> {
                         linear<P>(b.mlp_w1, f, 3 * f, b.mlp_b1),
                         linear<P>(b.mlp_w2, 3 * f, f, b.mlp_b2),
                         linear<P>(b.move_w, f, shape.vectors(), b.move_b),
-                        PairParameters<NH>(b.pair, shape.heads)});
+                        PairParameters<NH>(b.pair, shape)});
     }
   }
 
@@ -152,7 +152,7 @@ struct PackedAttentionBackward : AttentionPacker<P> {
     mlp_first = transposed<P>(b.mlp_w1, 3 * f, f);
     out = ordered(f, shape.received(), [=] { return Base::reception(b.out_w); });
     project = ordered(shape.projected(), f, [=] { return Base::projection(b.project_w); });
-    pair = std::make_unique<PairParameters<NH>>(b.pair, shape.heads);
+    pair = std::make_unique<PairParameters<NH>>(b.pair, shape);
   }
 
  private:

@@ -11,11 +11,12 @@ template <class P>
 struct PairBackwardArrays {
   using Scalar = typename P::Scalar;
   const Scalar* projected;
-  const float *x, *x0, *vectors, *softmax;   // as the forward pass received and left them
+  const float *x, *x0, *told, *vectors, *softmax;  // as the forward pass received and left them
   const Scalar* dreceived;                   // (n, received())
   const float *move_weights, *dmove;         // (n, MOVE), (n, 3): the move is their V's weighted sum
   Scalar* dprojected;                        // (n, projected())
   float *dx, *dx0;                           // (n, 3); either may be null; dx0 is added to
+  float* dtold;                              // (n (n - 1), W), added to; null if not wanted
 };
 
 template <class P, int NH>
@@ -44,7 +45,7 @@ class PairBackward : PairMolecule<P, NH> {
 
   // weights: its free part is overwritten. sums: gradients of the weights are added; may be null.
   void run(const PairBackwardArrays<P>& a, PairParameters<NH>& weights, PairGradients<NH>* sums) {
-    Base::load(a.projected, a.x, a.x0, weights);
+    Base::load(a.projected, a.x, a.x0, a.told, weights);
     const int f = shape_.features;
     std::fill(dother_, dother_ + size_t(n_) * PAIR, 0.0f);
     for (float* d : dposition_) std::fill(d, d + row_, 0.0f);
@@ -59,7 +60,7 @@ class PairBackward : PairMolecule<P, NH> {
       to_floats<P>(grad + f, shape_.heads * PAIR, dpairs_);
       for (int h = 0; h < shape_.heads; h++)
         for (int k = 0; k < PAIR; k++) weights.reads[(k * 3 + 2) * HEADS + h] = dpairs_[h * PAIR + k];
-      Base::template pair_features<true>(i, slope_);
+      Base::template pair_features<true>(i, weights, slope_);
       Base::template read_pairs<3>(weights.reads, reads);
       Base::add_products(Base::q_ + i * cells_, Base::k_, reads);
       Base::add_products(dvalues_ + i * cells_, Base::v_, reads + 2 * HEADS);
@@ -87,6 +88,8 @@ class PairBackward : PairMolecule<P, NH> {
       Base::weighted_sum(column + 2 * HEADS, stride, dvalues_, 1.0f, dprojected + 2 * f);
       to_scalars<P>(dother_ + size_t(j) * PAIR, PAIR, dprojected + 3 * f + PAIR);
     }
+    if (a.told && sums) told_weight_gradients(sums->told);
+    if (a.dtold) told_gradients(weights, a.dtold);
     if (a.dx) radial_gradients<true>(0, weights, sums);
     else radial_gradients<false>(0, weights, sums);
     if (a.dx0) radial_gradients<true>(1, weights, sums);
@@ -230,6 +233,51 @@ class PairBackward : PairMolecule<P, NH> {
         }
       P::store2(down + f, sum[0], sum[1]);
     }
+  }
+
+  // E, from the gradients of what it adds to: sums over all pairs of the molecule, some columns at a
+  // time. What is told of a centre's pairs goes round, the gradients begin with atom 0: two runs.
+  void told_weight_gradients(float* to) const {
+    const int columns = shape_.told;
+    const auto add = [&](auto rows, int w) {
+      constexpr int R = decltype(rows)::value;
+      for (int f = 0; f < PAIR; f += PAIR_BLOCK) {
+        Vec acc[R][2];
+        for (int r = 0; r < R; r++)
+          for (int c = 0; c < 2; c++) acc[r][c] = vload(to + (w + r) * PAIR + f + c * LANES);
+        for (int i = 0; i < n_; i++) {
+          const float* dz = mixed_ + size_t(i) * n_ * PAIR + f;
+          const uint32_t* told = as_words(Base::told_ + Base::told_row(i, 0) * columns + w);
+          const int behind = n_ - 1 - i;
+          multiply_block<Fp32>(acc, told, 1, columns, as_words(dz + (i + 1) * PAIR), PAIR, behind);
+          multiply_block<Fp32>(acc, told + size_t(behind) * columns, 1, columns, as_words(dz), PAIR, i);
+        }
+        for (int r = 0; r < R; r++)
+          for (int c = 0; c < 2; c++) vstore(to + (w + r) * PAIR + f + c * LANES, acc[r][c]);
+      }
+    };
+    int w = 0;
+    for (; w + ROWS <= columns; w += ROWS) add(std::integral_constant<int, ROWS>(), w);
+    for (; w < columns; w++) add(std::integral_constant<int, 1>(), w);
+  }
+
+  // What is told itself.
+  void told_gradients(const PairParameters<NH>& weights, float* to) const {
+    for (int i = 0; i < n_; i++)
+      for (int k = 0; k < n_ - 1; k++) {
+        const uint32_t* dz = as_words(mixed_ + (size_t(i) * n_ + Base::other_of(i, k)) * PAIR);
+        float* row = to + Base::told_row(i, k) * shape_.told;
+        for (int w = 0; w < shape_.told; w += PAIR_BLOCK) {
+          Vec acc[1][2] = {{vset(0.0f), vset(0.0f)}};
+          multiply_block<Fp32>(acc, dz, PAIR, 1, as_words(weights.told_rows + w), MAX_TOLD, PAIR);
+          for (int c = 0; c < 2; c++) {
+            const int left = shape_.told - w - c * LANES;
+            alignas(64) float found[LANES];
+            vstore(found, acc[0][c]);
+            for (int l = 0; l < std::min(LANES, left); l++) row[w + c * LANES + l] += found[l];
+          }
+        }
+      }
   }
 
   // From the unit vectors (x_i - x_j) / (d_ij + 1) to positions and distances.

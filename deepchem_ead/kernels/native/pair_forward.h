@@ -42,11 +42,11 @@ class PairForward : PairMolecule<P, NH> {
       : Base(shape, n, false, memory),
         reads_(memory.template take<float>(size_t(Base::rows_) * STRIDE)) {}
 
-  // received: (n, shape.received()); vectors: (n, 3, HEADS), own position behind the heads;
+  // told: (n (n - 1), W) or null; received: (n, shape.received()); vectors: (n, 3, HEADS), own position behind the heads;
   // softmax: (n, 2, HEADS), largest logit and 1 / sum of exponentials.
-  void run(const Scalar* projected, const float* x, const float* x0,
+  void run(const Scalar* projected, const float* x, const float* x0, const float* told,
            const PairParameters<NH>& weights, Scalar* received, float* vectors, float* softmax) {
-    Base::load(projected, x, x0, weights);
+    Base::load(projected, x, x0, told, weights);
     float mean[3] = {};
     for (int k = 0; k < 3; k++) {
       for (int j = 0; j < n_; j++) mean[k] += now_.x[k][j];
@@ -55,7 +55,7 @@ class PairForward : PairMolecule<P, NH> {
     for (int i = 0; i < n_; i++) {
       Scalar* to = received + size_t(i) * shape_.received();
       float* v = vectors + size_t(i) * 3 * HEADS;
-      Base::template pair_features<false>(i, nullptr);
+      Base::template pair_features<false>(i, weights, nullptr);
       Base::template read_pairs<2>(weights.reads, reads_);
       Base::add_products(Base::q_ + i * cells_, Base::k_, reads_);
       Base::unit_vectors(i);

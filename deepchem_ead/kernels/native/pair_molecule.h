@@ -1,6 +1,6 @@
 // The pairs of one molecule in the attention denoiser: work space and what both passes compute.
 //
-//   p_ij = silu(own_i + other_j + C r(d_ij) + D r(d0_ij))                    PAIR features
+//   p_ij = silu(own_i + other_j + C r(d_ij) + D r(d0_ij) + E told_ij)        PAIR features
 //   a_ij^h = softmax_j(q_i^h . k_j^h / sqrt(width) + L^h p_ij)               over j != i
 //   values_i = sum_j a_ij^h v_j^h,  pairs_i = sum_j a_ij^h p_ij
 //   vectors_i = sum_j a_ij^h (G^h p_ij) (x_i - x_j) / (d_ij + 1),  and x_i - mean x
@@ -55,10 +55,11 @@ class PairMolecule {
     std::fill(pair_ + size_t(n) * PAIR, pair_ + size_t(rows_) * PAIR, 0.0f);
   }
 
-  // projected: (n, shape.projected()); x, x0: (n, 3)
-  void load(const Scalar* projected, const float* x, const float* x0,
+  // projected: (n, shape.projected()); x, x0: (n, 3); told: (n (n - 1), W) or null
+  void load(const Scalar* projected, const float* x, const float* x0, const float* told,
             const PairParameters<NH>& weights) {
     projected_ = projected;
+    told_ = told;
     now_.set(x);
     input_.set(x0);
     const int f = shape_.features;
@@ -89,28 +90,68 @@ class PairMolecule {
 
   // Pair features of centre i, and their derivatives if asked for.
   template <bool SLOPE>
-  void pair_features(int i, float* slope) {
+  void pair_features(int i, const PairParameters<NH>& weights, float* slope) {
     alignas(64) float own[PAIR];
     to_floats<P>(projected_ + size_t(i) * shape_.projected() + 3 * shape_.features, PAIR, own);
     for (int f = 0; f < PAIR; f += PAIR_BLOCK) {
       const Vec own_i[2] = {vload(own + f), vload(own + f + LANES)};
-      for (int j = 0; j < n_; j++) {
+      const auto begin = [&](int j, Vec* z) {
         const float* other = other_ + size_t(j) * PAIR + f;
         const float* mixed = mixed_ + (size_t(i) * n_ + j) * PAIR + f;
 #pragma GCC unroll 2
+        for (int c = 0; c < 2; c++)
+          z[c] = vload(mixed + c * LANES) + (own_i[c] + vload(other + c * LANES));
+      };
+      const auto end = [&](int j, const Vec* z) {
+#pragma GCC unroll 2
         for (int c = 0; c < 2; c++) {
-          const Vec z = vload(mixed + c * LANES) + (own_i[c] + vload(other + c * LANES));
           const size_t at = size_t(j) * PAIR + f + c * LANES;
           if constexpr (SLOPE) {
             Vec y, dy;
-            silu_and_slope<true>(z, y, dy);
+            silu_and_slope<true>(z[c], y, dy);
             vstore(pair_ + at, y);
             vstore(slope + at, dy);
           } else {
-            vstore(pair_ + at, silu<true>(z));
+            vstore(pair_ + at, silu<true>(z[c]));
           }
         }
+      };
+      const auto without = [&](int j) {
+        Vec z[2];
+        begin(j, z);
+        end(j, z);
+      };
+      if (!told_) {
+        for (int j = 0; j < n_; j++) without(j);
+        continue;
       }
+      without(i);  // nothing is told of an atom and itself
+      for_told_blocks([&](auto rows, int first) {
+        constexpr int R = decltype(rows)::value;
+        Vec z[R][2];
+        for (int r = 0; r < R; r++) begin(other_of(i, first + r), z[r]);
+        multiply_block<Fp32>(z, as_words(told_ + told_row(i, first) * shape_.told), shape_.told, 1,
+                             as_words(weights.told + f), PAIR, shape_.told);
+        for (int r = 0; r < R; r++) end(other_of(i, first + r), z[r]);
+      });
+    }
+  }
+
+  // The pairs (i, j) of a centre are told one after the other: number k is j = i + 1 + k (mod n).
+  int other_of(int i, int k) const { return i + 1 + k < n_ ? i + 1 + k : i + 1 + k - n_; }
+  size_t told_row(int i, int k) const { return size_t(i) * (n_ - 1) + k; }
+
+  // body(std::integral_constant<int, R>, first) for blocks of R <= ROWS of the n - 1 pairs of a centre.
+  template <class Body>
+  void for_told_blocks(Body&& body) const {
+    int k = 0;
+    for (; k + ROWS <= n_ - 1; k += ROWS) body(std::integral_constant<int, ROWS>(), k);
+    switch (n_ - 1 - k) {
+      case 5: return body(std::integral_constant<int, 5>(), k);
+      case 4: return body(std::integral_constant<int, 4>(), k);
+      case 3: return body(std::integral_constant<int, 3>(), k);
+      case 2: return body(std::integral_constant<int, 2>(), k);
+      case 1: return body(std::integral_constant<int, 1>(), k);
     }
   }
 
@@ -235,6 +276,7 @@ class PairMolecule {
   const size_t cells_;                // width HEADS
   Workspace& memory_;
   const Scalar* projected_ = nullptr;
+  const float* told_ = nullptr;
   Distances now_, input_;
   float *q_, *k_, *v_;  // (n, width, HEADS); q times 1 / sqrt(width)
   float* other_;        // (n, PAIR)

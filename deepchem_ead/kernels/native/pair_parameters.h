@@ -11,12 +11,13 @@ namespace ead {
 constexpr int PAIR = 32;      // N_PAIR_FEATURES
 constexpr int PRODUCTS = 16;  // N_PRODUCTS
 constexpr int MAX_HEADS = 16, MAX_WIDTH = 128;
+constexpr int MAX_TOLD = 64;  // columns that are told of each pair; a multiple of 2 LANES
 
 // Registers hold one number for each head and one for the atom's own position, at most this many.
 constexpr int MAX_REGISTERS = (MAX_HEADS + 1 + LANES - 1) / LANES;
 
 struct PairShape {
-  int features, heads;
+  int features, heads, told;  // told: columns of each pair, 0 if there are none
   int width() const { return features / heads; }
   int vectors() const { return heads + 1; }
   int registers() const { return (vectors() + LANES - 1) / LANES; }
@@ -47,6 +48,7 @@ template <class Float>
 struct PairPointers {
   Float *radial, *radial_input;  // C, D (PAIR, RADIAL)
   Float *logits, *gates;         // L, G (H, PAIR)
+  Float* told;                   // E (PAIR, W); null: none
   Float *left, *right;           // (PRODUCTS, H + 1)
 };
 
@@ -59,10 +61,15 @@ struct PairParameters {
   alignas(64) float rows[2][HEADS * PAIR];          // L, G
   alignas(64) float products[2][PRODUCTS * HEADS];  // left, right [product][vector]
   alignas(64) float columns[2][HEADS * PRODUCTS];   // left, right [vector][product]
+  alignas(64) float told[MAX_TOLD * PAIR];          // [column][pair feature]
+  alignas(64) float told_rows[PAIR * MAX_TOLD];     // [pair feature][column]
 
-  PairParameters(const PairPointers<const float>& p, int heads) {
+  PairParameters(const PairPointers<const float>& p, const PairShape& shape) {
     std::memset(this, 0, sizeof(*this));
+    const int heads = shape.heads;
     for (int f = 0; f < PAIR; f++) {
+      for (int w = 0; w < shape.told; w++)
+        told[w * PAIR + f] = told_rows[f * MAX_TOLD + w] = p.told[f * shape.told + w];
       for (int k = 0; k < RADIAL; k++) {
         radial[0][k * PAIR + f] = p.radial[f * RADIAL + k];
         radial[1][k * PAIR + f] = p.radial_input[f * RADIAL + k];
@@ -87,6 +94,7 @@ struct PairGradients {
   alignas(64) float radial[2][RADIAL * PAIR];
   alignas(64) float rows[2][HEADS * PAIR];
   alignas(64) float products[2][PRODUCTS * HEADS];
+  alignas(64) float told[MAX_TOLD * PAIR];
 
   void clear() { std::memset(this, 0, sizeof(*this)); }
   void add(const PairGradients& other) {

@@ -48,7 +48,7 @@ def native(variant: tuple[str, str]):
     kernel = attention_kernel.load_attention(precision, instructions)
 
     def run(denoiser, x, h, layout, reference=None):
-        return attention_network.evaluate(denoiser, x, h, layout, kernel, reference)
+        return attention_network.evaluate(denoiser, Seen(x, h, layout, reference), kernel)
 
     return run
 

@@ -10,6 +10,7 @@ from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.kernels import edge_torch, pair_torch
 from deepchem_ead.kernels.edge_weights import EdgeWeights
 from deepchem_ead.kernels.pair_weights import PairWeights, radial_features
+from deepchem_ead.kernels.pairs import Pairs
 
 LAYOUT = AtomLayout.from_counts([3, 1, 4, 4])
 FIRST, SECOND = LAYOUT.pairs
@@ -28,6 +29,14 @@ def test_pairs_are_all_of_a_molecule_in_order():
         for k in range(1, n)
     ]
     assert list(zip(FIRST.tolist(), SECOND.tolist(), strict=True)) == expected
+
+
+def test_each_two_are_counted_once():
+    pairs = Pairs.of(LAYOUT)
+    edges, number = pairs.once
+    assert bool((FIRST[edges] < SECOND[edges]).all()) and 2 * len(edges) == len(FIRST)
+    assert torch.equal(number[edges], torch.arange(len(edges)))
+    assert torch.equal(number[pairs.reverse], number)
 
 
 @pytest.mark.parametrize("attention", [True, False])
