@@ -1,6 +1,14 @@
 """The mathematics of asynchronous diffusion: noise schedules, levels, frames, targets."""
 
 from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
+from deepchem_ead.diffusion.bonds import (
+    BOND_COLUMNS,
+    BOND_KINDS,
+    UNKNOWN_BOND,
+    Bonds,
+    among,
+    bonds_of_pairs,
+)
 from deepchem_ead.diffusion.channels import (
     CHANNELS,
     any_channel,
@@ -53,6 +61,8 @@ from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Outputs, Seen
 
 __all__ = [
+    "BOND_COLUMNS",
+    "BOND_KINDS",
     "CHANNELS",
     "FEATURE_TARGETS",
     "FRAMES",
@@ -60,8 +70,10 @@ __all__ = [
     "NOISE_SCHEDULES",
     "N_LEVEL_FEATURES",
     "POSITION_TARGETS",
+    "UNKNOWN_BOND",
     "Asked",
     "AtomLayout",
+    "Bonds",
     "ClosedShellTypes",
     "Denoiser",
     "DiffusionProcess",
@@ -82,9 +94,11 @@ __all__ = [
     "Seen",
     "SizeGroup",
     "TypeTarget",
+    "among",
     "any_channel",
     "as_column",
     "atoms_only",
+    "bonds_of_pairs",
     "by_column",
     "channel",
     "closed_shell",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from deepchem_ead.diffusion.bonds import Bonds
 from deepchem_ead.diffusion.channels import by_column
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.seen import Denoiser
@@ -28,6 +29,10 @@ class Asked:
     previous : Tensor, (A, 3 + F), optional
         An earlier estimate of the clean data, in the frame of ``w``, and NaN in molecules that have
         none. It does nothing without self-conditioning.
+    bonds : Bonds, optional
+        What is given of the bonds. None: nothing. Only for a process that knows bonds, as the next.
+    previous_bonds : Tensor, (E, K), optional
+        An earlier estimate of the bonds, NaN in molecules that have none.
     """
 
     w: Tensor
@@ -35,6 +40,8 @@ class Asked:
     layout: AtomLayout
     context: Tensor | None = None
     previous: Tensor | None = None
+    bonds: Bonds | None = None
+    previous_bonds: Tensor | None = None
 
     def replace(self, **changes: Any) -> Asked:
         """The same with other values of some attributes."""
@@ -59,9 +66,12 @@ class Estimate(NamedTuple):
     ----------
     noise : Tensor, (A, 3 + F)
         Its positional part projected.
+    bonds : Tensor, (E, K), optional
+        Probabilities of the kinds of bonds, where the process knows bonds.
     """
 
     noise: Tensor
+    bonds: Tensor | None = None
 
 
 class Estimator:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
+from deepchem_ead.diffusion.bonds import Bonds, bond_error, bond_probabilities, told_bonds
 from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame, project_rotation
@@ -77,6 +78,10 @@ class DiffusionProcess(Estimator):
         The loss leaves out errors that a rotation of the molecule explains (`project_rotation`).
     channel_levels : bool
         The denoiser is told the level of an atom's kind beside that of its position.
+    bonds : bool
+        The denoiser is told what is known of the bonds and says the rest (see `bonds`).
+    bond_weight : float
+        Weight in the loss of the cross-entropy of a molecule's bonds.
 
     References
     ----------
@@ -93,6 +98,8 @@ class DiffusionProcess(Estimator):
     composition_weight: float = 0.0
     quotient_loss: bool = False
     channel_levels: bool = False
+    bonds: bool = False
+    bond_weight: float = 1.0
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -127,14 +134,15 @@ class DiffusionProcess(Estimator):
         Levels are (A,), or (A, C): see `channels`. Frame and position target, and what the denoiser
         is told about levels without ``channel_levels``, go by those of the positions.
         """
-        eps_x, h_out = self._outputs(denoiser, asked)
+        eps_x, h_out, pairs_out = self._outputs(denoiser, asked)
         w = asked.w
         tau = self.schedule.tau_at(level_of(asked.levels, "kinds")).to(w.dtype).unsqueeze(1)
         noise_h = self.features.noise(h_out, channel(w, "kinds"), tau, asked.layout)
-        return Estimate(joined(eps_x, noise_h))
+        bonds = None if pairs_out is None else bond_probabilities(pairs_out, asked.bonds)
+        return Estimate(joined(eps_x, noise_h), bonds)
 
-    def _outputs(self, denoiser: Denoiser, asked: Asked) -> tuple[Tensor, Tensor]:
-        """Estimated noise of the positions (A, 3), and what the denoiser says about features."""
+    def _outputs(self, denoiser: Denoiser, asked: Asked) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Estimated noise of the positions (A, 3), and what is said about features and bonds."""
         w, levels, layout, previous = asked.w, asked.levels, asked.layout, asked.previous
         # Every use takes its own view: the order in which gradients add up is part of the bits.
         level_x = level_of(levels, "positions")
@@ -170,10 +178,15 @@ class DiffusionProcess(Estimator):
         share = level_x.to(torch.float64) / self.schedule.timesteps
         step, pairs = self.frame.step(tau), self.frame.pairs(channel(w, "positions"), tau, layout)
         step = None if step is None else step.to(w.dtype)
+        if self.bonds:
+            told = told_bonds(asked.bonds, asked.previous_bonds, layout, w)
+            pairs = told if pairs is None else torch.cat([pairs, told], 1)
         seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs)
-        dx, h_out = denoiser(seen)
+        out = denoiser(seen)
+        dx, h_out = out
         eps_x = self.positions.noise(dx, channel(w, "positions"), tau, layout)
-        return self.frame.project(eps_x, tau, layout), h_out
+        pairs_out = out.pairs if self.bonds else None
+        return self.frame.project(eps_x, tau, layout), h_out, pairs_out
 
     def loss(
         self,
@@ -185,14 +198,15 @@ class DiffusionProcess(Estimator):
         node_weight: Tensor | None = None,
         context: Tensor | None = None,
         earlier: EarlierState | None = None,
+        bonds: Bonds | None = None,
     ) -> Tensor:
         """Denoising loss of each molecule: error of the noise per degree of freedom.
 
         ``sum_i weight_i (k_i |eps_hat_i - eps_i|^2 + error_i) / ((3 + F) n)`` with the noise of the
         positions, projected by the frame, the position target's weight k, and the feature target's
         error, which is again a squared error of noise where that is what is predicted. The
-        composition error of a molecule, times ``composition_weight``, is added to the sum over its
-        atoms.
+        composition error of a molecule, times ``composition_weight``, and the error of its bonds,
+        times ``bond_weight``, are added to the sum over its atoms.
 
         Parameters
         ----------
@@ -210,6 +224,8 @@ class DiffusionProcess(Estimator):
         earlier : EarlierState, optional
             Where the previous estimate comes from that the denoiser is told, in a process with
             self-conditioning. No gradients go through it.
+        bonds : Bonds, optional
+            In a process that knows bonds: those of the clean molecules.
 
         Returns
         -------
@@ -221,10 +237,10 @@ class DiffusionProcess(Estimator):
         """
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
-        asked = Asked(w, levels, layout, context)
+        asked = Asked(w, levels, layout, context, bonds=bonds)
         if earlier is not None:
-            asked = asked.replace(previous=self._estimate_from(earlier, denoiser, asked))
-        eps_x, h_out = self._outputs(denoiser, asked)
+            asked = self._told_earlier(earlier, denoiser, asked)
+        eps_x, h_out, pairs_out = self._outputs(denoiser, asked)
         tau = self.tau_at(level_of(levels, "positions"))
         tau_h = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
         target_x = self.frame.project(channel(noise, "positions"), tau, layout)
@@ -243,17 +259,24 @@ class DiffusionProcess(Estimator):
         if self.composition_weight > 0:
             composition_error = self.features.composition_error(*told, layout)
             error = error + self.composition_weight * composition_error
+        if pairs_out is not None and bonds is not None:
+            error = error + self.bond_weight * bond_error(pairs_out, bonds, layout)
         return error / (layout.counts.to(clean.dtype) * clean.shape[1])
 
     @torch.no_grad()
-    def _estimate_from(self, earlier: EarlierState, denoiser: Denoiser, asked: Asked) -> Tensor:
-        """Estimate (A, 3 + F) of the clean data from a noisier state, NaN where it is not told."""
+    def _told_earlier(self, earlier: EarlierState, denoiser: Denoiser, asked: Asked) -> Asked:
+        """The question with the estimate from a noisier state, where it is told."""
         w, layout = asked.w, asked.layout
         noise = self.draw_noise(earlier.eps, layout)
-        tau_s, tau_t = (
-            by_column(self.tau_at(t), w.shape[1]) for t in (asked.levels, earlier.levels)
+        states = asked.levels, earlier.levels
+        tau_s, tau_t = (by_column(self.tau_at(levels), w.shape[1]) for levels in states)
+        before = asked.replace(w=forward_step(w, tau_s, tau_t, noise), levels=earlier.levels)
+        found = self.estimate(denoiser, before)
+        told = layout.expand(earlier.told).unsqueeze(1)
+        asked = asked.replace(
+            previous=torch.where(told, self.clean(before, found.noise), torch.nan)
         )
-        noisier = forward_step(w, tau_s, tau_t, noise)
-        before = asked.replace(w=noisier, levels=earlier.levels)
-        estimate = self.clean(before, self.estimate(denoiser, before).noise)
-        return torch.where(layout.expand(earlier.told).unsqueeze(1), estimate, torch.nan)
+        if found.bonds is None:
+            return asked
+        bonds = torch.where(told[layout.pairs.first], found.bonds, torch.nan)
+        return asked.replace(previous_bonds=bonds)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 
+from deepchem_ead.chem.bond_columns import MAX_BONDS, bond_columns
+from deepchem_ead.chem.kinds import format_kind
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion import AtomLayout, Bonds, among, bonds_of_pairs
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.sampling import Start
@@ -45,7 +49,7 @@ class Given:
             raise ValueError("there is no molecule to start from")
         object.__setattr__(self, "task", resolve_task(self.task))
 
-    def check(self, nodes: np.ndarray, elements: np.ndarray) -> None:
+    def check(self, nodes: np.ndarray, encoding: AtomEncoding) -> None:
         """Refuse what does not fit the molecules (n,) that are to be generated.
 
         Raises
@@ -53,7 +57,7 @@ class Given:
         ValueError
             If there are other numbers of molecules, or too few nodes for the given atoms.
         MoleculeError
-            If a given atom is of an element that the model does not know, or nowhere.
+            If a given atom is of a kind that the model does not know, or nowhere.
         """
         counts = self.molecules.counts
         if len(counts) not in (1, len(nodes)):
@@ -68,14 +72,12 @@ class Given:
                 f"molecule {k} is to have {nodes[k]} atoms, but {np.resize(counts, len(nodes))[k]} "
                 "are given; pass a larger n_atoms"
             )
-        for k, (numbers, x) in enumerate(
-            zip(self.molecules.numbers, self.molecules.positions, strict=True)
-        ):
-            unknown = np.setdiff1d(numbers, elements)
+        for k, (kinds, x) in enumerate(zip(self._kinds, self.molecules.positions, strict=True)):
+            unknown = kinds[encoding.types_of(*kinds.T) < 0]
             if len(unknown):
                 raise MoleculeError(
-                    f"given molecule {k} holds the atomic number {unknown[0]}, which the model "
-                    f"does not know"
+                    f"given molecule {k} holds an atom of the kind {format_kind(unknown[0])}; the "
+                    f"model knows only {','.join(map(format_kind, encoding.kinds))}"
                 )
             if not np.isfinite(x).all():
                 raise MoleculeError(f"given molecule {k} has coordinates that are not finite")
@@ -83,13 +85,35 @@ class Given:
     def start(self, rows: np.ndarray, layout: AtomLayout, encoding: AtomEncoding) -> Start:
         """Where the molecules ``rows`` (b,) of the job start, which are laid out in this order."""
         clean, given = encoding.first_rows(
-            [self._of(row, self.molecules.numbers) for row in rows],
+            [self._of(row, self._kinds) for row in rows],
             [self._of(row, self.molecules.positions) for row in rows],
             layout.counts.tolist(),
         )
         device = layout.index.device
         assert not isinstance(self.task, str)
-        return self.task.start(Known(clean.to(device), given.to(device)), layout)
+        known = Known(clean.to(device), given.to(device))
+        start = self.task.start(known, layout)
+        if encoding.has_bonds and getattr(self.task, "gives_bonds", False):
+            columns = torch.zeros((layout.n_nodes, MAX_BONDS), dtype=torch.int64)
+            own = [self._of(row, self._bonds) for row in rows]
+            columns[given] = torch.from_numpy(np.concatenate(own).astype(np.int64))
+            kinds = bonds_of_pairs(columns.to(device), layout)
+            bonds = Bonds(kinds, among(known.atoms, layout) & (kinds >= 0))
+            start = start._replace(bonds=bonds)
+        return start
+
+    @cached_property
+    def _kinds(self) -> list[np.ndarray]:
+        """Atomic number and formal charge of the atoms of each molecule, (n, 2) each."""
+        batch = self.molecules
+        kinds = np.stack([batch.atomic_numbers, batch.formal_charges()], 1).astype(np.int64)
+        return np.split(kinds, batch.offsets[1:-1])
+
+    @cached_property
+    def _bonds(self) -> list[np.ndarray]:
+        """Columns of bonds of the atoms of each molecule, (n, S) each."""
+        columns, counts = bond_columns(self.molecules), self.molecules.counts
+        return [own[:n] for own, n in zip(columns, counts, strict=True)]
 
     def describe(self) -> dict[str, Any]:
         """What was given as plain values."""

@@ -180,7 +180,7 @@ def generate_batches(
         model, settings.n_atoms, request.values, indices, settings.seed
     )
     if settings.start is not None:
-        settings.start.check(nodes, model.encoding.elements)
+        settings.start.check(nodes, model.encoding)
     check_memory(model, nodes, settings.batch_size)
     job = _Job(model, settings, indices, nodes, sizes_fixed, request, callback, early)
     return _generate_batches(job, progress)
@@ -299,10 +299,7 @@ class _Job:
         self._small = max(self._small - 1, 0)
         self._show(entry, len(entry.rows))
         rows, back = entry.rows, np.argsort(entry.rows)
-        numbers, positions = self.model.encoding.decode(
-            cohort.decode().cpu(), cohort.layout, self._sizes_fixed, cohort.placed
-        )
-        molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})[back]
+        molecules = self._molecules(cohort)[back]
         levels = None
         if self.settings.record_levels:
             traces = cohort.visited_levels().cpu().split(self._nodes[rows].tolist(), dim=1)
@@ -310,3 +307,17 @@ class _Job:
             levels = [traces[k][:rows].numpy() for k, rows in zip(back, n_rows, strict=True)]
         n_evaluations = cohort.n_evaluations.cpu().numpy()[back]
         return GeneratedPart(molecules, n_evaluations, levels)
+
+    def _molecules(self, cohort: Cohort) -> MoleculeBatch:
+        """Those of a cohort, in its own order."""
+        encoding, fixed = self.model.encoding, self._sizes_fixed
+        states, layout = cohort.decode().cpu(), cohort.layout.to("cpu")
+        numbers, positions = encoding.decode(states, layout, fixed, cohort.placed)
+        molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})
+        bonds = None if cohort.bonds_hat is None else cohort.bonds_hat.cpu()
+        graphs = encoding.decode_graphs(states, bonds, layout, fixed)
+        if graphs is None:
+            return molecules
+        owner = np.repeat(np.arange(len(molecules)), molecules.counts)
+        charges = np.bincount(owner, graphs.formal_charges, len(molecules)).astype(np.int64)
+        return replace(molecules, charges=charges, graphs=graphs)

@@ -273,15 +273,15 @@ class SteeredProperties:
                 f"{encoding.symbols}; the guide must know all of them"
             )
         self.guide = guide
-        self.n_elements = len(encoding.elements)
-        self.n_types = self.n_elements if fixed_size else encoding.n_types
+        self.n_kinds = encoding.n_kinds
+        self.n_types = self.n_kinds if fixed_size else encoding.n_types
         # Column of the guide's types of each of the encoding's.
-        self.columns = [theirs.index(e) for e in ours]
+        self.columns = [theirs.index(e) for e, _ in encoding.kinds]
         self.n_columns = len(theirs)
 
     def __call__(self, x_hat: Tensor, layout: AtomLayout) -> Tensor:
         types = channel(x_hat, "kinds")[:, : self.n_types]
-        real = types.argmax(1) < self.n_elements
+        real = types.argmax(1) < self.n_kinds
         counts = layout.sum(real.long())
         molecules = counts.argsort(stable=True)
         molecules = molecules[counts[molecules] > 0]
@@ -302,15 +302,15 @@ class SteeredProperties:
 
 
 def type_probabilities(types: Tensor, columns: Sequence[int], n_columns: int) -> Tensor:
-    """Probabilities of elements (A, n_columns) from columns of types (A, at least E).
+    """Probabilities of elements (A, n_columns) from columns of types (A, at least K).
 
-    The first E columns are the elements, which go to ``columns``; what is negative counts nothing.
+    The first K columns are kinds of atoms, which add to ``columns``, those of their elements; what
+    is negative counts nothing.
     """
     likely = types[:, : len(columns)].clamp_min(0)
     likely = likely / likely.sum(1, keepdim=True).clamp_min(1e-12)
-    probabilities = likely.new_zeros((len(likely), n_columns))
-    probabilities[:, columns] = likely
-    return probabilities
+    places = torch.tensor(columns, device=likely.device)
+    return likely.new_zeros((len(likely), n_columns)).index_add(1, places, likely)
 
 
 def _plain(values: np.ndarray) -> float | list[float]:

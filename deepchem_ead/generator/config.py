@@ -63,6 +63,12 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
                 f"tasks={self.tasks!r} give positions and kinds levels of their own, which the "
                 "network has to be told: set channel_levels=True"
             )
+        if self.bonds and "pairs" not in DENOISERS[self.denoiser].writes:
+            writing = [name for name, network in DENOISERS.items() if "pairs" in network.writes]
+            raise ValueError(
+                f"bonds need a denoiser that says something about pairs, such as "
+                f"denoiser={writing[0]!r}; {self.denoiser!r} does not"
+            )
         if self.quotient_loss and self.frame != "quotient":
             raise ValueError(f"quotient_loss needs frame='quotient', not {self.frame!r}")
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from deepchem_ead.chem.elements import symbol_of
+from deepchem_ead.chem.kinds import format_kind
 from deepchem_ead.denoisers import DENOISERS, InputColumns
 from deepchem_ead.diffusion import (
+    BOND_COLUMNS,
+    BOND_KINDS,
     FRAMES,
     N_LEVEL_FEATURES,
     SIGMA_COLUMN,
@@ -45,18 +47,11 @@ class EADNetwork(nn.Module):
     config : EADConfig
     encoding : AtomEncoding
         Of the molecules it will see.
-    n_pair_outputs : int
-        Columns of what the denoiser says about pairs of atoms.
-
-    Raises
-    ------
-    ValueError
-        If it is to say something about pairs and does not write "pairs".
     """
 
     size_counts: Tensor
 
-    def __init__(self, config: EADConfig, encoding: AtomEncoding, n_pair_outputs: int = 0) -> None:
+    def __init__(self, config: EADConfig, encoding: AtomEncoding) -> None:
         super().__init__()
         self.process = DiffusionProcess(
             config.make_noise_schedule(),
@@ -69,8 +64,10 @@ class EADNetwork(nn.Module):
             config.composition_weight,
             config.quotient_loss,
             config.channel_levels,
+            config.bonds,
+            config.bond_weight,
         )
-        self._odd, self._n_elements = encoding.odd, len(encoding.elements)
+        self._odd, self._n_elements = encoding.odd, encoding.n_kinds
         #: The context has a column that says "no dummy atoms here".
         self.flags_fixed_size = FIXED_SIZE in context_columns(config)
         n_conditions = len(config.condition_names)
@@ -82,17 +79,11 @@ class EADNetwork(nn.Module):
             before = columns["features"] + columns["evidence"]
             sigma = before + SIGMA_COLUMN[config.level_features]
         labels = tuple(input_labels(config, encoding))
-        seen = InputColumns(columns, sigma, labels, dict(self.process.frame.pair_columns))
+        told = BOND_COLUMNS if config.bonds else {}
+        seen = InputColumns(columns, sigma, labels, {**self.process.frame.pair_columns, **told})
         network = DENOISERS[config.denoiser]
-        if n_pair_outputs and "pairs" not in network.writes:
-            raise ValueError(
-                f'denoiser="{config.denoiser}" says nothing about pairs of atoms; choose one that '
-                'does, such as "attention"'
-            )
-        pair_outputs = {"n_pair_outputs": n_pair_outputs} if n_pair_outputs else {}
-        self.denoiser = network.build(
-            seen, encoding.n_features, config.network_options, **pair_outputs
-        )
+        says = {"n_pair_outputs": len(BOND_KINDS)} if config.bonds else {}
+        self.denoiser = network.build(seen, encoding.n_features, config.network_options, **says)
         self.average = RunningAverage(self.denoiser, config.ema_decay)
         self.embedding = self.embedding_average = self.statistics = None
         if n_conditions:
@@ -184,7 +175,8 @@ class EADNetwork(nn.Module):
         ----------
         batch : dict
             ``clean`` (A, 3 + F), ``levels`` (A,), ``eps`` (A, 3 + F), ``layout``, ``node_weight``
-            (A,) or None, ``earlier`` (an `EarlierState` or None), ``fixed_size`` (B,) and
+            (A,) or None, ``earlier`` (an `EarlierState` or None), ``bonds`` (`Bonds` or None),
+            ``fixed_size`` (B,) and
             ``conditions`` (B, P) or None (see `context`), and ``rank`` (B,): the layout's molecule
             of each input row.
         """
@@ -198,6 +190,7 @@ class EADNetwork(nn.Module):
             batch["node_weight"],
             self.context(batch["fixed_size"], batch["conditions"], averaged=not self.training),
             batch["earlier"],
+            batch["bonds"],
         )
         return loss[batch["rank"]].unsqueeze(1)
 
@@ -270,5 +263,5 @@ def output_labels(encoding: AtomEncoding) -> list[Label]:
 
 
 def _feature_labels(encoding: AtomEncoding) -> list[str]:
-    types = [symbol_of(int(z)) for z in encoding.elements] + ["dummy"] * encoding.has_dummies
+    types = [*map(format_kind, encoding.kinds)] + ["dummy"] * encoding.has_dummies
     return types + ["charge"] * (encoding.n_features - encoding.n_types)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.chem.kinds import format_kind, parse_kinds
 from deepchem_ead.denoisers import DENOISERS, DenoiserOptions
 from deepchem_ead.diffusion import (
     FEATURE_TARGETS,
@@ -40,6 +41,11 @@ class DataOptions(Settings):
     ----------
     elements : str
         Elements the model knows, comma separated.
+    charged_kinds : str
+        Kinds of charged atoms the model knows beside the elements, comma separated: "N+,O-".
+        Empty: it knows no formal charges.
+    bonds : bool
+        The model knows bonds: it learns them, generates them, and can be given some of them.
     max_atoms : int
         Largest molecule.
     variable_size : bool
@@ -65,6 +71,8 @@ class DataOptions(Settings):
     """
 
     elements: str = structural("H,C,N,O,F", same_states=True, may_widen=True)
+    charged_kinds: str = structural("", same_states=True, may_widen=True)
+    bonds: bool = structural(False, may_widen=True)
     max_atoms: int = structural(29, may_widen=True)
     variable_size: bool = structural(True, same_states=True)
     dummy_padding: str = structural("full", may_widen=True)
@@ -88,7 +96,14 @@ class DataOptions(Settings):
             shares=("p_fixed_size", "p_uncond"),
             choices={"dummy_padding": ("full", "random")},
         )
-        parse_elements(self.elements)
+        known = set(parse_elements(self.elements))
+        charged = parse_kinds(self.charged_kinds) if self.charged_kinds else ()
+        for kind in charged:
+            if kind[0] not in known or not kind[1]:
+                raise ValueError(
+                    f"charged_kinds={self.charged_kinds!r}: {format_kind(kind)} is no charged atom "
+                    f"of one of the elements {self.elements}"
+                )
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):
             raise ValueError(f"conditions={self.conditions!r}: name each property once")
@@ -311,6 +326,8 @@ class TrainingOptions(FitOptions):
         Weight of dummy atoms in the loss.
     composition_weight : float
         Weight in the loss of the squared error of the expected numbers of atoms of each type.
+    bond_weight : float
+        Weight in the loss of the cross-entropy of bonds, of a model that knows bonds.
     quotient_loss : bool
         The loss leaves out errors in the positions that a rotation of the molecule explains
         (quotient-space diffusion). Only with ``frame="quotient"``.
@@ -321,12 +338,13 @@ class TrainingOptions(FitOptions):
     placement: str = "auto"
     dummy_weight: float = 1.0
     composition_weight: float = 0.0
+    bond_weight: float = 0.2
     quotient_loss: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check(
-            not_negative=("dummy_weight", "composition_weight"),
+            not_negative=("dummy_weight", "composition_weight", "bond_weight"),
             choices={"clipping_rule": CLIPPING_RULES, "placement": PLACEMENTS},
         )
         try:

@@ -53,13 +53,13 @@ class CleanEstimates:
         device: torch.device | str | None = None,
     ) -> None:
         self.generator = TrainedGenerator.from_pretrained(name, device, precision)
-        theirs, ours = self.generator.encoding.elements.tolist(), parse_elements(elements)
+        theirs, ours = [z for z, _ in self.generator.encoding.kinds], parse_elements(elements)
         if set(theirs) != set(ours):
             raise ValueError(
                 f"estimates_of={name!s}: that model knows the elements "
                 f"{self.generator.encoding.symbols}, this one {elements}; they must be the same"
             )
-        self.columns = [ours.index(element) for element in theirs]
+        self.columns, self.n_elements = [ours.index(element) for element in theirs], len(ours)
         tau = self.generator.model.process.schedule.tau
         #: The highest level.
         self.highest = int((tau <= max_tau).sum()) - 1
@@ -94,5 +94,5 @@ class CleanEstimates:
             layout,
             asked.context(slice(None), fixed_size=True),
         )
-        types = type_probabilities(channel(x_hat, "kinds"), self.columns, len(self.columns))
+        types = type_probabilities(channel(x_hat, "kinds"), self.columns, self.n_elements)
         return channel(x_hat, "positions").contiguous(), types, layout

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import (
+    BOND_KINDS,
     AtomLayout,
     DiffusionProcess,
     any_channel,
@@ -38,6 +39,9 @@ from deepchem_ead.sampling.state import (
     Transition,
 )
 from deepchem_ead.sampling.steppers import Stepper, check_step
+
+#: Estimates of the clean data (A, 3 + F) and, of a process that knows bonds, of these (E, K).
+_Answer = tuple[Tensor, Tensor | None]
 
 
 class Cohort:
@@ -77,6 +81,10 @@ class Cohort:
         The last estimate of the clean data, zeros before the first.
     previous : Tensor, (A, 3 + F)
         The same in the frame of the query, NaN before the first.
+    bonds : Bonds or None
+        What is given of the bonds.
+    bonds_hat : Tensor, (E, K), or None
+        The last estimate of the bonds, NaN before the first; None of a process without bonds.
     unfinished : Tensor, (B,) bool
         Molecules that have not been evaluated with all atoms at level 0: they need the network.
     n_evaluations, n_steps : Tensor, (B,) int64
@@ -137,6 +145,11 @@ class Cohort:
             raise ValueError(f"context has {len(context)} rows for {layout.n_molecules} molecules")
         self.w, self.x_hat = w, torch.zeros_like(w)
         self.previous = torch.full_like(w, torch.nan)
+        self.bonds, self.bonds_hat = None, None
+        if process.bonds:
+            self.bonds = None if start is None else start.bonds
+            n_pairs = len(layout.pairs.first)
+            self.bonds_hat = torch.full_like(w[:1, :1], torch.nan).expand(n_pairs, len(BOND_KINDS))
         self.unfinished = torch.ones_like(layout.counts, dtype=torch.bool)
         self.n_evaluations = torch.zeros_like(layout.counts)
         self.n_steps = torch.zeros_like(layout.counts)
@@ -174,17 +187,23 @@ class Cohort:
         """Whether there is an earlier estimate, ``previous``."""
         return self.calls > 0
 
-    def advance(self, x_hat: Tensor) -> None:
-        """Go on to the next query, given the network's estimate (A, 3 + F) for the present one.
+    def advance(self, x_hat: Tensor, bonds: Tensor | None = None) -> None:
+        """Go on to the next query, given the network's estimate for the present one.
 
         Rows of molecules that are finished, or that the query does not need, do not count.
+
+        Parameters
+        ----------
+        x_hat : Tensor, (A, 3 + F)
+        bonds : Tensor, (E, K), optional
+            Of a process that knows bonds.
         """
         try:
-            self.query = self._course.send(x_hat)
+            self.query = self._course.send((x_hat, bonds))
         except StopIteration:
             self.finished, self.pairs_left = True, 0
 
-    def _steps(self) -> Generator[Query, Tensor, None]:
+    def _steps(self) -> Generator[Query, _Answer, None]:
         """The whole run, from query to query."""
         step = 0
         while True:
@@ -212,14 +231,17 @@ class Cohort:
                 return
             yield from self._move(x_hat, *proposal)
 
-    def _estimate(self, query: Query) -> Generator[Query, Tensor, Tensor]:
+    def _estimate(self, query: Query) -> Generator[Query, _Answer, Tensor]:
         """Ask the network, unless nobody needs the answer."""
         asking = self.unfinished
         if query.needed is not None:
             asking = asking & (self.layout.max(query.needed.to(torch.uint8)) > 0)
             if not bool(asking.any()):
                 return self.x_hat
-        x_hat = yield query
+        x_hat, bonds = yield query
+        if bonds is not None and self.bonds_hat is not None:
+            asked = self.layout.expand(asking)[self.layout.pairs.first].unsqueeze(1)
+            self.bonds_hat = torch.where(asked, bonds, self.bonds_hat)
         # A second evaluation of a last state, told the first, would say something else.
         x_hat = torch.where(self.layout.expand(asking).unsqueeze(1), x_hat, self.x_hat)
         if self._known is not None:
@@ -239,7 +261,7 @@ class Cohort:
 
     def _move(
         self, x_hat: Tensor, next_levels: Tensor, repeat: Tensor | None
-    ) -> Generator[Query, Tensor, None]:
+    ) -> Generator[Query, _Answer, None]:
         w, levels, next_levels = self.w, self.levels, self._capped(next_levels)
         tau_t = self._by_column(self._process.schedule.tau_at(levels))
         tau_s = self._by_column(self._process.schedule.tau_at(next_levels))
@@ -266,7 +288,7 @@ class Cohort:
 
     def _answered(
         self, stepper: Generator[Query, Tensor, Tensor]
-    ) -> Generator[Query, Tensor, Tensor]:
+    ) -> Generator[Query, _Answer, Tensor]:
         """Give a stepper its estimates until it returns the new state."""
         try:
             query = next(stepper)

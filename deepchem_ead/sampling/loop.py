@@ -37,12 +37,15 @@ class SampleResult(NamedTuple):
         is one call for each row, and more if the stepper asks more than once a step.
     molecule_evaluations : Tensor, (B,) int64
         Calls each molecule needed until it was finished, at most ``n_evaluations``.
+    bonds : Tensor, (E, K), or None
+        Probabilities of the kinds of bonds, of a process that knows bonds.
     """
 
     states: Tensor
     n_evaluations: int
     levels: Tensor | None
     molecule_evaluations: Tensor
+    bonds: Tensor | None = None
 
 
 @torch.no_grad()
@@ -188,5 +191,6 @@ def sample(
     for _ in run_cohorts(process, denoiser, lambda counts: next(waiting, None), refill_at=1.0):
         pass
     return SampleResult(
-        cohort.decode(), cohort.calls, cohort.visited_levels(), cohort.n_evaluations
-    )
+        cohort.decode(), cohort.calls, cohort.visited_levels(), cohort.n_evaluations,
+        cohort.bonds_hat,
+    )  # fmt: skip

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import Asked, AtomLayout, Denoiser, DiffusionProcess
+from deepchem_ead.diffusion import Asked, AtomLayout, Bonds, Denoiser, DiffusionProcess
 from deepchem_ead.sampling.cohort import Cohort
 
 
@@ -25,11 +25,12 @@ class SharedBatch:
 
     def __init__(self, cohorts: Iterable[Cohort]) -> None:
         self._cohorts = [cohort for cohort in cohorts if not cohort.finished]
-        self._n_pairs = self._pairs_left()
+        self._work = self._pairs_left()
         unfinished = torch.cat([cohort.unfinished for cohort in self._cohorts])
         if len(self._cohorts) == 1 and bool(unfinished.all()):
             (cohort,) = self._cohorts
             self._layout, self._context, self._nodes = cohort.layout, cohort.context, None
+            self._pairs = None
             return
         counts = torch.cat([cohort.layout.counts for cohort in self._cohorts])
         order = torch.argsort(counts, stable=True)
@@ -39,6 +40,7 @@ class SharedBatch:
         offset = (counts.cumsum(0) - counts)[order] - self._layout.starts
         self._nodes = torch.arange(self._layout.n_nodes, device=counts.device)
         self._nodes += self._layout.expand(offset)
+        self._pairs = _pair_rows(counts, order)
         contexts = [cohort.context for cohort in self._cohorts]
         told = [context for context in contexts if context is not None]
         self._context = torch.cat(told)[order] if told else None
@@ -49,31 +51,74 @@ class SharedBatch:
     @property
     def finished_share(self) -> float:
         """How much of the batch's work has become superfluous, 0 to 1."""
-        return 1 - self._pairs_left() / self._n_pairs
+        return 1 - self._pairs_left() / self._work
 
     def advance(self, process: DiffusionProcess, denoiser: Denoiser) -> None:
         """Evaluate the network on what every unfinished cohort asks for, and answer them."""
+        asked = self._asked(process.bonds)
+        found = process.estimate(denoiser, asked)
+        x_hat, bonds = process.clean(asked, found.noise), found.bonds
+        if self._nodes is not None:
+            everywhere = torch.cat([cohort.x_hat for cohort in self._cohorts])
+            everywhere[self._nodes] = x_hat
+            x_hat = everywhere
+            if bonds is not None:
+                everywhere = self._estimated_bonds()
+                everywhere[self._pairs] = bonds
+                bonds = everywhere
+        layouts = [cohort.layout for cohort in self._cohorts]
+        rows = x_hat.split_with_sizes([layout.n_nodes for layout in layouts])
+        pairs: Sequence[Tensor | None] = [None] * len(layouts)
+        if bonds is not None:
+            pairs = bonds.split_with_sizes([len(layout.pairs.first) for layout in layouts])
+        for cohort, x, b in zip(self._cohorts, rows, pairs, strict=True):
+            if not cohort.finished:
+                cohort.advance(x, b)
+
+    def _estimated_bonds(self) -> Tensor:
+        """The last estimates of all cohorts, of a process that knows bonds."""
+        return torch.cat([c.bonds_hat for c in self._cohorts if c.bonds_hat is not None])
+
+    def _asked(self, with_bonds: bool) -> Asked:
         w = torch.cat([cohort.query.w for cohort in self._cohorts])
         levels = _side_by_side([cohort.query.levels for cohort in self._cohorts])
         # Without a reference the network's gradients go through all it sees.
         told = any(cohort.started for cohort in self._cohorts)
-        previous = torch.cat([cohort.previous for cohort in self._cohorts]) if told else None
-        nodes = self._nodes
-        asked = Asked(w, levels, self._layout, self._context, previous)
-        if nodes is None:
-            x_hat = process.clean(asked, process.estimate(denoiser, asked).noise)
-        else:
-            asked = asked.replace(
-                w=w[nodes],
-                levels=levels[nodes],
-                previous=None if previous is None else previous[nodes],
-            )
-            x_hat = torch.cat([cohort.x_hat for cohort in self._cohorts])
-            x_hat[nodes] = process.clean(asked, process.estimate(denoiser, asked).noise)
-        sizes = [cohort.layout.n_nodes for cohort in self._cohorts]
-        for cohort, rows in zip(self._cohorts, x_hat.split_with_sizes(sizes), strict=True):
-            if not cohort.finished:
-                cohort.advance(rows)
+        asked = Asked(w, levels, self._layout, self._context)
+        if told:
+            asked = asked.replace(previous=torch.cat([cohort.previous for cohort in self._cohorts]))
+        if self._nodes is not None:
+            previous = None if asked.previous is None else asked.previous[self._nodes]
+            asked = asked.replace(w=w[self._nodes], levels=levels[self._nodes], previous=previous)
+        if not with_bonds:
+            return asked
+        bonds, previous = _bonds(self._cohorts), None
+        if told:
+            previous = self._estimated_bonds()
+        if self._nodes is not None:
+            bonds = None if bonds is None else Bonds(*(t[self._pairs] for t in bonds))
+            previous = None if previous is None else previous[self._pairs]
+        return asked.replace(bonds=bonds, previous_bonds=previous)
+
+
+def _bonds(cohorts: Sequence[Cohort]) -> Bonds | None:
+    """What is given of the bonds of all cohorts; None: nothing."""
+    if all(cohort.bonds is None for cohort in cohorts):
+        return None
+    parts = []
+    for cohort in cohorts:
+        nothing = torch.zeros_like(cohort.layout.pairs.first)
+        parts.append(cohort.bonds or Bonds(nothing, nothing > 0))
+    return Bonds(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def _pair_rows(counts: Tensor, order: Tensor) -> Tensor:
+    """Rows of the pairs of the molecules ``order`` among those of molecules of these sizes."""
+    n_pairs = counts * (counts - 1)
+    chosen = n_pairs[order]
+    offset = (n_pairs.cumsum(0) - n_pairs)[order] - (chosen.cumsum(0) - chosen)
+    rows = torch.repeat_interleave(offset, chosen)
+    return rows + torch.arange(len(rows), device=rows.device)
 
 
 def _side_by_side(levels: list[Tensor]) -> Tensor:

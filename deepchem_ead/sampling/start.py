@@ -7,7 +7,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import CHANNELS, AtomLayout, by_column, channel, level_of, shifted
+from deepchem_ead.diffusion import (
+    CHANNELS,
+    AtomLayout,
+    Bonds,
+    by_column,
+    channel,
+    level_of,
+    shifted,
+)
 
 
 class Start(NamedTuple):
@@ -23,10 +31,13 @@ class Start(NamedTuple):
     levels : Tensor, (A,) or (A, C)
         0 where known, the highest level, or infinity, where not (`deepchem_ead.diffusion.channels`
         says what C is). One level between may stand for the highest.
+    bonds : Bonds, optional
+        Bonds that are given, for a process that knows bonds.
     """
 
     clean: Tensor
     levels: Tensor
+    bonds: Bonds | None = None
 
 
 class KnownRows:
@@ -59,7 +70,7 @@ class KnownRows:
     """
 
     def __init__(self, start: Start, layout: AtomLayout, n_columns: int, timesteps: int) -> None:
-        clean, levels = start
+        clean, levels, _ = start
         n, device = layout.n_nodes, layout.index.device
         if clean.shape != (n, n_columns):
             shape = tuple(clean.shape)

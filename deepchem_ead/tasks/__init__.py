@@ -5,6 +5,7 @@ from deepchem_ead.tasks.conformer import Conformer
 from deepchem_ead.tasks.edit import Edit
 from deepchem_ead.tasks.free import Free
 from deepchem_ead.tasks.mixture import TaskMixture
+from deepchem_ead.tasks.perceive import Perceive
 from deepchem_ead.tasks.registry import TASKS, resolve_task
 from deepchem_ead.tasks.variation import Variation
 
@@ -15,6 +16,7 @@ __all__ = [
     "Edit",
     "Free",
     "Known",
+    "Perceive",
     "Task",
     "TaskMixture",
     "TrainingBatch",

@@ -62,10 +62,14 @@ class Task(Protocol):
     ----------
     by_channel : bool
         Positions and kinds of an atom have different levels, which the network has to be told.
+    gives_bonds : bool
+        The bonds between atoms whose kind is given are given with them, if they are known.
     """
 
     @property
     def by_channel(self) -> bool: ...
+    @property
+    def gives_bonds(self) -> bool: ...
 
     def start(self, known: Known, layout: AtomLayout) -> Start:
         """Where sampling starts: level 0 where something is known, `NOT_KNOWN` elsewhere."""

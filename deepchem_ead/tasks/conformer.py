@@ -1,4 +1,4 @@
-"""Positions of given atoms."""
+"""Positions of the atoms of a given graph."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from deepchem_ead.tasks.base import NOT_KNOWN, Known, TrainingBatch
 
 @dataclass(frozen=True)
 class Conformer:
-    """All kinds are given, dummy atoms included, and no position.
-
-    Which atoms are bonded is not told: that takes a channel of bonds.
-    """
+    """All kinds are given, dummy atoms included, and all bonds, if the model knows bonds."""
 
     by_channel: ClassVar[bool] = True
+    gives_bonds: ClassVar[bool] = True
 
     def start(self, known: Known, layout: AtomLayout) -> Start:
         kinds = torch.where(known.atoms, 0.0, NOT_KNOWN)

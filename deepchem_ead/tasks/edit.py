@@ -32,6 +32,7 @@ class Edit:
 
     scattered: float = 0.25
     by_channel: ClassVar[bool] = False
+    gives_bonds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.scattered <= 1:

@@ -18,6 +18,7 @@ class Free:
     """Nothing is given: the levels of Algorithm 1."""
 
     by_channel: ClassVar[bool] = False
+    gives_bonds: ClassVar[bool] = False
 
     def start(self, known: Known, layout: AtomLayout) -> Start:
         return Start(known.clean, torch.full_like(known.clean[:, 0], NOT_KNOWN))

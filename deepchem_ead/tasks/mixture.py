@@ -8,6 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from deepchem_ead.diffusion import level_of
 from deepchem_ead.tasks.base import Task, TrainingBatch, each_channel
 from deepchem_ead.tasks.free import Free
 from deepchem_ead.tasks.registry import TASKS, resolve_task
@@ -86,16 +87,24 @@ class TaskMixture:
 
         Nothing is drawn where there is nothing but free generation.
         """
+        return self.draw_for(batch, generator)[0]
+
+    def draw_for(self, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Levels as `training_levels`, and the atoms (A,) bool among which bonds are given."""
         if self.is_free:
-            return batch.levels
-        chosen = batch.layout.expand(self.draw(batch.layout.n_molecules, generator))
+            return batch.levels, torch.zeros_like(batch.levels, dtype=torch.bool)
+        tasks = self.draw(batch.layout.n_molecules, generator)
+        chosen = batch.layout.expand(tasks)
         found: Tensor | None = None
+        bonded = torch.zeros_like(chosen, dtype=torch.bool)
         for number, task in enumerate(self.tasks):
             levels = task.training_levels(batch, generator)
             if self.by_channel:
                 levels = each_channel(levels)
             mine = chosen == number
+            if getattr(task, "gives_bonds", False):  # others came before bonds
+                bonded = bonded | (mine & (level_of(levels, "kinds") == 0))
             mine = mine.unsqueeze(1) if levels.dim() > 1 else mine
             found = levels if found is None else torch.where(mine, levels, found)
         assert found is not None  # read() needs a name
-        return found
+        return found, bonded

@@ -10,10 +10,18 @@ from deepchem_ead.tasks.base import Task
 from deepchem_ead.tasks.conformer import Conformer
 from deepchem_ead.tasks.edit import Edit
 from deepchem_ead.tasks.free import Free
+from deepchem_ead.tasks.perceive import Perceive
 from deepchem_ead.tasks.variation import Variation
 
 TASKS: Registry[Callable[..., Task]] = Registry(
-    "task", {"free": Free, "edit": Edit, "variation": Variation, "conformer": Conformer}
+    "task",
+    {
+        "free": Free,
+        "edit": Edit,
+        "variation": Variation,
+        "conformer": Conformer,
+        "perceive": Perceive,
+    },
 )
 
 

@@ -25,6 +25,7 @@ class Variation:
 
     level: float = 300.0
     by_channel: ClassVar[bool] = False
+    gives_bonds: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.level > 0:

@@ -15,6 +15,7 @@ from deepchem_ead.training.noising import (
     evaluation_noise,
     node_weights,
     noised,
+    training_bonds,
     training_conditions,
     training_nodes,
 )
@@ -69,7 +70,7 @@ class Noising:
     ) -> dict:
         """A batch to be scored: a molecule's draws depend on the seed and its row (B,) only."""
         encoded, fixed_size = self._encode(X, ids, evaluation_nodes, rows)
-        levels, eps = evaluation_noise(encoded, self.config, rows)
+        levels, eps, bonded = evaluation_noise(encoded, self.config, rows)
         return _told(encoded, fixed_size, conditions) | {
             "clean": encoded.clean,
             "levels": levels,
@@ -77,6 +78,7 @@ class Noising:
             "earlier": None,
             "layout": encoded.layout,
             "node_weight": node_weights(encoded.is_dummy, self.config),
+            "bonds": training_bonds(encoded, bonded),
         }
 
     def _encode(self, X, ids, draw_nodes, key) -> tuple[EncodedMolecules, np.ndarray | None]:

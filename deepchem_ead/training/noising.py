@@ -6,7 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import AtomLayout, EarlierState, sample_levels, turn_at_random
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    Bonds,
+    EarlierState,
+    among,
+    bonds_of_pairs,
+    sample_levels,
+    turn_at_random,
+)
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import EncodedMolecules
 from deepchem_ead.tasks import TaskMixture, TrainingBatch
@@ -78,7 +86,7 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
     equivariant : bool
         Of the denoiser; one that is not is trained on molecules turned at random.
     """
-    levels, eps = training_noise(encoded, config, key)
+    levels, eps, bonded = training_noise(encoded, config, key)
     earlier = training_earlier(encoded, levels, config, key)
     return {
         "clean": training_clean(encoded, config, key, equivariant),
@@ -87,13 +95,24 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
         "earlier": earlier,
         "layout": encoded.layout,
         "node_weight": node_weights(encoded.is_dummy, config),
+        "bonds": training_bonds(encoded, bonded),
     }
 
 
-def training_noise(encoded: EncodedMolecules, config: EADConfig, key: Key) -> tuple[Tensor, Tensor]:
-    """Levels (A,) or (A, C) and normal draws (A, 3 + F) that depend on seed and step only.
+def training_noise(
+    encoded: EncodedMolecules, config: EADConfig, key: Key
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is drawn for a batch depends on seed and step only.
 
     So a training run needs no state of a random generator to be continued.
+
+    Returns
+    -------
+    levels : Tensor, (A,) or (A, C)
+    eps : Tensor, (A, 3 + F)
+        Standard normal.
+    bonded : Tensor, (A,) bool
+        Atoms among which bonds are given.
     """
     generator = _generator(config, key)
     levels = _draw_levels(encoded.layout, encoded.is_dummy, config, generator)
@@ -101,7 +120,16 @@ def training_noise(encoded: EncodedMolecules, config: EADConfig, key: Key) -> tu
     eps = torch.randn(clean.shape, generator=generator, device=clean.device)
     batch = TrainingBatch(clean, levels, encoded.is_dummy, encoded.layout)
     mixture = TaskMixture.read(config.tasks)
-    return mixture.training_levels(batch, _generator(config, key, 5)), eps
+    levels, bonded = mixture.draw_for(batch, _generator(config, key, 5))
+    return levels, eps, bonded
+
+
+def training_bonds(encoded: EncodedMolecules, bonded: Tensor) -> Bonds | None:
+    """The bonds of a batch, given among these atoms (A,) bool; None in a model without bonds."""
+    if encoded.bonds is None:
+        return None
+    kinds = bonds_of_pairs(encoded.bonds, encoded.layout)
+    return Bonds(kinds, among(bonded, encoded.layout) & (kinds >= 0))
 
 
 def training_clean(
@@ -158,15 +186,22 @@ def earlier_levels(levels: Tensor, layout: AtomLayout, ahead: Tensor, config: EA
 
 def evaluation_noise(
     encoded: EncodedMolecules, config: EADConfig, rows: np.ndarray
-) -> tuple[Tensor, Tensor]:
-    """Levels and draws of each molecule that depend on seed and row in the dataset only.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is drawn for each molecule depends on seed and row in the dataset only.
 
     Parameters
     ----------
     rows : ndarray, (B,) int64
         Row of each input molecule in its dataset.
+
+    Returns
+    -------
+    levels : Tensor, (A,) or (A, C)
+    eps : Tensor, (A, 3 + F)
+    bonded : Tensor, (A,) bool
+        Atoms among which bonds are given.
     """
-    levels, eps, mixture = [], [], TaskMixture.read(config.tasks)
+    levels, eps, bonded, mixture = [], [], [], TaskMixture.read(config.tasks)
     layout, width = encoded.layout, encoded.clean.shape[1]
     ends = (layout.starts + layout.counts).tolist()
     for row, start, end in zip(rows[encoded.order], layout.starts.tolist(), ends, strict=True):
@@ -177,8 +212,10 @@ def evaluation_noise(
         eps.append(torch.randn((end - start, width), generator=generator))
         batch = TrainingBatch(encoded.clean[start:end], drawn, dummy, layout)
         key = keyed_generator(config.seed, int(row), 5)
-        levels.append(mixture.training_levels(batch, key))
-    return torch.cat(levels), torch.cat(eps)
+        of_task, given = mixture.draw_for(batch, key)
+        levels.append(of_task)
+        bonded.append(given)
+    return torch.cat(levels), torch.cat(eps), torch.cat(bonded)
 
 
 def _draw_nodes(

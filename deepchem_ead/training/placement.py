@@ -125,8 +125,8 @@ class ResidentPlacement:
             table.index_select(0, self._row)[0]
             for table in (plan.molecules, plan.fixed_size, plan.seen)
         )
-        clean, is_dummy = molecules.gather(chosen)
-        encoded = EncodedMolecules(clean, molecules.layout, is_dummy, self._order)
+        clean, is_dummy, bonds = molecules.gather(chosen)
+        encoded = EncodedMolecules(clean, molecules.layout, is_dummy, self._order, bonds)
         key = self._step if self.generator is None else self.generator
         inputs = noised(encoded, self.config, key, self.equivariant)
         inputs |= {"fixed_size": fixed_size, "conditions": None, "rank": self._rank}

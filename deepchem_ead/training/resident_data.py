@@ -106,12 +106,15 @@ class ResidentMolecules:
         #: Properties (M, P) of the molecules in the same order, on the host.
         self.properties = np.asarray(properties, np.float64)[encoded.order]
         self._properties = torch.from_numpy(self.properties).to(device)
-        clean = encoded.clean
+        clean, bonds = encoded.clean, encoded.bonds
         if config.variable_size:
             # A dummy atom is the last row of a molecule with one node too many.
             padded = encoding.encode(X[:1], n_nodes=counts[:1] + 1)
             clean = torch.cat([clean, padded.clean[-1:]])
+        if bonds is not None and config.variable_size:
+            bonds = torch.cat([bonds, torch.zeros_like(bonds[:1])])
         self._clean = clean.to(device)
+        self._bonds = None if bonds is None else bonds.to(device)
         self._counts = encoded.layout.counts.to(device)
         self._starts = encoded.layout.starts.to(device)
         self.steps_per_epoch = max(len(X) // config.batch_size, 1)
@@ -163,15 +166,18 @@ class ResidentMolecules:
             torch.from_numpy(np.concatenate(weights).astype(np.float32)).to(self.device),
         )
 
-    def gather(self, molecules: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Clean data (A, 3 + F) and dummy atoms (A,) or None of a batch of molecules (B,)."""
+    def gather(self, molecules: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Clean data (A, 3 + F), dummy atoms (A,) and bonds (A, S) of a batch of molecules (B,).
+
+        The latter two are None in models that know none.
+        """
         owner = self.layout.expand(molecules)
         rows = self._starts[owner] + self._place
         is_dummy = None
         if self.config.variable_size:
             is_dummy = self._place >= self._counts[owner]
             rows = rows.masked_fill(is_dummy, len(self._clean) - 1)
-        return self._clean[rows], is_dummy
+        return self._clean[rows], is_dummy, None if self._bonds is None else self._bonds[rows]
 
     def conditions(self, molecules: Tensor) -> Tensor:
         """Properties (B, P) float64 of a batch of molecules (B,), NaN where unknown."""

@@ -68,7 +68,8 @@ class Survey:
             overlaps.extend(
                 o._replace(molecule=o.molecule + len(ids)) for o in encoding.overlaps(X)
             )
-            found["odd"].append(X[:, :, 3].sum(1) % 2 == 1)
+            charge = X[:, :, 4].sum(1) if encoding.has_charges else 0
+            found["odd"].append((X[:, :, 3].sum(1) - charge) % 2 == 1)
             found["compositions"].append((X[:, :, 3, None] == encoding.elements).sum(1))
             labels, weights = np.zeros((len(X), 0)), np.zeros((len(X), 0), np.float32)
             if columns:

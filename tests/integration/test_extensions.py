@@ -114,7 +114,7 @@ def test_a_task_of_outside_is_trained_and_asked_for():
     unknown = []
     for tasks in ("one-atom", "free"):
         batch = model.encoding.encode(X)
-        levels, _ = training_noise(batch, replace(model.config, tasks=tasks), 0)
+        levels, *_ = training_noise(batch, replace(model.config, tasks=tasks), 0)
         unknown.append(batch.layout.sum((levels > 0).long()))
     assert (unknown[0] <= 1).all() and unknown[0].any() and (unknown[1] > 1).any()
     part = MoleculeBatch.from_arrays([[6, 1]], [[[9.0, 9, 9], [10, 9, 9]]])

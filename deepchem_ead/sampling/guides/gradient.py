@@ -135,9 +135,8 @@ class GradientGuidance(GuidedProcess):
         change = change * (self.max_change / length.clamp_min(self.max_change))
         change_x = self.frame.project(channel(change, "positions"), tau[:, 0], layout)
         noise = eps + joined(change_x, channel(change, "kinds")).to(eps.dtype)
-        return Estimate(*(None if t is None else t.detach() for t in estimate))._replace(
-            noise=noise
-        )
+        bonds = None if estimate.bonds is None else estimate.bonds.detach()
+        return Estimate(noise, bonds)
 
 
 def _gradients(values: Tensor, x_hat: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:

@@ -59,6 +59,10 @@ class GuidedProcess(Estimator):
         return self.process.frame
 
     @property
+    def bonds(self) -> bool:
+        return self.process.bonds
+
+    @property
     def features(self) -> FeatureTarget:
         return self.process.features
 

@@ -447,7 +447,7 @@ def test_the_seed_decides_the_noise_of_training_and_evaluation(model, qm9_sample
     other = replace(model.config, seed=model.config.seed + 1)
     rows = np.arange(3)
     for draw, key, another in ((training_noise, 5, 6), (evaluation_noise, rows, rows + 1)):
-        levels, eps = draw(encoded, model.config, key)
+        levels, eps, _ = draw(encoded, model.config, key)
         assert torch.equal(eps, draw(encoded, model.config, key)[1])
         assert not torch.equal(eps, draw(encoded, model.config, another)[1])
         assert not torch.equal(eps, draw(encoded, other, key)[1])

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from deepchem_ead import CheckpointError, EADModel, MoleculeBatch
+from deepchem_ead.diffusion import Asked
 from deepchem_ead.generation.condition_values import parse_value, requested_values
 from deepchem_ead.generator.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.generator.config import EADConfig
@@ -441,7 +442,7 @@ def test_new_elements_grow_the_vocabulary_and_leave_the_rest(
         assert torch.equal(rows[labels.index("S")], old[known.index("O")])
         out, expected = (
             model.model.process._outputs(
-                model.model.average.module, x, batch["levels"], batch["layout"], None, None
+                model.model.average.module, Asked(x, batch["levels"], batch["layout"])
             )
             for model, x in ((wide, grown), (narrow, w))
         )

@@ -97,7 +97,7 @@ def test_tasks_have_the_shares_that_are_configured():
 def test_draws_depend_on_seed_and_step_only(tasks):
     config = config_of(tasks=tasks)
     encoded = encoded_molecules(config)
-    levels, eps = training_noise(encoded, config, 7)
+    levels, eps, _ = training_noise(encoded, config, 7)
     for other in (training_noise(encoded, config, 7), training_noise(encoded, config, 8)):
         assert torch.equal(other[0], levels) == torch.equal(other[1], eps)
     # What is given, too, is drawn anew in each step.
@@ -118,7 +118,7 @@ def test_only_free_draws_what_was_drawn_before():
     """The same numbers as Algorithm 1 alone, to the last bit, and nothing else is drawn."""
     config = config_of(channel_levels=False)
     encoded = encoded_molecules(config)
-    levels, eps = training_noise(encoded, config, 7)
+    levels, eps, _ = training_noise(encoded, config, 7)
     generator = keyed_generator(config.seed, 7)
     expected = sample_levels(
         encoded.layout, config.timesteps, config.interval, encoded.is_dummy, config.p_sync,
@@ -135,7 +135,7 @@ def test_known_rows_are_known_to_the_earlier_state():
         tasks="edit,conformer", self_conditioning=True, denoiser="attention", n_layers=1
     )
     encoded = encoded_molecules(config)
-    levels, _ = training_noise(encoded, config, 0)
+    levels, *_ = training_noise(encoded, config, 0)
     earlier = next(e for s in range(9) if (e := training_earlier(encoded, levels, config, s)))
     assert torch.equal(earlier.levels == 0, levels == 0)
     assert (earlier.levels >= levels).all() and (earlier.levels > levels).any()

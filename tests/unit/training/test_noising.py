@@ -119,7 +119,7 @@ def test_noise_of_a_molecule_in_evaluation_does_not_depend_on_the_batch(qm9_samp
         counts = encoding.count_atoms(X[chosen])
         nodes, _ = evaluation_nodes(counts, RANDOM, rows[chosen])
         encoded = encoding.encode(X[chosen], None, nodes)
-        levels, eps = evaluation_noise(encoded, RANDOM, rows[chosen])
+        levels, eps, _ = evaluation_noise(encoded, RANDOM, rows[chosen])
         parts = encoded.layout.counts.tolist()
         by_row = zip(
             rows[chosen][encoded.order], levels.split(parts), eps.split(parts), strict=True
@@ -134,7 +134,7 @@ def test_noise_of_a_molecule_in_evaluation_does_not_depend_on_the_batch(qm9_samp
 
 def test_noise_of_training_depends_on_seed_and_step_only(qm9_sample):
     encoded = AtomEncoding(RANDOM).encode(qm9_sample.X[:3])
-    levels, eps = training_noise(encoded, RANDOM, 4)
+    levels, eps, _ = training_noise(encoded, RANDOM, 4)
     again = training_noise(encoded, RANDOM, 4)
     assert torch.equal(levels, again[0]) and torch.equal(eps, again[1])
     assert not torch.equal(eps, training_noise(encoded, RANDOM, 5)[1])

@@ -1,0 +1,123 @@
+"""Bonds between pairs of atoms: what is given of them, what a denoiser is told and says.
+
+A bond is all but a function of positions and kinds, so that it needs no noise of its own: the bonds
+between two atoms are given, or they are not known and the denoiser says what they are. It is told
+those that are given and, of the others, its own earlier estimate.
+
+Everything about pairs is in the order of `AtomLayout.pairs` and the same for both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+
+from deepchem_ead.diffusion.layout import AtomLayout
+
+#: Kinds of bonds, by their numbers.
+BOND_KINDS = ("none", "single", "double", "triple", "aromatic")
+
+#: Columns of `Seen.pairs` about bonds, and how many.
+BOND_COLUMNS: Mapping[str, int] = {"bonds": len(BOND_KINDS), "given bonds": 1}
+
+#: Kind of a bond that nobody knows: it is not learned from.
+UNKNOWN_BOND = -1
+
+
+class Bonds(NamedTuple):
+    """Kinds of the bonds of molecules, as far as they are known.
+
+    Attributes
+    ----------
+    kinds : Tensor, (E,) int64
+        Numbers of `BOND_KINDS`, or `UNKNOWN_BOND`.
+    given : Tensor, (E,) bool
+        Pairs whose kind the denoiser is told.
+    """
+
+    kinds: Tensor
+    given: Tensor
+
+    def to(self, device: torch.device | str) -> Bonds:
+        """The same on another device."""
+        return Bonds(self.kinds.to(device), self.given.to(device))
+
+
+def bonds_of_pairs(columns: Tensor, layout: AtomLayout) -> Tensor:
+    """Kind of the bond of every pair, (E,) int64, from the bonds of every atom.
+
+    Parameters
+    ----------
+    columns : Tensor, (A, S) int64
+        ``8 * partner + kind`` for each bond of an atom, the partner counted in its molecule; 0
+        where it has no more; -1 in the first column of atoms of molecules whose bonds are unknown.
+    layout : AtomLayout
+    """
+    first = layout.pairs.first
+    n = layout.counts[layout.index]
+    # Row i of a molecule's pairs holds j = i + 1, ..., i + n - 1 (mod n).
+    before = layout.counts * (layout.counts - 1)
+    place = torch.arange(layout.n_nodes, device=n.device) - layout.starts[layout.index]
+    row = (before.cumsum(0) - before)[layout.index] + place * (n - 1)
+    partner, kind = columns.clamp_min(0) // 8, columns.clamp_min(0) % 8
+    pair = row.unsqueeze(1) + (partner - place.unsqueeze(1) - 1) % n.unsqueeze(1)
+    # What is no bond goes to a row of its own, which is cut off: a graph knows no other choice.
+    pair = torch.where(kind > 0, pair, len(first))
+    kinds = kind.new_zeros(len(first) + 1).index_put_((pair.flatten(),), kind.flatten())[:-1]
+    unknown = columns[:, 0] < 0
+    return torch.where(unknown[first] | unknown[layout.pairs.second], UNKNOWN_BOND, kinds)
+
+
+def among(atoms: Tensor, layout: AtomLayout) -> Tensor:
+    """Pairs (E,) bool of which both atoms are among these (A,) bool."""
+    i, j = layout.pairs
+    return atoms[i] & atoms[j]
+
+
+def told_bonds(
+    bonds: Bonds | None, previous: Tensor | None, layout: AtomLayout, like: Tensor
+) -> Tensor:
+    """`BOND_COLUMNS` of `Seen.pairs`, (E, 6).
+
+    Probabilities of the kinds, 1 for a given one, 0 where nothing is known; and whether it is
+    given.
+
+    Parameters
+    ----------
+    bonds : Bonds, optional
+    previous : Tensor, (E, K), optional
+        An earlier estimate, 0 or NaN where there is none.
+    layout : AtomLayout
+    like : Tensor
+        Of the wanted type.
+    """
+    n = layout.pairs.first.shape[0]
+    found = like.new_zeros(n, len(BOND_KINDS)) if previous is None else previous.to(like.dtype)
+    found = torch.where(found.isfinite(), found, 0.0)
+    if bonds is None:
+        return torch.cat([found, found.new_zeros(n, 1)], 1)
+    given = bonds.given.unsqueeze(1)
+    kinds = one_hot(bonds.kinds.clamp_min(0), len(BOND_KINDS)).to(like.dtype)
+    return torch.cat([torch.where(given, kinds, found), given.to(like.dtype)], 1)
+
+
+def bond_probabilities(out: Tensor, bonds: Bonds | None) -> Tensor:
+    """Of the kinds of each pair (E, K): certain where given, else what a denoiser says."""
+    p = out[:, : len(BOND_KINDS)].softmax(1)
+    if bonds is None:
+        return p
+    kinds = one_hot(bonds.kinds.clamp_min(0), len(BOND_KINDS)).to(p.dtype)
+    return torch.where(bonds.given.unsqueeze(1), kinds, p)
+
+
+def bond_error(out: Tensor, bonds: Bonds, layout: AtomLayout) -> Tensor:
+    """Cross-entropy (nats) of the bonds that are to be found, summed over each molecule, (B,)."""
+    asked = ~bonds.given & (bonds.kinds >= 0)
+    error = cross_entropy(out[:, : len(BOND_KINDS)], bonds.kinds.clamp_min(0), reduction="none")
+    error = torch.where(asked, error, 0.0)
+    by_atom = error.new_zeros(layout.n_nodes).index_add_(0, layout.pairs.first, error)
+    return layout.sum(by_atom) / 2  # every pair is there twice

@@ -1,0 +1,197 @@
+"""Models that know bonds and formal charges: what they learn from, what they give and keep."""
+
+from __future__ import annotations
+
+import deepchem as dc
+import numpy as np
+import pytest
+import torch
+
+from deepchem_ead import EADModel, MoleculeBatch
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.generation.given import Given
+from deepchem_ead.generator.config import EADConfig
+from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.molnet.sample import load_sample
+from deepchem_ead.tasks import TaskMixture
+from deepchem_ead.training.noising import noised
+from deepchem_ead.training.resident_data import ResidentMolecules
+
+JOINT = dict(
+    denoiser="attention", n_layers=1, n_features=32, n_heads=4, bonds=True,
+    charged_kinds="N+,O-", include_charge=False, feature_target="types",
+    frame="preconditioned", position_target="residual", channel_levels=True,
+    self_conditioning=True, tasks="free,edit,conformer,perceive", batch_size=8,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def molecules() -> MoleculeBatch:
+    """QM9 molecules with bonds, the first of them charged in two places."""
+    table, _ = load_sample()
+    mols = MoleculeBatch.from_padded(table.to_padded(29)).to_rdkit()
+    charged = [m for m in mols if any(a.GetFormalCharge() for a in m.GetAtoms())]
+    return MoleculeBatch.from_rdkit([*charged[:2], *mols[400:422]])
+
+
+@pytest.fixture(scope="module")
+def X(molecules) -> np.ndarray:
+    return molecules.to_padded(29, with_bonds=True)
+
+
+@pytest.fixture(scope="module")
+def model(X) -> EADModel:
+    model = EADModel("qm9", **JOINT)
+    model.fit(dc.data.NumpyDataset(X), nb_epoch=1)
+    return model
+
+
+def config(**changes) -> EADConfig:
+    return EADConfig.load("qm9", **{**JOINT, **changes})
+
+
+def edges(batch, i=0):
+    """Bonds of a molecule as a set of sorted ends and orders."""
+    return {(*sorted(bond[:2]), bond[2]) for bond in batch.graph(i).bonds.tolist()}
+
+
+def test_encoding_and_back(molecules, X):
+    encoding = AtomEncoding(config())
+    encoded = encoding.encode(X, n_nodes=encoding.count_atoms(X) + 2)
+    assert encoded.is_dummy.sum() == 2 * len(X)
+    batch = noised(encoded, config(tasks="conformer"), 0, equivariant=True)
+    kinds = batch["bonds"].kinds
+    assert batch["bonds"].given.all()
+    p = torch.nn.functional.one_hot(kinds, 5).float()
+    graphs = encoding.decode_graphs(encoded.clean, p, encoded.layout, sizes_fixed=False)
+    back = encoded.order.argsort()
+    numbers, _ = encoding.decode(encoded.clean, encoded.layout, False)
+    decoded = MoleculeBatch.from_arrays(
+        numbers, [np.zeros((len(z), 3)) + np.arange(len(z))[:, None] for z in numbers],
+        bonds=[graphs.graph(i, slice(0, 0)).bonds for i in range(len(X))],
+    )[back]  # fmt: skip
+    assert graphs.formal_charges.any()
+    offsets = np.cumsum([0, *map(len, numbers)])
+    for i, k in enumerate(back):
+        charges = graphs.formal_charges[offsets[k] : offsets[k + 1]]
+        assert np.array_equal(charges, molecules.graph(i).formal_charges)
+        ours, theirs = edges(decoded, i), edges(molecules, i)
+        assert {e[:2] for e in ours} == {e[:2] for e in theirs}
+        assert sum(e[2] for e in ours) == sum(e[2] for e in theirs)
+
+
+@pytest.mark.parametrize(
+    ("task", "given"), [("free", 0), ("variation", 0), ("perceive", 0), ("conformer", 1)]
+)
+def test_which_bonds_a_task_gives_in_training(X, task, given):
+    encoded = AtomEncoding(config()).encode(X)
+    bonds = noised(encoded, config(tasks=task), 3, equivariant=True)["bonds"]
+    assert (bonds.given == bool(given)).all()
+
+
+def test_edit_gives_the_bonds_within_the_kept_part(X):
+    encoded = AtomEncoding(config()).encode(X)
+    batch = noised(encoded, config(tasks="edit"), 3, equivariant=True)
+    kept, (i, j) = batch["levels"] == 0, encoded.layout.pairs
+    assert torch.equal(batch["bonds"].given, kept[i] & kept[j])
+    assert 0.05 < kept.float().mean() < 0.95
+
+
+def test_a_mixture_gives_bonds_molecule_by_molecule(X):
+    encoded = AtomEncoding(config()).encode(X)
+    layout = encoded.layout
+    given = noised(encoded, config(tasks="free,conformer"), 1, equivariant=True)["bonds"].given
+    of_atoms = torch.zeros(layout.n_nodes).index_add_(0, layout.pairs.first, given.float())
+    shares = layout.sum(of_atoms) / (layout.counts * (layout.counts - 1))
+    assert set(shares.tolist()) == {0.0, 1.0}
+    assert TaskMixture.read("free,conformer").by_channel
+
+
+@pytest.mark.parametrize("padding", ["full", "random"])
+def test_molecules_on_the_device_have_the_bonds_of_those_on_the_host(X, padding):
+    settings = config(dummy_padding=padding, batch_size=32)
+    encoding = AtomEncoding(settings)
+    resident = ResidentMolecules(X, encoding, settings, torch.device("cpu"))
+    chosen = resident.plan(1).molecules[0]
+    clean, is_dummy, bonds = resident.gather(chosen)
+    rows = np.argsort(encoding.count_atoms(X), kind="stable")[chosen]
+    expected = encoding.encode(X[rows], n_nodes=resident.layout.counts.numpy())
+    assert torch.equal(bonds, expected.bonds) and torch.equal(clean, expected.clean)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: X[:, :, :4], r"knows bonds and formal charges.*bonds=True"),
+        (lambda X: X[:, :, :5], r"knows bonds and formal charges.*bonds=True"),
+        (
+            lambda X: np.where(np.arange(11) == 4, -np.abs(X), X) * (X[:, :, 3:4] > 0),
+            r"molecule 0 \(here\) holds an atom of the kind N-, .* H,C,N,O,F,N\+,O-; pass charged",
+        ),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(X, change, message):
+    with pytest.raises(MoleculeError, match=message):
+        AtomEncoding(config()).encode(change(X), ["here"] + ["there"] * (len(X) - 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"charged_kinds": "S-"}, "S- is no charged atom of one of the elements"),
+        ({"charged_kinds": "N"}, "N is no charged atom"),
+        ({"denoiser": "egnn", "self_conditioning": False, "n_heads": 8}, "bonds need a denoiser"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        config(**options)
+
+
+OPTIONS = dict(steps=4, seed=0, progress=False)
+
+
+def test_generated_molecules_have_bonds_and_charges_of_their_own(model, tmp_path):
+    batch = model.generate(5, **OPTIONS)
+    assert batch.graphs is not None and len(batch.graphs.bonds_given) == 5
+    sums = np.add.reduceat(batch.graphs.formal_charges.astype(int), batch.offsets[:-1])
+    assert np.array_equal(batch.charges, sums)
+    model.save_pretrained(tmp_path)
+    again = EADModel.from_pretrained(tmp_path).generate(5, batch_size=2, **OPTIONS)
+    assert np.array_equal(again.graphs.bonds, batch.graphs.bonds)
+    assert np.array_equal(again.coordinates, batch.coordinates)
+
+
+def test_a_conformer_keeps_kinds_and_bonds(model, molecules):
+    given = molecules[:1]  # charged
+    batch = model.generate(
+        3, start=Given(given, "conformer"), n_atoms=int(given.counts[0]), **OPTIONS
+    )
+    for i in range(3):
+        assert edges(batch, i) == edges(given)
+        assert np.array_equal(batch.graph(i).formal_charges, given.graph(0).formal_charges)
+    assert np.abs(batch.positions[0] - given.positions[0]).max() > 0.1
+
+
+def test_perceiving_keeps_atoms_where_they_are(model, molecules):
+    given = molecules[3:4]
+    batch = model.generate(
+        2, start=Given(given, "perceive"), n_atoms=int(given.counts[0]), **OPTIONS
+    )
+    for i in range(2):
+        assert np.array_equal(batch.positions[i], given.positions[0])
+        assert np.array_equal(batch.numbers[i], given.numbers[0])
+
+
+def test_an_edit_keeps_the_bonds_of_the_kept_part(model, molecules):
+    whole = molecules[5]
+    kept = [0, 1, 2, 3]
+    bonds = [b for b in whole.graph(0).bonds.tolist() if b[0] in kept and b[1] in kept]
+    part = MoleculeBatch.from_arrays(
+        [whole.numbers[0][kept]], [whole.positions[0][kept]], bonds=[bonds]
+    )
+    batch = model.generate(3, start=Given(part, "edit"), n_atoms=12, **OPTIONS)
+    for i in range(3):
+        assert np.array_equal(batch.positions[i][:4], part.positions[0])
+        within = {e for e in edges(batch, i) if e[1] < 4} if batch.graphs.bonds_given[i] else None
+        assert within in (None, edges(part))
