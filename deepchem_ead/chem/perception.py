@@ -150,7 +150,7 @@ def perceive(numbers: np.ndarray, positions: np.ndarray, charge: int = 0) -> Per
     """
     lengths = distances(positions)
     orders = orders_of_lengths(numbers, lengths)
-    bonded = _connectivity(numbers, lengths, orders)
+    bonded = connectivity(numbers, lengths, orders)
     finite = np.isfinite(positions).all(axis=1)
     found = Perceived(lengths, orders, bonded, finite)
     return _solved(found, numbers, positions, charge) if finite.all() else found
@@ -175,7 +175,7 @@ def perceived_molecule(
     first = perceive(numbers, positions, charge)
     if not first.finite.all() or _oddity(numbers, first) == (abs(charge), 0, 1):
         return first.molecule
-    longer = first.bonded | _within(numbers, first.lengths, _LONG_BOND_FACTOR)
+    longer = with_long_bonds(numbers, first.lengths, first.bonded)
     if np.array_equal(longer, first.bonded):
         return first.molecule
     second = _solved(first._replace(bonded=longer), numbers, positions, charge)
@@ -219,13 +219,19 @@ def _within(numbers: np.ndarray, lengths: np.ndarray, factor: float) -> np.ndarr
     return near
 
 
-def _connectivity(numbers: np.ndarray, lengths: np.ndarray, orders: np.ndarray) -> np.ndarray:
+def connectivity(numbers: np.ndarray, lengths: np.ndarray, orders: np.ndarray) -> np.ndarray:
+    """The bond graph, bool (n, n), of distances (n, n) and the orders that EDM reads from them."""
     bonded = orders > 0
     heavy = ~_element_mask(_EDM_PAIRS)[numbers]
     if heavy.any():
         near = _within(numbers, lengths, _RADIUS_FACTOR)
         bonded |= near & (heavy[:, None] | heavy[None, :])
     return bonded
+
+
+def with_long_bonds(numbers: np.ndarray, lengths: np.ndarray, bonded: np.ndarray) -> np.ndarray:
+    """A bond graph (n, n) with bonds as long as in strained cages and crowded carbons added."""
+    return bonded | _within(numbers, lengths, _LONG_BOND_FACTOR)
 
 
 def build(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,11 @@ from deepchem.feat import MolecularFeaturizer
 from rdkit import Chem
 
 from deepchem_ead.caller import warn_caller
+from deepchem_ead.chem import ragged
+from deepchem_ead.chem.bond_columns import FIRST_COLUMN, UNKNOWN, without_columns
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
+from deepchem_ead.chem.graphs import MolecularGraphs
+from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.errors import MoleculeError
@@ -42,7 +47,8 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
     that concern the set-up (more
     atoms than `max_atoms`, an element outside `elements`, coordinates that are not finite) always
     raise: no molecule is ever truncated. One warning names the molecules with a charge (unless
-    `formal_charges`), isotope labels or unpaired electrons, which the features do not hold.
+    `formal_charges` or `bonds`), isotope labels or unpaired electrons, which the features do not
+    hold.
 
     Parameters
     ----------
@@ -61,6 +67,12 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         Keep the molecule's own atom order (added hydrogens last); otherwise RDKit's canonical one.
     formal_charges : bool
         Add the formal charge of each atom as a fifth column: (max_atoms, 5).
+    bonds : bool
+        Add formal charges and, in six more columns, bonds: (max_atoms, 11); see
+        :mod:`deepchem_ead.chem.bond_columns`. Where a molecule is given without bonds they are
+        perceived from the coordinates; where there is no closed-shell structure they are not known,
+        and a warning says so. A molecule with a dative or another rare bond, or more than six bonds
+        at an atom, is skipped.
     time_limit : float, optional
         Seconds (of the clock) that the search for the conformer of one molecule may take; what
         takes longer is skipped. None: no limit. What is found within the limit does not depend on
@@ -97,6 +109,7 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         use_original_atoms_order: bool = True,
         formal_charges: bool = False,
         time_limit: float | None = TIME_LIMIT,
+        bonds: bool = False,
     ):
         super().__init__(use_original_atoms_order=use_original_atoms_order)
         if max_atoms < 1:
@@ -120,6 +133,7 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         self.strict = bool(strict)
         self.formal_charges = bool(formal_charges)
         self.time_limit = time_limit
+        self.bonds = bool(bonds)
         self.failures: list[tuple[int, str]] = []
 
     def featurize(
@@ -137,8 +151,8 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         Returns
         -------
         ndarray (N, max_atoms, 4) float32
-            Or (N, max_atoms, 5) with `formal_charges`. Rows of skipped molecules (see `failures`)
-            are all zeros.
+            Or (N, max_atoms, 5) with `formal_charges`, 11 with `bonds`. Rows of skipped molecules
+            (see `failures`) are all zeros.
 
         Raises
         ------
@@ -234,8 +248,9 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
             )
 
     def empty(self, n: int) -> np.ndarray:
-        """Features (n, max_atoms, 4 or 5) float32 of n skipped molecules: zeros."""
-        return np.zeros((n, self.max_atoms, 5 if self.formal_charges else 4), dtype=np.float32)
+        """Features (n, max_atoms, 4, 5 or 11) float32 of n skipped molecules: zeros."""
+        width = ragged.WIDTHS[2 if self.bonds else self.formal_charges]
+        return np.zeros((n, self.max_atoms, width), dtype=np.float32)
 
     def _featurize(self, datapoint: str | Chem.Mol, **kwargs: Any) -> np.ndarray:
         """Features of one molecule; MoleculeError where it may be skipped."""
@@ -257,7 +272,7 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         try:
             if embeds:
                 mol = embed(mol, self.seed, self.time_limit)
-            numbers, positions, charge, *_ = arrays_from_mol(mol)
+            numbers, positions, charge, graph = arrays_from_mol(mol)
         except MoleculeError as error:
             raise MoleculeError(f"{name} {error}") from None
         if not np.isfinite(positions).all():
@@ -271,14 +286,26 @@ class Molecule3DFeaturizer(MolecularFeaturizer):
         features = self.empty(1)[0]
         features[: len(numbers), :3] = positions - positions.mean(axis=0)
         features[: len(numbers), 3] = numbers
-        if self.formal_charges:
+        if self.bonds:
+            features[:, 4:] = self._bonds(name, numbers, positions, charge, graph)
+        elif self.formal_charges:
             features[: len(numbers), 4] = [atom.GetFormalCharge() for atom in mol.GetAtoms()]
-        return _Features(features, name, self._lost(mol, charge))
+        return _Features(features, name, self._lost(mol, charge, features))
 
-    def _lost(self, mol: Chem.Mol, charge: int) -> tuple[str, ...]:
+    def _bonds(self, name: str, numbers, positions, charge, graph) -> np.ndarray:
+        """Formal charges and bonds of one molecule, (max_atoms, 7)."""
+        given = MoleculeBatch.from_arrays([numbers], [positions], [charge])
+        batch = replace(given, graphs=MolecularGraphs.join([graph], [len(numbers)]))
+        for reason in without_columns(batch).values():
+            raise MoleculeError(f"{name} {reason}")
+        return batch.to_padded(self.max_atoms, with_bonds=True)[0, :, 4:]
+
+    def _lost(self, mol: Chem.Mol, charge: int, features: np.ndarray) -> tuple[str, ...]:
         """What the features of a molecule do not hold of it."""
         lost = []
-        if charge and not self.formal_charges:
+        if self.bonds and features[0, FIRST_COLUMN] == UNKNOWN:
+            lost.append("bonds are not known where neither given nor those of closed shells")
+        if charge and not (self.formal_charges or self.bonds):
             lost.append(
                 "charges are left out, and formal_charges=True keeps them in a fifth column"
             )

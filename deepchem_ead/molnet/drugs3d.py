@@ -19,7 +19,7 @@ from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.molnet.cached_loader import CachedLoader
 from deepchem_ead.molnet.drugs3d_table import ARRAYS, LEVELS, SAMPLE_VERSION, Drugs3DTable
-from deepchem_ead.molnet.featurized import check_fit, features_of
+from deepchem_ead.molnet.featurized import check_bonds, check_fit, features_of
 from deepchem_ead.molnet.names import check_tasks, find_splitter, find_transformers
 from deepchem_ead.molnet.splits import (
     MEMORY_CACHE_BYTES,
@@ -43,12 +43,13 @@ def load_drugs3d(
     levels: Sequence[str] = LEVELS,
     reload: bool = True,
     save_dir: str | None = None,
+    bonds: bool = False,
 ) -> tuple[list[str], tuple[dc.data.Dataset, ...], list[dc.trans.Transformer]]:
     """Load drug-like molecules in 3D, with formal charges and stereo.
 
     X is float32 (N, max_atoms, 5): x, y, z in Angstrom, centred, atomic number and formal charge;
-    padding rows are 0. ids are canonical SMILES with the stereo of the geometry. Bonds are in
-    `Drugs3DTable`, which loads the same molecules as plain arrays.
+    padding rows are 0. ids are canonical SMILES with the stereo of the geometry. `Drugs3DTable`
+    loads the same molecules as plain arrays.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def load_drugs3d(
         Use and write the caches.
     save_dir : str, optional
         Folder of the featurized and split datasets; default DeepChem's data folder.
+    bonds : bool
+        X with bonds, (N, max_atoms, 11); see :mod:`deepchem_ead.chem.bond_columns`.
 
     Returns
     -------
@@ -83,7 +86,8 @@ def load_drugs3d(
     Raises
     ------
     ValueError
-        If a task, a level or the splitter is unknown, or a molecule does not fit the featurizer.
+        If a task, a level or the splitter is unknown, a molecule does not fit the featurizer, or
+        ``bonds=True`` comes with a featurizer without them.
     FileNotFoundError
         If the folder has no such data.
     deepchem_ead.cache.DamagedCache
@@ -99,13 +103,14 @@ def load_drugs3d(
     levels = [levels] if isinstance(levels, str) else list(levels)
     if not levels or set(levels) - set(LEVELS):
         raise ValueError(f"levels={levels}: need at least one of {', '.join(LEVELS)}")
+    check_bonds(featurizer, bonds)
     sample = source == "sample"
     table = Drugs3DTable.sample() if sample else Drugs3DTable.load(source)
     chosen = np.flatnonzero(np.isin(table.level, [LEVELS.index(level) for level in levels]))
     if not len(chosen):
         raise ValueError(f"levels={levels}: no molecule of {source} is of these")
     loader = _Drugs3DLoader(
-        _fitting(table) if featurizer is None else featurizer,
+        _fitting(table, bonds) if featurizer is None else featurizer,
         _complete(find_splitter(splitter, murcko=MurckoSplitter())),
         find_transformers(transformers),
         tasks,
@@ -139,7 +144,9 @@ class _Drugs3DLoader(CachedLoader):
                 lambda i: f"molecule {table.index[i]} ({table.smiles_of(i)})",
                 self.featurizer,
             )
-            X = batch.to_padded(self.featurizer.max_atoms, self.featurizer.formal_charges)
+            X = batch.to_padded(
+                self.featurizer.max_atoms, self.featurizer.formal_charges, self.featurizer.bonds
+            )
         else:
             X, kept = features_of(_mols(batch), self.featurizer)
         y = np.stack([table.arrays[task][kept] for task in self.tasks], axis=1)
@@ -162,10 +169,10 @@ def _mols(batch: MoleculeBatch) -> list[Chem.Mol | None]:
     return mols
 
 
-def _fitting(table: Drugs3DTable) -> Molecule3DFeaturizer:
+def _fitting(table: Drugs3DTable, bonds: bool) -> Molecule3DFeaturizer:
     elements = ",".join(symbol_of(int(z)) for z in np.unique(table.numbers))
     return Molecule3DFeaturizer(
-        max_atoms=int(table.n_atoms.max()), elements=elements, formal_charges=True
+        max_atoms=int(table.n_atoms.max()), elements=elements, formal_charges=True, bonds=bonds
     )
 
 

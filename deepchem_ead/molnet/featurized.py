@@ -49,6 +49,21 @@ def features_of(
     return np.asarray([f for f, ok in zip(features, usable, strict=True) if ok]), kept
 
 
+def check_bonds(featurizer: dc.feat.Featurizer | None, bonds: bool) -> None:
+    """Refuse to promise bonds that a given featurizer does not give.
+
+    Raises
+    ------
+    ValueError
+        If `bonds` is True and the featurizer is not a ``Molecule3DFeaturizer`` with bonds.
+    """
+    if bonds and featurizer is not None and not getattr(featurizer, "bonds", False):
+        raise ValueError(
+            f"bonds=True, but featurizer={featurizer!r} gives none; leave featurizer out, or pass "
+            "Molecule3DFeaturizer(bonds=True)"
+        )
+
+
 def check_fit(
     numbers: np.ndarray,
     offsets: np.ndarray,

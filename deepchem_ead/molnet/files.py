@@ -11,6 +11,7 @@ from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem import ragged
+from deepchem_ead.chem.bond_columns import without_columns
 from deepchem_ead.chem.elements import Vocabulary, symbol_of
 from deepchem_ead.chem.files import scan_records
 from deepchem_ead.chem.formal_charges import KEPT, add_formal_charges, warn_of_charges
@@ -47,6 +48,7 @@ def load_file_3d(
     smiles_column: str | None = None,
     conformer_seed: int = 0,
     time_limit: float | None = TIME_LIMIT,
+    bonds: bool = False,
 ) -> tuple[list[str], tuple[dc.data.Dataset, ...], list[dc.trans.Transformer]]:
     """Load molecules, and optionally labels, from a file of structures or SMILES.
 
@@ -96,6 +98,12 @@ def load_file_3d(
         Seed of the conformers of SMILES, the same for each.
     time_limit : float, optional
         Seconds that the search for one conformer may take; None: no limit.
+    bonds : bool
+        X with formal charges and bonds, (N, max_atoms, 11); see
+        :mod:`deepchem_ead.chem.bond_columns`. They are the file's own, or follow from the
+        coordinates where it has none; those of a molecule without a valid structure are not known.
+        A record with a dative or another rare bond, or more than six bonds at an atom, is left out
+        like one that cannot be read.
 
     Returns
     -------
@@ -132,7 +140,7 @@ def load_file_3d(
         found = embed_smiles_file(path, smiles_column, conformer_seed, time_limit)
     else:
         found = scan_records(path, on_error)
-    records, numbers, n_records = _usable(path, on_error, *found)
+    records, numbers, n_records = _usable(path, on_error, bonds, *found)
     names = [
         f"record {n} ({r.name})" if r.name else f"record {n}"
         for n, r in zip(numbers, records, strict=True)
@@ -140,7 +148,9 @@ def load_file_3d(
     batch = MoleculeBatch.from_records(records)
     table = _table(records, numbers, names, max_atoms, elements, batch)
     X = table.to_padded(max_atoms)
-    if batch.charges.any():
+    if bonds:
+        X = np.concatenate([X, batch.to_padded(X.shape[1], with_bonds=True)[:, :, 4:]], axis=2)
+    elif batch.charges.any():
         X = add_formal_charges(X, batch)
         warn_of_charges(batch.charges, names, KEPT)
     if not tasks:
@@ -177,20 +187,23 @@ def known_properties(path: str | os.PathLike, smiles_column: str | None = None) 
 def _usable(
     path: str | os.PathLike,
     on_error: str,
+    bonds: bool,
     good: list[Record],
     numbers: list[int],
     bad: list[BadRecord],
 ) -> tuple[list[Record], list[int], int]:
     """Usable records, their numbers from 1, and the number of all records."""
-    overlaps = overlapping_records(good)
-    bad = sorted([*bad, *(BadRecord(numbers[i], reason) for i, reason in overlaps.items())])
+    unfit = overlapping_records(good)
+    if bonds and good:
+        unfit = {**without_columns(MoleculeBatch.from_records(good)), **unfit}
+    bad = sorted([*bad, *(BadRecord(numbers[i], reason) for i, reason in unfit.items())])
     if bad and on_error == "raise":
         raise MoleculeError(
             f"{path}, record {bad[0].number}: {bad[0].reason} (on_error='skip' leaves bad records "
             "out)"
         )
     good, numbers = (
-        [value for i, value in enumerate(values) if i not in overlaps] for values in (good, numbers)
+        [value for i, value in enumerate(values) if i not in unfit] for values in (good, numbers)
     )
     total = len(good) + len(bad)
     if not good:

@@ -12,8 +12,9 @@ from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.rdkit_io import molecule_of
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
 from deepchem_ead.keywords import check_keywords
+from deepchem_ead.molnet import qm9_graphs
 from deepchem_ead.molnet.cached_loader import CachedLoader
-from deepchem_ead.molnet.featurized import check_fit, features_of
+from deepchem_ead.molnet.featurized import check_bonds, check_fit, features_of
 from deepchem_ead.molnet.names import check_tasks, find_splitter, find_transformers
 from deepchem_ead.molnet.qm9pack import INSTALL_HINT, load_qm9pack, qm9pack_version
 from deepchem_ead.molnet.sample import SAMPLE_VERSION, load_sample
@@ -54,6 +55,7 @@ def load_qm9_3d(
     data_dir: str | None = None,
     save_dir: str | None = None,
     source: str = "auto",
+    bonds: bool = False,
 ) -> tuple[list[str], tuple[dc.data.Dataset, ...], list[dc.trans.Transformer]]:
     """Load QM9's DFT geometries and properties.
 
@@ -89,6 +91,11 @@ def load_qm9_3d(
         ``"qm9pack"``: the full set from the package qm9pack. ``"sample"``: 2,000 molecules shipped
         with this package (coordinates rounded by less than 0.0005 Angstrom). ``"auto"``: the full
         set if qm9pack is installed, otherwise the sample, with a warning.
+    bonds : bool
+        X with formal charges and bonds, (N, 29, 11): the same as
+        ``featurizer=Molecule3DFeaturizer(bonds=True)``. They are those of QM9's own SMILES, laid on
+        the geometry; where that fails, perceived from it (:mod:`deepchem_ead.molnet.qm9_graphs`).
+        Found once for the full set (some two minutes, with a progress bar) and cached.
 
     Returns
     -------
@@ -100,8 +107,9 @@ def load_qm9_3d(
     Raises
     ------
     ValueError
-        If a task, the source or the splitter is unknown, a molecule does not fit the featurizer, or
-        the splitter puts a molecule in no part or in two.
+        If a task, the source or the splitter is unknown, a molecule does not fit the featurizer,
+        ``bonds=True`` comes with a featurizer without them, or the splitter puts a molecule in no
+        part or in two.
     FileNotFoundError
         If ``source="qm9pack"`` and the package is not installed.
 
@@ -120,9 +128,11 @@ def load_qm9_3d(
     ((29, 4), 'N#CC#N', 'alpha')
     """
     tasks = check_tasks(tasks, QM9_UNITS)
+    check_bonds(featurizer, bonds)
     source, version = _resolve_source(source)
+    featurizer = Molecule3DFeaturizer(bonds=bonds) if featurizer is None else featurizer
     loader = _QM9Loader3D(
-        Molecule3DFeaturizer() if featurizer is None else featurizer,
+        featurizer,
         _complete(find_splitter(splitter, edm=EDMSplitter())),
         find_transformers(transformers),
         tasks,
@@ -133,6 +143,8 @@ def load_qm9_3d(
     )
     # The folder name holds everything the cached arrays depend on that DeepChem leaves out of it.
     name = f"qm9-3d-{source}-{version}-{'-'.join(tasks)}"
+    if _takes_graphs(featurizer):
+        name += f"-bonds{qm9_graphs.VERSION}"
     loaded = loader.load_dataset(name, reload)
     for dataset in loaded[1]:
         dataset.memory_cache_size = MEMORY_CACHE_BYTES
@@ -155,13 +167,38 @@ class _QM9Loader3D(CachedLoader):
         else:
             table = load_qm9pack(self.data_dir, reload=self.args["reload"])
             parts = edm_parts()
-        X, kept = featurize_table(table, self.featurizer)
+        if _takes_graphs(self.featurizer):
+            X, kept = self._with_graphs(table), np.arange(len(table))
+        else:
+            X, kept = featurize_table(table, self.featurizer)
         y = np.stack([task_values(table, task) for task in self.tasks], axis=1)[kept]
         if isinstance(self.splitter, EDMSplitter):
             self.splitter.parts = parts[kept]
         # One shard: DeepChem shuffles only within shards.
         shard = (X, y, np.ones(y.shape, dtype=np.float32), table.smiles[kept].astype(object))
         return dc.data.DiskDataset.create_dataset([shard], tasks=self.tasks)
+
+    def _with_graphs(self, table: MoleculeTable) -> np.ndarray:
+        """X of a table with formal charges and, if the featurizer has them, bonds."""
+        X, _ = featurize_table(table, self.featurizer)
+        if self.args["source"] == "sample":
+            found = qm9_graphs.find_graphs(table, progress=False)
+        else:
+            found = qm9_graphs.load_graphs(table, self.data_dir, self.args["reload"])
+        batch = qm9_graphs.to_batch(table, found.graphs)
+        more = batch.to_padded(
+            X.shape[1], with_formal_charges=True, with_bonds=self.featurizer.bonds
+        )
+        return np.concatenate([X, more[:, :, 4:]], axis=2)
+
+
+def _takes_graphs(featurizer: dc.feat.Featurizer) -> bool:
+    """Whether features of QM9's own geometries hold charges or bonds."""
+    return (
+        isinstance(featurizer, Molecule3DFeaturizer)
+        and featurizer.conformer != "embed"
+        and (featurizer.formal_charges or featurizer.bonds)
+    )
 
 
 def featurize_table(

@@ -158,18 +158,22 @@ def load_qm9pack(
     >>> table = load_qm9pack()                                   # doctest: +SKIP
     >>> table.n_atoms.shape, table.properties["mu"].mean()       # doctest: +SKIP
     """
-    version = qm9pack_version()
-    if version is None:
+    if qm9pack_version() is None:
         raise FileNotFoundError(f"QM9 needs the package qm9pack: {INSTALL_HINT}")
+    if not reload:
+        return parse_qm9pack(progress=progress)
+    path = cache_file(data_dir, f"v{CACHE_FORMAT}")
+    contents = cache.built(path, lambda file: parse_qm9pack(progress=progress).save(file))
+    return MoleculeTable.load(io.BytesIO(contents))
+
+
+def cache_file(data_dir: str | Path | None, what: str) -> Path:
+    """Where something of the full set is kept: in DeepChem's data folder by default."""
     if data_dir is None:
         from deepchem.utils.data_utils import get_data_dir
 
         data_dir = get_data_dir()
-    if not reload:
-        return parse_qm9pack(progress=progress)
-    path = cache.private_folder(data_dir) / f"qm9-3d-qm9pack-{version}-v{CACHE_FORMAT}.npz"
-    contents = cache.built(path, lambda file: parse_qm9pack(progress=progress).save(file))
-    return MoleculeTable.load(io.BytesIO(contents))
+    return cache.private_folder(data_dir) / f"qm9-3d-qm9pack-{qm9pack_version()}-{what}.npz"
 
 
 def _parse_geometry(row: dict[str, str]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,11 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from rdkit.Geometry import Point3D
 
+from deepchem_ead.chem import MoleculeBatch
+from deepchem_ead.chem.rdkit_io import bare_molecule
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat import Molecule3DFeaturizer
+from deepchem_ead.feat.embedding import embed
 from deepchem_ead.molnet.sample import load_sample
 
 # A triple bond in a three-membered ring: a valid SMILES without any conformer.
@@ -200,6 +203,56 @@ def test_a_search_without_end_is_a_failure_with_its_reason():
         X = featurizer.featurize(["C1#CCCC1" + 20 * "C", "CCO"])
     assert not X[0].any() and X[1].any()
     np.testing.assert_array_equal(X[1], Molecule3DFeaturizer(max_atoms=100).featurize("CCO")[0])
+
+
+# Charged, zwitterionic, nitro, sulfone, triple bonds, aromatic, in two pieces, and large.
+WITH_BONDS = [
+    "C[N+](C)(C)C", "[NH3+][C@@H](C)C(=O)[O-]", "O=[N+]([O-])c1ccccc1", "CS(=O)(=O)c1ccsc1",
+    "C#CC#N", "C[n+]1cc[nH]c1", "c1ccc2[nH]ccc2c1", "[Na+].[Cl-]", "F/C=C/F",
+    "CC(C)Cc1ccc(cc1)[C@@H](C)C(=O)NCCc1c[nH]c2ccc(OCC#N)cc12",
+]  # fmt: skip
+
+
+def test_bonds_survive_files_featurizer_and_datasets(tmp_path):
+    mols = [embed(Chem.AddHs(Chem.MolFromSmiles(smiles)), seed=0) for smiles in WITH_BONDS]
+    MoleculeBatch.from_rdkit(mols).to_sdf(tmp_path / "a.sdf")
+    elements = "H,C,N,O,F,Na,S,Cl"
+    featurizer = Molecule3DFeaturizer(max_atoms=64, elements=elements, bonds=True)
+    read = Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False)
+    X = featurizer.featurize(read)
+    assert X.shape == (len(mols), 64, 11) and X.dtype == np.float32 and not featurizer.failures
+    plain = Molecule3DFeaturizer(max_atoms=64, elements=elements, formal_charges=True)
+    np.testing.assert_array_equal(X[:, :, :5], plain.featurize(read))
+    dataset = dc.data.DiskDataset.from_numpy(X, ids=WITH_BONDS, data_dir=str(tmp_path / "set"))
+    MoleculeBatch.from_padded(dataset.X).to_sdf(tmp_path / "b.sdf")
+    for smiles, before, after in zip(
+        WITH_BONDS, mols, Chem.SDMolSupplier(str(tmp_path / "b.sdf"), removeHs=False), strict=True
+    ):
+        assert Chem.MolToInchi(after) == Chem.MolToInchi(before)
+        assert Chem.CanonSmiles(Chem.MolToSmiles(Chem.RemoveHs(after))) == Chem.CanonSmiles(smiles)
+
+
+def test_bonds_that_are_not_given_are_perceived_or_said_to_be_unknown():
+    bare, radical = (MoleculeBatch.from_rdkit([embedded(s)]) for s in ("CC(=O)O", "C[CH2]"))
+    mols = [bare_molecule(batch.atomic_numbers, batch.coordinates) for batch in (bare, radical)]
+    featurizer = Molecule3DFeaturizer(bonds=True)
+    with pytest.warns(UserWarning, match="bonds are not known.*molecule 1"):
+        X = featurizer.featurize(mols)
+    np.testing.assert_array_equal(X[0], bare.to_padded(29, with_bonds=True)[0])
+    assert X[1, : len(radical.atomic_numbers), 5].tolist() == [-1] * len(radical.atomic_numbers)
+
+
+def test_bonds_that_columns_cannot_hold_are_a_failure():
+    ligand = embedded("N")
+    complexed = Chem.RWMol(ligand)
+    zinc = complexed.AddAtom(Chem.Atom("Zn"))
+    complexed.AddBond(0, zinc, Chem.BondType.DATIVE)
+    complexed.GetConformer().SetAtomPosition(zinc, Point3D(0, 0, 3))
+    featurizer = Molecule3DFeaturizer(bonds=True, elements="H,N,Zn")
+    with pytest.warns(UserWarning, match="skipped 1 of 2"):
+        X = featurizer.featurize([complexed.GetMol(), ligand])
+    assert not X[0].any() and X[1, 0, 5:8].tolist() == [9, 17, 25]
+    assert [i for i, _ in featurizer.failures] == [0] and "dative" in featurizer.failures[0][1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal to itself")

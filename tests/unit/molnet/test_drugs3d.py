@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from deepchem_ead.chem import MoleculeBatch
 from deepchem_ead.databuild.collect import parts_of
 from deepchem_ead.databuild.shards import scaffold_hash
 from deepchem_ead.molnet import Drugs3DTable, drugs3d, load_drugs3d
@@ -52,6 +53,21 @@ def test_sample_loads_as_documented(tmp_path, table):
         known = np.isfinite(table.ani2xt[rows])
         assert (dataset.w[:, 0] == known).all()
         np.testing.assert_array_equal(dataset.y[known, 0], table.ani2xt[rows][known])
+
+
+def test_bonds_are_those_of_the_table(tmp_path, table):
+    (train, *_), (with_bonds, *_) = (
+        load_drugs3d(save_dir=str(tmp_path), bonds=bonds)[1] for bonds in (False, True)
+    )
+    assert with_bonds.X.shape == (*train.X.shape[:2], 11)
+    np.testing.assert_array_equal(with_bonds.X[:, :, :5], train.X)
+    assert with_bonds.ids.tolist() == train.ids.tolist() and (with_bonds.y == train.y).all()
+    part = table.select(np.flatnonzero(table.part == 0)[:50])
+    bonds = with_bonds.X[:50, :, 5:].astype(int)
+    assert (bonds % 8 == 4).sum() == 2 * part.aromatic.sum()
+    assert MoleculeBatch.from_padded(with_bonds.X[:50]).smiles == part.to_batch().smiles
+    with pytest.raises(ValueError, match="bonds=True.*leave featurizer out"):
+        load_drugs3d(bonds=True, featurizer=dc.feat.MACCSKeysFingerprint())
 
 
 def test_levels_featurizers_splitters_and_transformers(tmp_path):

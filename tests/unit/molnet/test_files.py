@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from rdkit.Geometry import Point3D
 
+from deepchem_ead.chem import MoleculeBatch
 from deepchem_ead.chem.files import file_format
 from deepchem_ead.chem.sdf import format_sdf
 from deepchem_ead.chem.xyz import format_xyz
@@ -290,6 +294,49 @@ def test_rows_in_two_parts_and_splitters_of_tasks_are_refused(tmp_path):
         load_file_3d(path, splitter=twice)
     with pytest.raises(ValueError, match="TaskSplitter does not split by molecules"):
         load_file_3d(path, splitter="task")
+
+
+@pytest.mark.parametrize("kind", ["sdf", "xyz"])
+def test_bonds_stay_aligned_and_else_are_unknown(tmp_path, kind):
+    rows = [5, None, 900, 1500]
+    path = write(tmp_path / f"a.{kind}", rows)
+    options = {"tasks": ["gap"], "splitter": None}
+    with pytest.warns(UserWarning, match="left out 1 of 4"):
+        (plain,), (dataset,) = (load_file_3d(path, bonds=b, **options)[1] for b in (False, True))
+    assert dataset.X.shape[2] == 11
+    assert_rows(
+        dc.data.NumpyDataset(dataset.X[:, :, :4], dataset.y, dataset.w, dataset.ids), [5, 900, 1500]
+    )
+    np.testing.assert_array_equal(dataset.X[:, :, :4], plain.X)
+    batch = MoleculeBatch.from_padded(dataset.X)
+    assert batch.graphs.bonds_given.all() and batch.smiles == dataset.ids.tolist()
+
+
+def test_bonds_that_columns_cannot_hold_are_left_out_by_reason(tmp_path):
+    path = tmp_path / "a.sdf"
+    mols = [Chem.AddHs(Chem.MolFromSmiles(smiles)) for smiles in ("[OH]", "N", "CO")]
+    for mol in mols:
+        AllChem.EmbedMolecule(mol, randomSeed=1, useRandomCoords=True)
+    mols[1] = Chem.RWMol(mols[1])
+    zinc = mols[1].AddAtom(Chem.Atom("Zn"))
+    mols[1].AddBond(0, zinc, Chem.BondType.DATIVE)
+    mols[1].GetConformer().SetAtomPosition(zinc, Point3D(0, 0, 3))
+    with Chem.SDWriter(str(path)) as writer:
+        for k, mol in enumerate(mols):
+            mol.SetProp("gap", str(k))
+            writer.write(mol)
+    options = {"tasks": ["gap"], "splitter": None}
+    assert len(load_file_3d(path, **options)[1][0]) == 3
+    with pytest.warns(UserWarning, match="left out 1 of 3 records.*2.*type dative"):
+        (dataset,) = load_file_3d(path, bonds=True, **options)[1]
+    assert dataset.y[:, 0].tolist() == [0, 2] and dataset.X[0, :2, 5].tolist() == [9, 1]
+    with pytest.raises(MoleculeError, match="record 2: has a bond of the type dative"):
+        load_file_3d(path, bonds=True, on_error="raise", **options)
+    radical = format_xyz(np.array([8, 1]), np.array([[0, 0, 0], [0.97, 0, 0]]), "radical", {})
+    (tmp_path / "r.xyz").write_text(radical)
+    with pytest.warns(UserWarning, match="no valid bonds"):
+        (unknown,) = load_file_3d(tmp_path / "r.xyz", bonds=True, splitter=None)[1]
+    assert unknown.X[0, :, 5].tolist() == [-1, -1]
 
 
 @pytest.mark.parametrize("kind", ["sdf", "xyz"])

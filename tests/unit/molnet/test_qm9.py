@@ -11,9 +11,13 @@ from pathlib import Path
 import deepchem as dc
 import numpy as np
 import pytest
+from rdkit import Chem
 
+from deepchem_ead.chem import MoleculeBatch
+from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.feat import Molecule3DFeaturizer
-from deepchem_ead.molnet import EDMSplitter, edm_halves, load_qm9_3d, qm9, qm9pack
+from deepchem_ead.feat.embedding import embed
+from deepchem_ead.molnet import EDMSplitter, edm_halves, load_qm9_3d, qm9, qm9_graphs, qm9pack
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.molnet.splits import edm_parts
 from deepchem_ead.molnet.table import MoleculeTable
@@ -149,6 +153,93 @@ def test_cache_is_not_shared_between_tasks_or_featurizers(tmp_path):
     assert tasks == ["Cv"] and train.y.shape == (len(train), 1)
     padded = load(tmp_path, featurizer=Molecule3DFeaturizer(max_atoms=32))[1][0]
     assert padded.X.shape[1] == 32
+
+
+@pytest.fixture(scope="module")
+def found_once():
+    return qm9_graphs.find_graphs(load_sample()[0], progress=False)
+
+
+@pytest.fixture
+def sample_graphs(monkeypatch, found_once):
+    monkeypatch.setattr(qm9_graphs, "find_graphs", lambda table, progress: found_once)
+
+
+def test_bonds_of_all_molecules_of_the_sample_are_those_of_its_smiles(found_once):
+    assert not found_once.origin.any()
+    batch = qm9_graphs.to_batch(load_sample()[0], found_once.graphs)[::20]
+    assert [without_stereo(text) for text in batch.smiles] == batch.ids
+
+
+def test_bonds_come_beside_what_is_there_without_them(tmp_path, sample_graphs):
+    plain = load(tmp_path)[1]
+    for _ in range(2):  # made, then read
+        bonded = load(tmp_path, bonds=True)[1]
+        for a, b in zip(plain, bonded, strict=True):
+            assert b.X.shape == (len(a), 29, 11) and b.X.dtype == np.float32
+            for name in ("y", "w", "ids"):
+                np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+            np.testing.assert_array_equal(a.X, b.X[:, :, :4])
+    np.testing.assert_array_equal(load(tmp_path)[1][0].X, plain[0].X)
+    batch = MoleculeBatch.from_padded(bonded[2].X[:50])
+    assert [without_stereo(text) for text in batch.smiles] == bonded[2].ids[:50].tolist()
+
+
+def without_stereo(smiles: str) -> str:
+    mol = Chem.MolFromSmiles(smiles)
+    Chem.RemoveStereochemistry(mol)
+    return Chem.MolToSmiles(Chem.RemoveHs(mol))
+
+
+def test_charges_of_qm9_are_those_of_its_bonds(tmp_path, sample_graphs):
+    charges = load(tmp_path, featurizer=Molecule3DFeaturizer(formal_charges=True))[1][0]
+    bonds = load(tmp_path, featurizer=Molecule3DFeaturizer(bonds=True))[1][0]
+    assert charges.X.shape[2] == 5 and np.abs(charges.X[:, :, 4]).max() == 1
+    np.testing.assert_array_equal(charges.X, bonds.X[:, :, :5])
+    zwitterions = [i for i, name in enumerate(charges.ids) if "+" in name]
+    assert zwitterions == np.flatnonzero(charges.X[:, :, 4].any(axis=1)).tolist()
+
+
+def test_bonds_are_not_promised_where_the_featurizer_gives_none(tmp_path):
+    for featurizer in (Molecule3DFeaturizer(), dc.feat.MACCSKeysFingerprint()):
+        with pytest.raises(ValueError, match="bonds=True.*leave featurizer out"):
+            load(tmp_path, bonds=True, featurizer=featurizer)
+
+
+# Of the first the ring of the SMILES is open, as that of many 1,2,3-oxadiazoles in QM9.
+def test_where_smiles_do_not_fit_bonds_are_perceived_or_unknown(tmp_path, monkeypatch):
+    mol = embed(Chem.AddHs(Chem.MolFromSmiles("[O-]/C=C\\[N+]#N")), seed=0)
+    table = table_of(
+        ["O1C=CN=N1", "C", "O"],
+        [arrays_from_mol(mol)[:2], ([6, 1], [[0, 0, 0], [1.1, 0, 0]]), ([8, 1, 1], WATER)],
+    )
+    found = qm9_graphs.find_graphs(table, progress=False)
+    assert [qm9_graphs.ORIGINS[k] for k in found.origin] == ["perceived", "unknown", "smiles"]
+    batch = qm9_graphs.to_batch(table, found.graphs)
+    assert batch.smiles[0] == Chem.MolToSmiles(Chem.RemoveHs(mol)) and batch.smiles[1] is None
+    X = batch.to_padded(with_bonds=True)
+    assert X[1, :2, 5].tolist() == [-1, -1] and X[2, 0, 5:7].tolist() == [9, 17]
+    monkeypatch.setattr(qm9pack, "qm9pack_version", lambda: "1.0.3")
+    first = qm9_graphs.load_graphs(table, tmp_path, progress=False)
+    monkeypatch.setattr(qm9_graphs, "find_graphs", lambda *_: pytest.fail("found again"))
+    for again in (first, qm9_graphs.load_graphs(table, tmp_path, progress=False)):
+        assert again.origin.tolist() == found.origin.tolist()
+        for name, values in vars(found.graphs).items():
+            np.testing.assert_array_equal(getattr(again.graphs, name), values)
+
+
+WATER = [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]
+
+
+def table_of(smiles: list[str], molecules: list) -> MoleculeTable:
+    return MoleculeTable(
+        np.concatenate([numbers for numbers, _ in molecules]).astype(np.int8),
+        np.concatenate([positions for _, positions in molecules]).astype(np.float32),
+        np.array([len(numbers) for numbers, _ in molecules], np.int16),
+        np.arange(len(molecules), dtype=np.int32),
+        np.array(smiles),
+        {},
+    )
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
