@@ -8,6 +8,10 @@ included, counted by running the sampler. Parts that are in the folder already a
 command can be stopped and given again. ``--plan`` begins with 300 molecules of every sampler and
 goes on, with all of ``--n`` and all seeds, with those that are not hopeless. Prints a Markdown
 table and draws ``few_steps.png``, with GeoBFN's published points.
+
+``--report`` makes no molecules. Of those there are it also tells, in ``report.md``, what GFN2-xTB
+says of some (`benchmarks.judged`), their kinds beside QM9's, how far these lie from the plain
+sampler's at as many evaluations (`benchmarks.kinds`), and the distance to QM9's test part.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ import matplotlib
 import numpy as np
 import torch
 
+from benchmarks import kinds
+from benchmarks.judged import judged_table
 from benchmarks.parts import (
     Runs,
     Scored,
@@ -29,10 +35,11 @@ from benchmarks.parts import (
     generate_parts,
     known_molecules,
     prepare,
+    read_parts,
     score_parts,
     write_table,
 )
-from benchmarks.tables import metrics_table
+from benchmarks.tables import markdown, metrics_table
 from deepchem_ead import EADModel
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 from deepchem_ead.generation.job import GenerationSettings
@@ -86,6 +93,14 @@ SAMPLERS = {
         "coarse:steps={}",
     ),
     "configured-coarse": Sampler("as configured, every 2nd level above 400", {}, "coarse:steps={}"),
+    "configured-churn-guided": Sampler(
+        "as configured, churn 0.4, autoguidance 1 at 200-400",
+        {"stepper": "churn", "autoguidance_scale": 1.0, "guidance_levels": "200-400"},
+    ),
+    "configured-guided": Sampler(
+        "as configured, autoguidance 1 at 200-400",
+        {"autoguidance_scale": 1.0, "guidance_levels": "200-400"},
+    ),
     "churn-middle": _together("churn 0.4 at tau 0.2 to 1", "churn:min_tau=0.2,max_tau=1"),
     "churn-1": _together("churn 1", "churn:gamma=1"),
     "configured-churn-1": Sampler("as configured, churn 1", {"stepper": "churn:gamma=1"}),
@@ -161,8 +176,8 @@ def runs_within(model: EADModel, samplers: Iterable[str], evaluations: Iterable[
     """Runs of samplers at numbers of evaluations, without those that these do not suffice for."""
     found = {
         run_name(sampler, count): run_options(sampler, count, model)
-        for count in evaluations
         for sampler in samplers
+        for count in evaluations
     }
     return {name: options for name, options in found.items() if options is not None}
 
@@ -176,7 +191,11 @@ def follow_plan(model: EADModel, arguments: argparse.Namespace) -> None:
     """
     first, others = arguments.evaluations[:2], arguments.evaluations[2:]
     trial = argparse.Namespace(**vars(arguments) | {"n": TRIAL, "seeds": arguments.seeds[:1]})
-    runs = runs_within(model, arguments.samplers, first)
+    runs = {
+        name: options
+        for count in first
+        for name, options in runs_within(model, arguments.samplers, [count]).items()
+    }
     generate_parts(model, runs, trial)
     without = hopeless(score_parts(arguments.out, runs), arguments.samplers, first)
     print(f"hopeless: {', '.join(without) or 'none'}", flush=True)
@@ -206,6 +225,29 @@ def hopeless(scored: list[Scored], samplers: list[str], evaluations: list[int]) 
             stable.get(run_name(name, count), 0.0) < best[count] - HOPELESS for count in evaluations
         )
     ]
+
+
+def report(folder: Path, runs: Runs, scored: list[Scored], relaxed: int, n_distance: int) -> str:
+    """Markdown: what the molecules of runs are like, beyond stability and validity."""
+    mols: dict[str, list] = {}
+    for (run, _), (molecules, _) in read_parts(folder).items():
+        mols.setdefault(run, []).extend(kinds.perceived(molecules))
+    rows = {run: mols[run] for run in runs if run in mols}
+    data, held_out = kinds.data_parts()
+    tables = [
+        metrics_table(scored, rows, [*PUBLISHED, QM9_ROW]),
+        judged_table(folder, rows, relaxed),
+        kinds.kinds_table(rows | {kinds.DATA: data}),
+    ]
+    for count in sorted({int(run.rpartition(", ")[2]) for run in rows}):
+        alike = {run: each for run, each in rows.items() if run.endswith(f", {count}")}
+        plain = run_name(PLAIN, count)
+        if plain in alike:
+            tables.append(kinds.temperature_table(alike | {kinds.DATA: data}, plain))
+    if n_distance:
+        found, n = kinds.distances(rows | {kinds.DATA: data}, held_out, n=n_distance)
+        tables.append(markdown(["", f"distance to QM9's test part, n = {n:,}"], found.items()))
+    return "\n\n".join(tables)
 
 
 def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path: Path) -> None:
@@ -252,7 +294,13 @@ def main() -> None:
     parser.add_argument(
         "--plan", action="store_true", help="the most useful parts first, hopeless samplers once"
     )
+    parser.add_argument("--report", action="store_true", help="no new molecules; all about those")
+    parser.add_argument("--relaxed", type=int, default=100, help="molecules of a run for GFN2-xTB")
+    parser.add_argument(
+        "--frechet", type=int, default=0, metavar="N", help="distance of N molecules (needs fcd)"
+    )
     arguments = parser.parse_args()
+    arguments.table_only = arguments.table_only or arguments.report
     if arguments.plan and TRIAL % arguments.part:
         parser.error(f"--plan tries {TRIAL} molecules: --part must divide them")
     if min(arguments.evaluations) < 2:
@@ -261,17 +309,17 @@ def main() -> None:
     if arguments.plan and not arguments.table_only:
         follow_plan(model, arguments)
     counts = sorted(arguments.evaluations)
-    runs = {
-        name: options
-        for sampler in arguments.samplers
-        for name, options in runs_within(model, [sampler], counts).items()
-    }
+    runs: Runs = {run_name(s, count): {} for s in arguments.samplers for count in counts}
     if not (arguments.plan or arguments.table_only):
+        runs = runs_within(model, arguments.samplers, counts)
         generate_parts(model, runs, arguments)
     scored = score_parts(arguments.out, runs, known_molecules())
     draw(scored, arguments.samplers, counts, arguments.out / "few_steps.png")
     table = metrics_table(scored, runs, [*PUBLISHED, QM9_ROW])
     write_table(arguments.out, "few_steps.md", table)
+    if arguments.report:
+        text = report(arguments.out, runs, scored, arguments.relaxed, arguments.frechet)
+        write_table(arguments.out, "report.md", text)
 
 
 if __name__ == "__main__":

@@ -143,12 +143,12 @@ def runs_of(path: Path) -> dict[str, list[Path]]:
 
 
 def distances(
-    rows: dict[str, list[Chem.Mol]], reference: list[Chem.Mol], n_parts: int = 4
+    rows: dict[str, list[Chem.Mol]], reference: list[Chem.Mol], n_parts: int = 4, n: int = 0
 ) -> tuple[dict[str, str], int]:
     """Frechet ChemNet distances with errors, and how many molecules of each row they are of.
 
-    The error is the standard deviation of the distances of ``n_parts`` random disjoint parts over
-    the root of their number.
+    Those of the smallest row, or ``n``: rows of fewer are left out. The error is the standard
+    deviation of the distances of ``n_parts`` random disjoint parts over the root of their number.
     """
     from fcd import calculate_frechet_distance, get_predictions, load_ref_model
 
@@ -161,7 +161,8 @@ def distances(
         return get_predictions(network, [Chem.MolToSmiles(mol) for mol in mols])
 
     known = moments(activations(reference))
-    n = min(map(len, rows.values()))
+    n = n or min(map(len, rows.values()))
+    rows = {name: mols for name, mols in rows.items() if len(mols) >= n}
     rng = np.random.default_rng(0)
     found = {}
     for name, mols in rows.items():
@@ -172,6 +173,21 @@ def distances(
         )
         found[name] = f"{whole:.2f} ± {np.std(parts, ddof=1) / n_parts**0.5:.2f}"
     return found, n
+
+
+def data_parts() -> tuple[list[Chem.Mol], list[Chem.Mol]]:
+    """10,000 random molecules of QM9's training part, and its test part, as perceived."""
+    _, (train, _, test), _ = load_qm9_3d()
+    drawn = np.sort(np.random.default_rng(0).choice(len(train), 10_000, replace=False))
+    parts = (MoleculeBatch.from_padded(X) for X in (train.X[drawn], test.X))
+    some, held_out = map(perceived, parts)
+    return some, held_out
+
+
+def kinds_table(rows: dict[str, list[Chem.Mol]]) -> str:
+    """Markdown: mean and standard error of each kind."""
+    head = ["", "valid molecules", *LABELS.values()]
+    return markdown(head, ([name, *cells(mols)] for name, mols in rows.items()))
 
 
 def main() -> None:
@@ -187,16 +203,12 @@ def main() -> None:
             rows[name] = perceived(MoleculeBatch.concatenate(batches))
     if arguments.plain not in (None, *rows):
         parser.error(f"no row {arguments.plain!r}; there are: {'; '.join(rows)}")
-    _, (train, _, test), _ = load_qm9_3d()
-    rng = np.random.default_rng(0)
-    drawn = np.sort(rng.choice(len(train), 10_000, replace=False))
-    rows[DATA] = perceived(MoleculeBatch.from_padded(train.X[drawn]))
-    head = ["", "valid molecules", *LABELS.values()]
-    print(markdown(head, ([k, *cells(m)] for k, m in rows.items())))
+    rows[DATA], held_out = data_parts()
+    print(kinds_table(rows))
     if arguments.plain is not None:
         print("\n" + temperature_table(rows, arguments.plain))
     if arguments.frechet:
-        found, n = distances(rows, perceived(MoleculeBatch.from_padded(test.X)))
+        found, n = distances(rows, held_out)
         print("\n" + markdown(["", f"distance to QM9's test part, n = {n:,}"], found.items()))
 
 

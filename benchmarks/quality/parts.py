@@ -84,7 +84,7 @@ def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -
     for seed in arguments.seeds:
         for first in range(0, arguments.n, arguments.part):
             for run, options in runs.items():
-                stem = arguments.out / f"{_slug(run)}-{seed}-{first:06d}"
+                stem = arguments.out / f"{slug(run)}-{seed}-{first:06d}"
                 if not stem.with_suffix(".json").exists():
                     record = {"run": run, "first": first, "n": arguments.part, "seed": seed}
                     _make(model, stem, record, common | options)
@@ -93,7 +93,8 @@ def generate_parts(model: EADModel, runs: Runs, arguments: argparse.Namespace) -
                     )
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """A run's name as the beginning of a file name."""
     return re.sub(r"[^a-z0-9+]+", "-", name.lower())
 
 

@@ -101,7 +101,7 @@ def test_studies_compare_what_they_run(name):
         assert all(runs[run] == other[run] for run in set(runs) & set(other))
     rule = "renoise" if name == "velocities" else "repaint"
     assert {f"adaptive, {rule}", f"random coin, {rule}"} & set(runs)
-    slugs = [parts._slug(run) for run in runs]
+    slugs = [parts.slug(run) for run in runs]
     assert len(set(slugs)) == len(slugs)
 
 
@@ -274,6 +274,27 @@ def test_the_plan_tries_all_and_goes_on_without_the_hopeless(tmp_path, monkeypat
     made = {name: len(list(tmp_path.glob(f"{name}-?-?-*.json"))) for name in stable}
     assert made == {"configured": 0, "ancestral": 12, "ddim": 12, "heun": 3}
     assert len(list(tmp_path.glob("as-configured-4-*.json"))) == 4
+
+
+def test_a_report_tells_all_about_the_molecules_there_are(tmp_path, monkeypatch, capsys):
+    real = qm9()[0][:12]
+    monkeypatch.setattr(few_steps, "known_molecules", lambda: None)
+    monkeypatch.setattr(kinds, "data_parts", lambda: (kinds.perceived(real),) * 2)
+    for name, first in (("ancestral, 100", 0), ("DDIM, 100", 4)):
+        stem = tmp_path / f"{parts.slug(name)}-0-000000"
+        real[first : first + 8].to_xyz(stem.with_suffix(".xyz"))
+        record = {"run": name, "first": 0, "n": 8, "seed": 0, "evaluations": 800, "seconds": 1.0}
+        stem.with_suffix(".json").write_text(json.dumps(record))
+    words = [MODEL, "--out", str(tmp_path), "--n", "2", "--part", "2", "--report", "--relaxed", "2"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    few_steps.main()
+    text = (tmp_path / "report.md").read_text()
+    assert text.strip() in capsys.readouterr().out
+    assert "| DDIM, 100 (n=8) | 100.0 ± 0.0 | 100.0 ± 0.0 | 2 | 100.0 ± 0.0 | " in text
+    assert (
+        "| shift from ancestral, 100, % | rings | " in text and "| DDIM, 100 (n=8, 1 seed)" in text
+    )
+    assert text.count(kinds.DATA) == 2 and len(list(tmp_path.glob("*.jsonl"))) == 4
 
 
 def test_level_traces_prints_a_table_and_draws(tmp_path, monkeypatch, capsys):
