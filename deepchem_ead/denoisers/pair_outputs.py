@@ -65,10 +65,11 @@ class PairOutputs(nn.Module):
         edges = pairs.once.edges
         i, j, back = (t.index_select(0, edges) for t in (pairs.first, pairs.second, pairs.reverse))
 
+        first, second = atoms.chunk(2, 1)
+
         def of_pairs(i: Tensor, j: Tensor, edge: Tensor, back: Tensor) -> Tensor:
             """The numbers of some pairs."""
-            one, other = (atoms.index_select(0, t) for t in (i, j))
-            (a, b), (a_other, b_other) = one.chunk(2, 1), other.chunk(2, 1)
+            a, a_other, b, b_other = (t.index_select(0, k) for t in (first, second) for k in (i, j))
             squares = (x.index_select(0, i) - x.index_select(0, j)).square()
             # Term by term: a library reduction may order three terms by where they stand.
             d2 = squares[:, 0] + squares[:, 1] + squares[:, 2]

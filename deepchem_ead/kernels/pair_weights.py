@@ -10,6 +10,10 @@ from torch import Tensor, nn
 #: Radial features of one distance.
 N_RADIAL = 32
 
+#: Gaussians end at the exponential of this, 4e-18: no sum with the largest of them sees it. Further
+#: out they would be denormal numbers, with which processors multiply many times as slowly.
+LEAST_EXPONENT = -40.0
+
 #: Distance up to which the radial features reach, in the unit of the coordinates.
 RADIAL_RANGE = 15.0
 
@@ -51,4 +55,5 @@ def radial_features(d2: Tensor) -> Tensor:
     spacing = end / (N_RADIAL - 1)
     rho = torch.log1p((d2 + 1e-8).sqrt()).unsqueeze(-1)
     centers = torch.linspace(0, end, N_RADIAL, dtype=d2.dtype, device=d2.device)
-    return torch.exp(-0.5 * ((rho - centers) / spacing).square())
+    exponents = -0.5 * ((rho - centers) / spacing).square()
+    return torch.exp(exponents.clamp(min=LEAST_EXPONENT))
