@@ -15,6 +15,9 @@ heads and A atoms, forward and in each layer (in training, each also with its tw
 
     (A, F) (F, 3 F + 64)   (A, F + 33 H + 17) (.., F)   (A, F) (F, 3 F)   (A, 3 F) (3 F, F)
     (A, F) (F, H + 1)      2 x (A, 64) (64, 2 F)
+
+Rows "with pairs" are the same network told 22 columns and giving 5 numbers of each pair of atoms,
+with a cross-entropy of these in the loss; "to plain" is their time beside the network's without.
 """
 
 from __future__ import annotations
@@ -33,37 +36,57 @@ from deepchem_ead.diffusion import Seen
 from deepchem_ead.kernels.native.build import INSTRUCTION_SETS
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-PATHS = [("torch", "fp32"), ("native", "fp32"), ("torch", "bf16"), ("native", "bf16")]
+PATHS = [
+    (backend, precision, with_pairs)
+    for precision in DTYPES
+    for backend, with_pairs in (("torch", False), ("native", False), ("native", True))
+]
+N_PAIR_IN, N_PAIR_OUT = 22, 5
 
 
 class Network:
     """One way to compute the network on a given batch."""
 
-    def __init__(self, backend: str, precision: str, size: argparse.Namespace, batch) -> None:
-        self.name = f"{backend} {precision}"
+    def __init__(
+        self, backend: str, precision: str, size: argparse.Namespace, batch, with_pairs=False
+    ) -> None:
+        self.plain = f"{backend} {precision}"
+        self.name = self.plain + (" with pairs" if with_pairs else "")
+        self.precision, self.with_pairs = precision, with_pairs
         torch.manual_seed(0)
         self.denoiser = AttentionDenoiser(
-            N_IN, N_OUT, size.layers, size.features, size.heads, N_IN - 1, precision, backend
-        )
+            N_IN, N_OUT, size.layers, size.features, size.heads, N_IN - 1, precision, backend,
+            *((N_PAIR_IN, N_PAIR_OUT) if with_pairs else ()),
+        )  # fmt: skip
         for block in self.denoiser.blocks:  # a trained network moves its atoms
             block.move.weight.data.mul_(100)
-        x, h, self.layout = batch
-        self.x, self.h = x, torch.cat([h[:, :-1], torch.full((len(h), 1), 0.2)], 1)
+        x, h, layout = batch
         generator = torch.Generator().manual_seed(1)
         self.target = torch.randn(len(x), 3 + N_OUT, generator=generator)
+        n_pairs, told = len(layout.pairs.first), None
+        if with_pairs:
+            told = torch.randn(n_pairs, N_PAIR_IN, generator=generator)
+        self.classes = torch.randint(N_PAIR_OUT, (n_pairs,), generator=generator)
+        h = torch.cat([h[:, :-1], torch.full((len(h), 1), 0.2)], 1)
+        self.seen = Seen(x, h, layout, pairs=told)
         self.parameters = list(self.denoiser.parameters())
 
     def train(self) -> None:
         """Forward and backward of a denoising-like loss."""
         for parameter in self.parameters:
             parameter.grad = None
-        out = torch.cat(self.denoiser(Seen(self.x, self.h, self.layout)), 1)
-        (out - self.target).square().sum(1).mean().backward()
+        out = self.denoiser(self.seen)
+        loss = (torch.cat(out, 1) - self.target).square().sum(1).mean()
+        if self.with_pairs:
+            loss = loss + torch.nn.functional.cross_entropy(out.pairs, self.classes)
+        loss.backward()
 
     @torch.no_grad()
     def evaluate(self) -> Tensor:
-        """One forward pass without gradients, (A, 3 + N_OUT)."""
-        return torch.cat(self.denoiser(Seen(self.x, self.h, self.layout)), 1)
+        """One forward pass without gradients: all outputs as one vector."""
+        out = self.denoiser(self.seen)
+        found = (*out, out.pairs) if self.with_pairs else out
+        return torch.cat([t.flatten() for t in found])
 
     def gradient(self) -> Tensor:
         """All gradients of one training step as one vector."""
@@ -76,6 +99,7 @@ class Products:
 
     def __init__(self, precision: str, size: argparse.Namespace, n_atoms: int) -> None:
         self.name = f"products {precision}"
+        self.precision = precision
         f, heads = size.features, size.heads
         maps = [(f, 3 * f + 64), (f + 33 * heads + 17, f), (f, 3 * f), (3 * f, f), (f, heads + 1)]
         maps += [(64, 2 * f)] * 2
@@ -107,17 +131,18 @@ def compare(title: str, size: argparse.Namespace, batch, n: int) -> None:
     training = title == "training"
     n_atoms = batch[2].n_nodes
     networks = {}
-    for backend, precision in [path for path in PATHS if path[1] in fast_formats()]:
+    for backend, precision, with_pairs in [p for p in PATHS if p[1] in fast_formats()]:
         try:
-            network = Network(backend, precision, size, batch)
+            network = Network(backend, precision, size, batch, with_pairs)
             network.denoiser.active_backend  # noqa: B018
         except RuntimeError as error:
             print(f"{backend} {precision}: left out, {error}")
             continue
         networks[network.name] = network
     products = {p: Products(p, size, n_atoms) for p in fast_formats()}
-    expected = networks["torch fp32"].evaluate()
-    expected_gradient = networks["torch fp32"].gradient() if training else None
+    exact = [Network("torch", "fp32", size, batch, with_pairs) for with_pairs in (False, True)]
+    expected = [network.evaluate() for network in exact]
+    expected_gradient = [network.gradient() for network in exact] if training else []
     candidates: list[Network | Products] = [*products.values(), *networks.values()]
     times: dict[str, list[float]] = {c.name: [] for c in candidates}
     clock = time.process_time if size.cpu_time else time.perf_counter
@@ -139,22 +164,27 @@ def compare(title: str, size: argparse.Namespace, batch, n: int) -> None:
         f"molecules, {n_atoms} atoms, {torch.get_num_threads()} threads, {kind}"
     )
     print(
-        f"{'path':<14} {'min ms':>8} {'median':>8} {'to products':>12} {'to PyTorch':>11} "
-        f"{'output error':>13}" + (f" {'gradient error':>15}" if training else "")
+        f"{'path':<23} {'min ms':>8} {'median':>8} {'to products':>12} {'to PyTorch':>11} "
+        f"{'to plain':>9} {'output error':>13}" + (f" {'gradient error':>15}" if training else "")
     )
-    for name, found in times.items():
-        precision = name.split()[-1]
-        best = min(found)
-        row = f"{name:<14} {best * 1e3:8.1f} {median(found) * 1e3:8.1f} "
+    for candidate in candidates:
+        name, precision = candidate.name, candidate.precision
+        best = min(times[name])
+        row = f"{name:<23} {best * 1e3:8.1f} {median(times[name]) * 1e3:8.1f} "
         row += f"{best / min(times[f'products {precision}']):11.2f}x "
-        if name in networks:
-            output = networks[name].evaluate()
-            row += f"{min(times[f'torch {precision}']) / best:10.1f}x "
-            row += f"{float((output - expected).norm() / expected.norm()):13.1e}"
+        if isinstance(candidate, Network):
+            told = candidate.with_pairs
+            to_torch = f"{min(times[f'torch {precision}']) / best:10.1f}x"
+            row += f"{'':11} " if told else f"{to_torch} "
+            row += f"{best / min(times[candidate.plain]):8.2f}x " if told else f"{'':9} "
+            row += f"{_error(candidate.evaluate(), expected[told]):13.1e}"
             if training:
-                error = (networks[name].gradient() - expected_gradient).norm()
-                row += f" {float(error / expected_gradient.norm()):15.1e}"
+                row += f" {_error(candidate.gradient(), expected_gradient[told]):15.1e}"
         print(row, flush=True)
+
+
+def _error(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
 
 
 def _run(candidate: Network | Products, training: bool) -> Callable[[], object]:
