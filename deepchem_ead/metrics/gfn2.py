@@ -5,13 +5,14 @@ Bannwarth, Ehlert and Grimme, J. Chem. Theory Comput. 15, 1652 (2019), by the pa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.metrics.checks.geometry import dihedral
-from deepchem_ead.metrics.minimum import BOHR, EV, HARTREE, Minimum, minimise, superposed_rmsd
+from deepchem_ead.metrics.checks.geometry import dihedrals
+from deepchem_ead.metrics.minimum import BOHR, EV, HARTREE, minimise, superposed_rmsd
 from deepchem_ead.metrics.view import MoleculeView
 
 _DEBYE = 2.541746473
@@ -20,6 +21,10 @@ _ACCURACY = 10.0  # of self-consistency: strains move by 0.001 kcal/mol, 1 takes
 #: while torsions have hardly moved.
 LOCAL_STEPS = 3
 _BROKEN, _FORMED = 1.35, 1.15  # times the sum of covalent radii
+
+
+#: Two atoms.
+Pair = tuple[int, int]
 
 
 class Relaxation(NamedTuple):
@@ -37,6 +42,9 @@ class Relaxation(NamedTuple):
         Angstrom, all atoms.
     bonds_changed : int
         Bonds broken and formed on the way.
+    proton_moved : bool
+        These are those of protons that went from cations to anions, and no others: what the gas
+        phase does to zwitterions. The minimum is then another molecule's.
     bonds, angles, torsions : float
         Mean absolute changes of bond lengths (Angstrom), angles and torsions (degrees); NaN
         without any.
@@ -49,6 +57,7 @@ class Relaxation(NamedTuple):
     dipole: float
     rmsd: float
     bonds_changed: int
+    proton_moved: bool
     bonds: float
     angles: float
     torsions: float
@@ -88,6 +97,7 @@ def _relaxation(view: MoleculeView, mol: Chem.Mol) -> Relaxation:
     found = minimise(energy, numbers, start)
     lowest = found.energies[-1]
     local = found.energies[min(LOCAL_STEPS, len(found.energies) - 1)]
+    broken, formed = _bonds_changed(mol, found.positions)
     bonds, angles, torsions = _changes(mol, start, found.positions)
     return Relaxation(
         (found.energies[0] - lowest) * HARTREE,
@@ -95,7 +105,8 @@ def _relaxation(view: MoleculeView, mol: Chem.Mol) -> Relaxation:
         gap,
         dipole,
         superposed_rmsd(start, found.positions),
-        _bonds_changed(mol, found),
+        len(broken) + len(formed),
+        _is_proton_shift(mol, broken, formed),
         bonds,
         angles,
         torsions,
@@ -112,36 +123,62 @@ def _gap(result) -> float:
     return float(np.min(energies[~occupied]) - np.max(energies[occupied])) * EV
 
 
-def _bonds_changed(mol: Chem.Mol, found: Minimum) -> int:
+def _bonds_changed(mol: Chem.Mol, x: np.ndarray) -> tuple[list[Pair], list[Pair]]:
+    """Atoms of the bonds that are broken at positions x (n, 3), and of those that have formed."""
     table = Chem.GetPeriodicTable()
     radii = np.array([table.GetRcovalent(a.GetAtomicNum()) for a in mol.GetAtoms()])
-    x = found.positions
     ratio = np.linalg.norm(x[:, None] - x[None, :], axis=-1) / (radii[:, None] + radii[None, :])
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
-    changed = (bonded & (ratio > _BROKEN)) | (~bonded & (ratio < _FORMED))
-    return int(np.triu(changed, 1).sum())
+    broken, formed = bonded & (ratio > _BROKEN), ~bonded & (ratio < _FORMED)
+    return _pairs(broken), _pairs(formed)
+
+
+def _pairs(which: np.ndarray) -> list[Pair]:
+    return [(int(i), int(j)) for i, j in np.argwhere(np.triu(which, 1))]
+
+
+def _is_proton_shift(mol: Chem.Mol, broken: list[Pair], formed: list[Pair]) -> bool:
+    """Whether every change is a hydrogen that leaves a cation for a hetero atom of an anion."""
+    left, gained = _partners(mol, broken), _partners(mol, formed)
+    if left is None or gained is None or not left or left.keys() != gained.keys():
+        return False
+    # Of an anion: which of a carboxylate's atoms bears the charge is a matter of writing.
+    anions = any(atom.GetFormalCharge() < 0 for atom in mol.GetAtoms())
+    takes = all(a.GetAtomicNum() in (7, 8, 16) and a.GetFormalCharge() < 1 for a in gained.values())
+    return anions and takes and all(atom.GetFormalCharge() > 0 for atom in left.values())
+
+
+def _partners(mol: Chem.Mol, pairs: list[Pair]) -> dict[int, Chem.Atom] | None:
+    """The other atom of each bond by its hydrogen; None if a bond has none, or one has several."""
+    found: dict[int, Chem.Atom] = {}
+    for i, j in pairs:
+        h, other = (i, j) if mol.GetAtomWithIdx(i).GetAtomicNum() == 1 else (j, i)
+        if mol.GetAtomWithIdx(h).GetAtomicNum() != 1 or h in found:
+            return None
+        found[h] = mol.GetAtomWithIdx(other)
+    return found
 
 
 def _changes(mol: Chem.Mol, x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    lengths, angles, torsions = [], [], []
+    lengths, angles, quadruples = [], [], []
     for bond in mol.GetBonds():
         b, c = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         lengths.append(abs(np.linalg.norm(x[b] - x[c]) - np.linalg.norm(y[b] - y[c])))
         a, d = _other_heavy(mol, b, c), _other_heavy(mol, c, b)
         if a is not None and d is not None:
-            turn = dihedral(x, a, b, c, d) - dihedral(y, a, b, c, d)
-            torsions.append(abs((turn + 180) % 360 - 180))
+            quadruples.append((a, b, c, d))
     for atom in mol.GetAtoms():
         near = [n.GetIdx() for n in atom.GetNeighbors()]
         centre = atom.GetIdx()
         for k, i in enumerate(near):
             for j in near[k + 1 :]:
                 angles.append(abs(_angle(x, i, centre, j) - _angle(y, i, centre, j)))
-    return _mean(lengths), _mean(angles), _mean(torsions)
+    turns = dihedrals(x, quadruples) - dihedrals(y, quadruples)
+    return _mean(lengths), _mean(angles), _mean(np.abs((turns + 180) % 360 - 180))
 
 
-def _mean(values: list) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _mean(values: Sequence[Any] | np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _other_heavy(mol: Chem.Mol, atom: int, partner: int) -> int | None:

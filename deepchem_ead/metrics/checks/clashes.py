@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from rdkit import Chem
 
 from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
-from deepchem_ead.metrics.checks.geometry import label
+from deepchem_ead.metrics.checks.geometry import label, van_der_waals
 from deepchem_ead.metrics.view import MoleculeView
-
-
-@cache
-def _van_der_waals() -> np.ndarray:
-    table = Chem.GetPeriodicTable()
-    return np.array([0.0] + [table.GetRvdw(number) for number in range(1, 119)])
 
 
 def nearest_contact(view: MoleculeView) -> tuple[float, tuple[int, int]] | None:
     """Smallest distance over the sum of van der Waals radii of atoms four or more bonds apart."""
-    radii = _van_der_waals()[view.numbers]
+    radii = van_der_waals()[view.numbers]
     ratio = view.lengths / (radii[:, None] + radii[None, :])
     far = np.triu(view.bonds_apart >= 4)
     if not far.any():

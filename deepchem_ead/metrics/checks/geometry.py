@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 import numpy as np
 from rdkit import Chem
 
 
-def dihedral(x: np.ndarray, a: int, b: int, c: int, d: int) -> float:
-    """Torsion a-b-c-d in degrees, -180 to 180."""
-    axis = x[c] - x[b]
-    left, right = np.cross(axis, x[a] - x[b]), np.cross(axis, x[d] - x[c])
-    length = np.linalg.norm(axis)
-    return float(np.degrees(np.arctan2(np.dot(np.cross(left, right), axis) / length, left @ right)))
+@cache
+def van_der_waals() -> np.ndarray:
+    """Radii by atomic number, Angstrom; 0 of none."""
+    table = Chem.GetPeriodicTable()
+    return np.array([0.0] + [table.GetRvdw(number) for number in range(1, 119)])
+
+
+def dihedrals(x: np.ndarray, atoms: Sequence[tuple[int, int, int, int]]) -> np.ndarray:
+    """Torsions a-b-c-d, shape (k,), in degrees, -180 to 180, of k rows of four atoms."""
+    a, b, c, d = np.moveaxis(np.asarray(x, float)[np.reshape(atoms, (-1, 4)).astype(int)], 1, 0)
+    axis = c - b
+    left, right = np.cross(axis, a - b), np.cross(axis, d - c)
+    length = np.linalg.norm(axis, axis=1)
+    side = np.sum(np.cross(left, right) * axis, axis=1) / length
+    return np.degrees(np.arctan2(side, np.sum(left * right, axis=1)))
 
 
 def out_of_plane(x: np.ndarray) -> float:
@@ -32,8 +44,8 @@ def twist(mol: Chem.Mol, x: np.ndarray, bond: Chem.Bond) -> float | None:
     right = [n.GetIdx() for n in c.GetNeighbors() if n.GetIdx() != b.GetIdx()]
     if not left or not right:
         return None
-    turns = [abs(dihedral(x, i, b.GetIdx(), c.GetIdx(), j)) for i in left for j in right]
-    return float(np.mean([min(turn, 180 - turn) for turn in turns]))
+    turns = np.abs(dihedrals(x, [(i, b.GetIdx(), c.GetIdx(), j) for i in left for j in right]))
+    return float(np.mean(np.minimum(turns, 180 - turns)))
 
 
 def label(mol: Chem.Mol, *atoms: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.metrics.checks.check import CHECKS, Column
-from deepchem_ead.metrics.checks.geometry import dihedral
+from deepchem_ead.metrics.checks.geometry import dihedrals
 from deepchem_ead.metrics.checks.worst import Measured, WorstOf
 
 _ROTOR = "[CX4;!r3;!r4]-!@[CX4;!r3;!r4]"
@@ -29,7 +29,7 @@ def staggering(mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
     for b, c in mol.GetSubstructMatches(_pattern()):
         left = [n.GetIdx() for n in mol.GetAtomWithIdx(b).GetNeighbors() if n.GetIdx() != c]
         right = [n.GetIdx() for n in mol.GetAtomWithIdx(c).GetNeighbors() if n.GetIdx() != b]
-        turns = [abs(dihedral(x, i, b, c, j)) for i in left for j in right]
+        turns = np.abs(dihedrals(x, [(i, b, c, j) for i in left for j in right]))
         found.append((float(np.mean(np.sort(turns)[:3])), (b, c)))
     return found
 

@@ -45,7 +45,8 @@ class LowStrain(BaseCheck):
 
     ``strain_by`` says which; MMFF94 measures only, as its minima are far from those of quantum
     chemistry. Raw energies explode on noise in bond lengths, which
-    ``local_strain_kcal`` leaves out: it is taken after a few steps of relaxation.
+    ``local_strain_kcal`` leaves out: it is taken after a few steps of relaxation. A zwitterion
+    whose proton moves has no minimum of its own, and no strain.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ class LowStrain(BaseCheck):
                 return NOTHING
             return Outcome(columns={"strain_kcal": found[0], "strain_by": "MMFF94"})
         relaxed = gfn2_relaxation(view)
-        if relaxed is None:
+        if relaxed is None or relaxed.proton_moved:
             return NOTHING
         return judged(
             relaxed.strain <= self.limit,

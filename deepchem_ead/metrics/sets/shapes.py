@@ -7,8 +7,7 @@ from collections import Counter
 import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.chem.synthesis import contributed
-from deepchem_ead.metrics.checks.geometry import dihedral
+from deepchem_ead.metrics.checks.geometry import dihedrals
 from deepchem_ead.metrics.sets.features import flat_molecule
 from deepchem_ead.metrics.sets.sample import FEATURES
 from deepchem_ead.metrics.view import MoleculeView
@@ -69,8 +68,7 @@ def torsions(view: MoleculeView) -> dict[str, int] | None:
     """Torsions of heavy atoms by central bond and bins of ten degrees: ``C-C ring 60``."""
     if view.mol is None:
         return None
-    x = np.asarray(view.positions, float)
-    found: Counter = Counter()
+    kinds, atoms = [], []
     for bond in view.mol.GetBonds():
         b, c = bond.GetBeginAtom(), bond.GetEndAtom()
         left = [n.GetIdx() for n in b.GetNeighbors() if n.GetAtomicNum() > 1]
@@ -79,9 +77,10 @@ def torsions(view: MoleculeView) -> dict[str, int] | None:
         for i in left:
             for j in right:
                 if len({i, j, b.GetIdx(), c.GetIdx()}) == 4:
-                    turn = abs(dihedral(x, i, b.GetIdx(), c.GetIdx(), j))
-                    found[f"{kind} {min(int(turn // _BIN), 180 // _BIN - 1) * _BIN}"] += 1
-    return dict(found)
+                    kinds.append(kind)
+                    atoms.append((i, b.GetIdx(), c.GetIdx(), j))
+    bins = np.minimum(np.abs(dihedrals(view.positions, atoms)) // _BIN, 180 // _BIN - 1) * _BIN
+    return dict(Counter(f"{kind} {turn:.0f}" for kind, turn in zip(kinds, bins, strict=True)))
 
 
 @FEATURES.register("ring_sizes")
@@ -108,16 +107,41 @@ def hybridisation(view: MoleculeView) -> dict[str, int] | None:
 
 @FEATURES.register("groups")
 def groups(view: MoleculeView) -> list[str] | None:
-    """Functional groups: hetero atoms and multiple bonds that hang together.
+    """Functional groups, cut small: ``CH(=O)`` for an aldehyde, ``N(-N)`` for a hydrazine.
 
-    Ertl, J. Cheminform. 9:36 (2017), in RDKit's implementation.
+    The atoms are those that Ertl marks (J. Cheminform. 9:36, 2017): hetero atoms, charged or
+    multiply bonded carbons, and carbons with two O, N or S at least. Ertl merges neighbours into
+    one group, of which there are more than a reference of any size shows; here each atom stands
+    for itself, with whether it has hydrogens and with its bonds except single ones to carbon.
     """
     mol = view.once(flat_molecule)
     if mol is None:
         return None
-    return sorted(
-        group.atoms for group in contributed("IFG/ifg.py").identify_functional_groups(mol)
-    )
+    found = []
+    for atom in mol.GetAtoms():
+        bonds = sorted(
+            _MARKS.get(bond.GetBondTypeAsDouble(), "~") + _group_symbol(bond.GetOtherAtom(atom))
+            for bond in atom.GetBonds()
+        )
+        if _is_functional(atom, bonds):
+            kept = ",".join(bond for bond in bonds if bond not in ("-C", "-c"))
+            hydrogen = "H" if atom.GetTotalNumHs() else ""
+            found.append(f"{_group_symbol(atom)}{hydrogen}({kept})")
+    return sorted(found)
+
+
+def _group_symbol(atom: Chem.Atom) -> str:
+    symbol = atom.GetSymbol().lower() if atom.GetIsAromatic() else atom.GetSymbol()
+    charge = atom.GetFormalCharge()
+    return symbol + ("+" if charge > 0 else "-" if charge < 0 else "")
+
+
+def _is_functional(atom: Chem.Atom, bonds: list[str]) -> bool:
+    if atom.GetAtomicNum() != 6 or atom.GetFormalCharge():
+        return atom.GetAtomicNum() > 1
+    if any(bond[0] in "=#" for bond in bonds):
+        return True
+    return not atom.GetIsAromatic() and sum(bond[1] in "NOSnos" for bond in bonds) > 1
 
 
 @FEATURES.register("ring_systems")
