@@ -91,11 +91,12 @@ def train(
         overrides["conditions"] = conditions
     if preset is None and start is None:
         preset = "qm9-small"
-    names = runs.read_config(preset, overrides, start).condition_names
+    config = runs.read_config(preset, overrides, start)
+    names = config.condition_names
     if start is not None and preset is None and "conditions" not in overrides:
         names = tuple(datasets.conditions_in(data, names, start, smiles_column))
         overrides["conditions"] = ",".join(names)
-    dataset = datasets.training_data(data, names, smiles_column)
+    dataset = datasets.training_data(data, names, smiles_column, config.bonds)
     model = runs.new_model(preset, overrides, dataset, model_dir=out, start=start)
 
     def introduction() -> str:

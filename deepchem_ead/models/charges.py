@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 IGNORED = "this model does not know charges and takes these molecules by their elements alone"
 
 
-def warn_of_ignored_charges(dataset: Dataset) -> None:
+def warn_of_ignored_charges(dataset: Dataset, known: bool = False) -> None:
     """Warn once about the molecules of a dataset whose formal charges (X's fifth column) are lost.
 
     Parameters
     ----------
     dataset : dc.data.Dataset
         X of shape (N, atoms, 4) holds no charges, with 5 or 11 columns formal charges.
+    known : bool
+        The model knows charges: they are only checked.
 
     Raises
     ------
@@ -43,4 +45,5 @@ def warn_of_ignored_charges(dataset: Dataset) -> None:
                 "and one of them is no whole number; give X four columns, or formal charges"
             )
         charges.append(X[:, :, 4].sum(1))
-    warn_of_charges(np.concatenate(charges), names, IGNORED)
+    if not known:
+        warn_of_charges(np.concatenate(charges), names, IGNORED)

@@ -235,7 +235,7 @@ class EADModel(ResumableModel):
 
     def _before_training(self, dataset: Dataset) -> None:
         self._columns = self._condition_columns(dataset)
-        warn_of_ignored_charges(dataset)
+        warn_of_ignored_charges(dataset, known=self.encoding.has_charges)
         prepare_generator(self.model, self.config, self.encoding, dataset, self._columns)
 
     # ------------------------------------------------------------------ evaluation

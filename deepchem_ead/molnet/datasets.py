@@ -32,6 +32,8 @@ class DatasetInfo:
         Its properties and their units.
     splits : tuple of int
         Molecules for training, validation and test.
+    load_with_bonds : callable, optional
+        As ``load``, X with formal charges and bonds; None: there are none.
 
     Examples
     --------
@@ -44,35 +46,48 @@ class DatasetInfo:
     elements: str
     units: Mapping[str, str] = field(default_factory=dict)
     splits: tuple[int, int, int] | None = None
+    load_with_bonds: Loader | None = None
 
-    def parts(self, tasks: Sequence[str] = ()) -> tuple[Dataset, Dataset, Dataset]:
-        """Its training, validation and test molecules.
+    def parts(
+        self, tasks: Sequence[str] = (), bonds: bool = False
+    ) -> tuple[Dataset, Dataset, Dataset]:
+        """Its training, validation and test molecules, with formal charges and bonds if asked.
 
         Raises
         ------
         ValueError
-            If it has no such property; lists those it has.
+            If it has no such property; lists those it has. If it has no bonds.
         """
         for task in tasks:
             if task not in self.units:
                 raise ValueError(
                     f"{self.name} has no property {task!r}; it has {', '.join(self.units)}"
                 )
-        return self.load(tasks)
+        if not bonds:
+            return self.load(tasks)
+        if self.load_with_bonds is None:
+            raise ValueError(
+                f"{self.name} comes without bonds, which the model is to learn; give molecules in "
+                "an SDF file, or a model without bonds (bonds=false)"
+            )
+        return self.load_with_bonds(tasks)
 
 
-def _qm9(tasks: Sequence[str], source: str) -> tuple[Dataset, Dataset, Dataset]:
+def _qm9(
+    tasks: Sequence[str], source: str, bonds: bool = False
+) -> tuple[Dataset, Dataset, Dataset]:
     wanted: dict[str, Any] = {"tasks": tuple(tasks)} if tasks else {}
-    _, (train, valid, test), _ = load_qm9_3d(source=source, **wanted)
+    _, (train, valid, test), _ = load_qm9_3d(source=source, bonds=bonds, **wanted)
     return train, valid, test
 
 
 #: Data sets by name. Molecules in a file need none.
 DATASETS: Registry[DatasetInfo] = Registry("data set")
-for _info in (
-    DatasetInfo(
-        "qm9", partial(_qm9, source="qm9pack"), "H,C,N,O,F", QM9_UNITS, (100_000, 17_748, 13_083)
-    ),
-    DatasetInfo("qm9-sample", partial(_qm9, source="sample"), "H,C,N,O,F", QM9_UNITS),
+for _name, _source, _splits in (
+    ("qm9", "qm9pack", (100_000, 17_748, 13_083)),
+    ("qm9-sample", "sample", None),
 ):
-    DATASETS.register(_info.name, _info)
+    _load, _load_with_bonds = (partial(_qm9, source=_source, bonds=b) for b in (False, True))
+    DATASETS.register(
+        _name, DatasetInfo(_name, _load, "H,C,N,O,F", QM9_UNITS, _splits, _load_with_bonds)
+    )

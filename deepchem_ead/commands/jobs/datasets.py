@@ -25,7 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 def training_data(
-    name: str, properties: Sequence[str] = (), smiles_column: str | None = None
+    name: str,
+    properties: Sequence[str] = (),
+    smiles_column: str | None = None,
+    bonds: bool = False,
 ) -> Dataset:
     """Training molecules of a data set ("qm9", "qm9-sample", ...) or all of a file's.
 
@@ -38,16 +41,18 @@ def training_data(
         missing. None: whatever the dataset has by default.
     smiles_column : str, optional
         Column with the SMILES in a table.
+    bonds : bool
+        X with formal charges and bonds, for a model that learns them.
 
     Raises
     ------
     FileNotFoundError
         If there is no such dataset or file.
     ValueError
-        If the data has no such property.
+        If the data has no such property, or no bonds.
     """
     if name in DATASETS:
-        return DATASETS[name].parts(properties)[0]
+        return DATASETS[name].parts(properties, bonds)[0]
     if not Path(name).exists():
         names = ", ".join(map(repr, DATASETS))
         raise FileNotFoundError(
@@ -58,8 +63,9 @@ def training_data(
         # Of ids that are no SMILES, which matters to those who split the dataset.
         warnings.filterwarnings("ignore", message=f".*{NAMES_AS_IDS}")
         _, (dataset,), _ = load_file_3d(
-            name, splitter=None, allow_missing=True, smiles_column=smiles_column, **wanted
-        )
+            name, splitter=None, allow_missing=True, smiles_column=smiles_column, bonds=bonds,
+            **wanted,
+        )  # fmt: skip
     return dataset
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepchem_ead.chem.elements import parse_elements, symbol_of
+from deepchem_ead.chem.kinds import Kind, format_kinds, parse_kinds
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator.checkpoint import checkpoint_files
 from deepchem_ead.generator.compact import write_compact
@@ -44,7 +45,7 @@ def new_model(
     model_dir: Path | None = None,
     start: str | None = None,
 ) -> EADModel:
-    """A model that can hold the dataset: elements and size grow beyond the preset's if need be.
+    """A model that can hold the dataset: kinds of atoms and size grow beyond the preset's.
 
     Parameters
     ----------
@@ -71,11 +72,12 @@ def fitting(config: EADConfig | PropertyConfig, overrides: dict, dataset: Datase
     Raises
     ------
     ValueError
-        If ``overrides`` has elements or a size that cannot hold the dataset.
+        If ``overrides`` has elements, charged kinds or a size that cannot hold the dataset.
     """
-    numbers, largest = _elements_and_size(dataset)
+    kinds, largest = _kinds_and_size(dataset)
+    numbers = {number for number, _ in kinds}
     known = parse_elements(config.elements)
-    missing = _missing_elements(config, dataset)
+    missing = ", ".join(symbol_of(z) for z in sorted(numbers) if z not in known)
     if missing and "elements" in overrides:
         raise ValueError(f"elements={config.elements} leaves out {missing}, which the data holds")
     if largest > config.max_atoms and "max_atoms" in overrides:
@@ -94,21 +96,40 @@ def fitting(config: EADConfig | PropertyConfig, overrides: dict, dataset: Datase
             largest,
             largest,
         )
+    if isinstance(config, EADConfig) and (config.bonds or config.charged_kinds):
+        overrides = _with_charged_kinds(config, overrides, kinds)
     return overrides
 
 
-def _missing_elements(config: EADConfig | PropertyConfig, dataset: Dataset) -> str:
-    known = parse_elements(config.elements)
-    return ", ".join(symbol_of(z) for z in _elements_and_size(dataset)[0] if z not in known)
+def _with_charged_kinds(config: EADConfig, overrides: dict, kinds: set[Kind]) -> dict:
+    """Overrides with the charged kinds of the data, for a model that knows charges."""
+    known = parse_kinds(config.charged_kinds) if config.charged_kinds else ()
+    missing = sorted(kind for kind in kinds if kind[1] and kind not in known)
+    if not missing:
+        return overrides
+    if "charged_kinds" in overrides:
+        raise ValueError(
+            f"charged_kinds={config.charged_kinds} leaves out {format_kinds(missing)}, which the "
+            "data holds"
+        )
+    charged = format_kinds([*known, *missing])
+    logger.warning(
+        "the data also holds %s: the model gets charged_kinds=%s", format_kinds(missing), charged
+    )
+    return overrides | {"charged_kinds": charged}
 
 
-def _elements_and_size(dataset: Dataset) -> tuple[list[int], int]:
-    numbers: set[int] = set()
+def _kinds_and_size(dataset: Dataset) -> tuple[set[Kind], int]:
+    """Atomic number and formal charge (0 where X has none) of all atoms, and the largest size."""
+    kinds: set[Kind] = set()
     largest = 0
     for X, _, _, _ in dataset.iterbatches(4096, deterministic=True):
-        numbers.update(np.unique(X[:, :, 3]).astype(int).tolist())
-        largest = max(largest, int((X[:, :, 3] > 0).sum(1).max()))
-    return sorted(numbers - {0}), largest
+        atoms = X[:, :, 3] > 0
+        charges = X[:, :, 4] if X.shape[2] > 4 else np.zeros_like(X[:, :, 3])
+        found = np.unique(np.stack([X[:, :, 3][atoms], charges[atoms]], 1).astype(int), axis=0)
+        kinds.update(map(tuple, found.tolist()))
+        largest = max(largest, int(atoms.sum(1).max()))
+    return kinds, largest
 
 
 def restore(model: ResumableModel) -> bool:
