@@ -395,6 +395,13 @@ def test_sample_rows_are_those_of_the_full_set(full_qm9):
         np.testing.assert_array_equal(sample.properties[name], values)
 
 
+@pytest.mark.slow
+def test_bonds_of_the_full_set_are_those_of_its_smiles_but_for_45(full_qm9):
+    found = qm9_graphs.load_graphs(qm9pack.load_qm9pack(full_qm9[2]), full_qm9[2])
+    by_part = [np.bincount(found.origin[edm_parts() == part], minlength=3) for part in range(3)]
+    assert np.array(by_part).tolist() == [[99_966, 29, 5], [17_741, 5, 2], [13_079, 3, 1]]
+
+
 def test_a_full_data_folder_is_named_in_one_line(tmp_path, monkeypatch):
     """DeepChem moves datasets by `shutil`, whose error lists every file it could not copy."""
 
