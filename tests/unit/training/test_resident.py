@@ -18,6 +18,7 @@ from deepchem_ead import CheckpointError, EADModel
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.models import EADConfig
 from deepchem_ead.training.noising import training_conditions
+from deepchem_ead.training.placement import ResidentPlacement
 from deepchem_ead.training.resident import ResidentTrainer
 from deepchem_ead.training.resident_data import ResidentMolecules, compose
 
@@ -196,6 +197,12 @@ def test_hidden_conditions_are_those_of_the_model(X, properties):
     for row, seen in enumerate(plan.seen.numpy()):
         assert np.array_equal(seen, training_conditions(32, settings, 7 + row))
     assert torch.equal(plan.molecules, molecules.plan(1, first_step=9).molecules)
+    placement = ResidentPlacement(molecules, settings, equivariant=True)
+    placement.begin(epoch=1, batch=2, step=9)
+    told = placement.batch()[0]["conditions"]
+    expected = training_conditions(32, settings, 9)
+    stored = molecules.conditions(plan.molecules[2]).isfinite().numpy()
+    assert np.array_equal(told.isfinite().numpy(), expected & stored)
 
 
 def test_the_distribution_of_hidden_conditions():
