@@ -9,20 +9,24 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from chem_data import qm9
 from rdkit import Chem
 from rdkit.Chem import AllChem
+from sampling_toys import bond_denoiser, make_process
 
 from benchmarks import (
     conditional,
     evidence,
     few_steps,
+    from_level,
     kinds,
     level_traces,
     paired,
     parts,
     rare_sizes,
     relaxed,
+    rtk_bounds,
     schedules,
     studies,
     tables,
@@ -295,6 +299,55 @@ def test_a_report_tells_all_about_the_molecules_there_are(tmp_path, monkeypatch,
         "| shift from ancestral, 100, % | rings | " in text and "| DDIM, 100 (n=8, 1 seed)" in text
     )
     assert text.count(kinds.DATA) == 2 and len(list(tmp_path.glob("*.jsonl"))) == 4
+
+
+def test_runs_from_a_level_begin_with_real_molecules(tmp_path, monkeypatch, capsys):
+    real = qm9()[0][:2]
+    monkeypatch.setattr(from_level, "real_molecules", lambda n: real)
+    monkeypatch.setattr(from_level, "known_molecules", lambda: None)
+    words = [MODEL, "--out", str(tmp_path), "--n", "2", "--seeds", "0", "--levels", "2", "1000"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--steps", "5", "1000"])
+    made = {}
+
+    def generated(model, runs, arguments):
+        made.update(runs)
+        for name, options in list(runs.items())[2:3]:  # two levels, two fine steps
+            parts._make(
+                model, tmp_path / "part", {"run": name, "first": 0, "n": 2, "seed": 0}, options
+            )
+
+    monkeypatch.setattr(from_level, "generate_parts", generated)
+    from_level.main()
+    assert list(made) == [f"from level {t}, steps of {s}" for s in (200, 1) for t in (2, 1000)]
+    assert "from level 2, steps of 1 (n=2, 1 seed) | 100.0 |" in capsys.readouterr().out
+    molecules, (record,) = parts.read_parts(tmp_path)["from level 2, steps of 1", 0]
+    assert record["evaluations"] == 2 * 3 and molecules.counts.tolist() == real.counts.tolist()
+
+
+def test_jacobians_of_an_exact_denoiser_are_its_covariances():
+    process = make_process(100)
+    tau = float(process.schedule.tau[30])
+    w = torch.randn(2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = rtk_bounds.jacobian(process, bond_denoiser(process, 0.3, 0.1), w, 30)
+    values, odd = rtk_bounds.spectrum(found)
+    feature, bond = 0.1 / (0.1 + tau**2), 0.3 / (0.3 + 2 * tau**2)
+    expected = sorted([feature] * 4 + [bond] * 3 + [1.0] * 3)  # the centre is not known
+    np.testing.assert_allclose(values, expected, atol=1e-10)
+    assert odd < 1e-10
+
+
+def test_bounds_of_kernels_are_a_table_and_a_figure(tmp_path, monkeypatch, capsys):
+    batch, _ = qm9()
+    smallest = batch[[int(batch.counts.argmin())]]
+    monkeypatch.setattr(rtk_bounds, "real_molecules", lambda n: smallest)
+    words = ["benchmark", MODEL, "--out", str(tmp_path), "--n", "1", "--levels", "100", "900"]
+    monkeypatch.setattr(sys, "argv", words)
+    rtk_bounds.main()
+    text = capsys.readouterr().out
+    assert "\n| 100 | " in text and (tmp_path / "rtk_bounds.png").stat().st_size > 10_000
+    monkeypatch.setattr(rtk_bounds, "measure", None)  # what there is is kept
+    rtk_bounds.main()
+    assert capsys.readouterr().out == text
 
 
 def test_level_traces_prints_a_table_and_draws(tmp_path, monkeypatch, capsys):
