@@ -2,7 +2,8 @@
 
 Each geometry gets the bonds of its SMILES (:mod:`deepchem_ead.chem.smiles_graphs`); where that does
 not fit the distances, those of the best closed-shell structure
-(:mod:`deepchem_ead.chem.perception`); where there is none, its bonds are not known.
+(:mod:`deepchem_ead.chem.perception`) with at most one pair of charges; where there is none, its
+bonds are not known.
 ``python -m deepchem_ead.molnet.qm9_graphs`` counts them.
 """
 
@@ -25,7 +26,7 @@ from deepchem_ead.molnet.table import MoleculeTable
 #: Where the bonds of a molecule come from.
 ORIGINS = ("smiles", "perceived", "unknown")
 #: Of the rule by which molecules get their bonds: part of the names of caches.
-VERSION = "1"
+VERSION = "2"
 
 
 class TableGraphs(NamedTuple):
@@ -64,9 +65,10 @@ def _graph(
     if graph is not None:
         return graph, ORIGINS.index("smiles")
     mol = molecule_of(numbers, positions)
-    if mol is not None:
-        return arrays_from_mol(mol).graph, ORIGINS.index("perceived")
-    return None, ORIGINS.index("unknown")
+    graph = None if mol is None else arrays_from_mol(mol).graph
+    if graph is None or np.abs(graph.formal_charges).sum() > 2:
+        return None, ORIGINS.index("unknown")
+    return graph, ORIGINS.index("perceived")
 
 
 def load_graphs(

@@ -81,6 +81,9 @@ def test_aromatic_is_what_rdkit_says_of_the_whole_molecule():
     kinds = bond_kinds(batch.atomic_numbers, batch.offsets, batch.graphs)
     assert np.array_equal(kinds == AROMATIC, table.aromatic[: len(kinds)])
     assert np.array_equal(kinds[kinds != AROMATIC], batch.graphs.bonds[kinds != AROMATIC, 2])
+    phenyl = MoleculeBatch.from_rdkit([embedded("[c]1ccccc1")])  # to which its electron matters
+    phenyl = MoleculeBatch.from_padded(phenyl.to_padded(with_bonds=True))
+    assert (bond_kinds(phenyl.atomic_numbers, phenyl.offsets, phenyl.graphs) == AROMATIC).sum() == 6
     quinone = SMILES.index("O=C1C=CC(=O)C=C1")
     assert set(np.unique(X[quinone, :, 5:] % 8)) == {0, 1, 2}
 
