@@ -340,7 +340,7 @@ def test_bounds_of_kernels_are_a_table_and_a_figure(tmp_path, monkeypatch, capsy
     batch, _ = qm9()
     smallest = batch[[int(batch.counts.argmin())]]
     monkeypatch.setattr(rtk_bounds, "real_molecules", lambda n: smallest)
-    words = ["benchmark", MODEL, "--out", str(tmp_path), "--n", "1", "--levels", "100", "900"]
+    words = ["benchmark", MODEL, "--out", str(tmp_path), "--n", "1", "--levels", "100"]
     monkeypatch.setattr(sys, "argv", words)
     rtk_bounds.main()
     text = capsys.readouterr().out
@@ -455,6 +455,9 @@ def test_settings_that_shift_a_kind_are_a_low_temperature():
     expected = 1.4 * ((0.3 / 0.7 + 0.5 / 0.5) / 999) ** 0.5
     assert found["rings"].error == pytest.approx(expected, rel=1e-6)
     assert kinds.verdict(found) == "**low temperature**"
+    assert kinds.verdict(kinds.shifts(plain, cold)) == "**other kinds**"
+    none = kinds.shifts([chain] * 50, plain)["triple_bond"]
+    assert none.by == -1 and none.error == pytest.approx(0.1) and none.told
     assert kinds.verdict(kinds.shifts(cold[:500:50], plain[:500:50])).startswith("open (")
     same = {name: shift for name, shift in kinds.shifts(plain, plain).items() if name == "rings"}
     assert kinds.verdict(same) == "no" and str(same["rings"]) == "+0 ± 4"
