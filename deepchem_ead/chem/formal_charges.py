@@ -41,7 +41,4 @@ def warn_of_charges(charges: np.ndarray, names: Sequence[str], consequence: str)
 
 
 #: What becomes of charges in a dataset.
-KEPT = (
-    "X keeps the formal charges as a fifth column, but the models of this package do not know "
-    "charges"
-)
+KEPT = "X keeps the formal charges as a fifth column, but models without bonds do not know charges"

@@ -343,8 +343,8 @@ class MoleculeBatch(Molecules):
         -------
         deepchem.data.NumpyDataset
             X as :meth:`to_padded` gives it, with formal charges if a molecule has a total charge (a
-            warning says so, because the models of this package know no charges) or with bonds; y
-            float32 (N, tasks), or zeros (N, 1) without tasks; w ones.
+            warning says so, because models without bonds know no charges) or with bonds; y float32
+            (N, tasks), or zeros (N, 1) without tasks; w ones.
 
         Raises
         ------

@@ -57,8 +57,8 @@ def load_file_3d(
 
     X is float32 (N, max_atoms, 4): x, y, z in Angstrom, centred, and atomic number; padding rows
     are 0. A fifth column holds formal charges if any molecule has a total charge, and a warning
-    says so, because the models of this package know no charges. ids are canonical SMILES without
-    explicit hydrogens: bonds, charges and stereo are the file's own, or follow from the coordinates
+    says so, because models without bonds know no charges. ids are canonical SMILES without explicit
+    hydrogens: bonds, charges and stereo are the file's own, or follow from the coordinates
     where it has none. A molecule without a valid structure keeps its name in the file, or its
     record number. Labels keep their unit.
 

@@ -149,12 +149,12 @@ def test_a_fifth_column_that_is_no_charge_is_refused(value):
         MoleculeBatch.from_padded(X)
 
 
-def test_models_take_charged_molecules_by_their_elements_and_say_so():
+@pytest.mark.parametrize("bonds", [False, True])
+def test_models_take_charged_molecules_by_their_elements_and_say_so(bonds):
     batch = MoleculeBatch.from_rdkit([embedded(s) for s in ("[NH4+]", "CO", "C[NH3+]")])
-    with pytest.warns(UserWarning, match="2 of 3"):
-        dataset = batch.to_dataset()
-    dataset = dc.data.NumpyDataset(dataset.X, np.array([[1.0], [2.0], [4.0]]), ids=batch.ids)
-    neutral = dc.data.NumpyDataset(dataset.X[:, :, :4], dataset.y, ids=batch.ids)
+    X = batch.to_padded(with_formal_charges=True, with_bonds=bonds)
+    y, ids = np.array([[1.0], [2.0], [4.0]]), batch.smiles
+    dataset, neutral = (dc.data.NumpyDataset(x, y, ids=ids) for x in (X, X[:, :, :4]))
     message = r"2 of 3 molecules have a charge: \[NH4\+\] \(\+1\), .*does not know charges"
     tiny = {"n_layers": 1, "n_features": 16, "seed": 1}
     with pytest.warns(UserWarning, match=message):
