@@ -237,7 +237,7 @@ class PairBackward : PairMolecule<P, NH> {
 
   // E, from the gradients of what it adds to: sums over all pairs of the molecule, some columns at a
   // time. What is told of a centre's pairs goes round, the gradients begin with atom 0: two runs.
-  void told_weight_gradients(float* to) const {
+  __attribute__((noinline)) void told_weight_gradients(float* to) const {
     const int columns = shape_.told;
     const auto add = [&](auto rows, int w) {
       constexpr int R = decltype(rows)::value;
@@ -262,7 +262,8 @@ class PairBackward : PairMolecule<P, NH> {
   }
 
   // What is told itself.
-  void told_gradients(const PairParameters<NH>& weights, float* to) const {
+  __attribute__((noinline)) void told_gradients(const PairParameters<NH>& weights,
+                                                float* to) const {
     for (int i = 0; i < n_; i++)
       for (int k = 0; k < n_ - 1; k++) {
         const uint32_t* dz = as_words(mixed_ + (size_t(i) * n_ + Base::other_of(i, k)) * PAIR);

@@ -93,47 +93,14 @@ class PairMolecule {
   void pair_features(int i, const PairParameters<NH>& weights, float* slope) {
     alignas(64) float own[PAIR];
     to_floats<P>(projected_ + size_t(i) * shape_.projected() + 3 * shape_.features, PAIR, own);
+    if (told_) return told_pair_features<SLOPE>(i, own, weights, slope);
     for (int f = 0; f < PAIR; f += PAIR_BLOCK) {
       const Vec own_i[2] = {vload(own + f), vload(own + f + LANES)};
-      const auto begin = [&](int j, Vec* z) {
-        const float* other = other_ + size_t(j) * PAIR + f;
-        const float* mixed = mixed_ + (size_t(i) * n_ + j) * PAIR + f;
-#pragma GCC unroll 2
-        for (int c = 0; c < 2; c++)
-          z[c] = vload(mixed + c * LANES) + (own_i[c] + vload(other + c * LANES));
-      };
-      const auto end = [&](int j, const Vec* z) {
-#pragma GCC unroll 2
-        for (int c = 0; c < 2; c++) {
-          const size_t at = size_t(j) * PAIR + f + c * LANES;
-          if constexpr (SLOPE) {
-            Vec y, dy;
-            silu_and_slope<true>(z[c], y, dy);
-            vstore(pair_ + at, y);
-            vstore(slope + at, dy);
-          } else {
-            vstore(pair_ + at, silu<true>(z[c]));
-          }
-        }
-      };
-      const auto without = [&](int j) {
+      for (int j = 0; j < n_; j++) {
         Vec z[2];
-        begin(j, z);
-        end(j, z);
-      };
-      if (!told_) {
-        for (int j = 0; j < n_; j++) without(j);
-        continue;
+        add_up(i, j, f, own_i, z);
+        activate<SLOPE>(j, f, z, slope);
       }
-      without(i);  // nothing is told of an atom and itself
-      for_told_blocks([&](auto rows, int first) {
-        constexpr int R = decltype(rows)::value;
-        Vec z[R][2];
-        for (int r = 0; r < R; r++) begin(other_of(i, first + r), z[r]);
-        multiply_block<Fp32>(z, as_words(told_ + told_row(i, first) * shape_.told), shape_.told, 1,
-                             as_words(weights.told + f), PAIR, shape_.told);
-        for (int r = 0; r < R; r++) end(other_of(i, first + r), z[r]);
-      });
     }
   }
 
@@ -237,6 +204,51 @@ class PairMolecule {
   }
 
  private:
+  // What all pair features begin with, from f on: two vectors.
+  void add_up(int i, int j, int f, const Vec* own, Vec* z) const {
+    const float* other = other_ + size_t(j) * PAIR + f;
+    const float* mixed = mixed_ + (size_t(i) * n_ + j) * PAIR + f;
+#pragma GCC unroll 2
+    for (int c = 0; c < 2; c++)
+      z[c] = vload(mixed + c * LANES) + (own[c] + vload(other + c * LANES));
+  }
+  template <bool SLOPE>
+  void activate(int j, int f, const Vec* z, float* slope) {
+#pragma GCC unroll 2
+    for (int c = 0; c < 2; c++) {
+      const size_t at = size_t(j) * PAIR + f + c * LANES;
+      if constexpr (SLOPE) {
+        Vec y, dy;
+        silu_and_slope<true>(z[c], y, dy);
+        vstore(pair_ + at, y);
+        vstore(slope + at, dy);
+      } else {
+        vstore(pair_ + at, silu<true>(z[c]));
+      }
+    }
+  }
+
+  // As `pair_features`, with what is told. Apart, so that the plain loop stays as small as it is.
+  template <bool SLOPE>
+  __attribute__((noinline)) void told_pair_features(int i, const float* own,
+                                                    const PairParameters<NH>& weights,
+                                                    float* slope) {
+    for (int f = 0; f < PAIR; f += PAIR_BLOCK) {
+      const Vec own_i[2] = {vload(own + f), vload(own + f + LANES)};
+      Vec self[2];
+      add_up(i, i, f, own_i, self);  // nothing is told of an atom and itself
+      activate<SLOPE>(i, f, self, slope);
+      for_told_blocks([&](auto rows, int first) {
+        constexpr int R = decltype(rows)::value;
+        Vec z[R][2];
+        for (int r = 0; r < R; r++) add_up(i, other_of(i, first + r), f, own_i, z[r]);
+        multiply_block<Fp32>(z, as_words(told_ + told_row(i, first) * shape_.told), shape_.told, 1,
+                             as_words(weights.told + f), PAIR, shape_.told);
+        for (int r = 0; r < R; r++) activate<SLOPE>(other_of(i, first + r), f, z[r], slope);
+      });
+    }
+  }
+
   // mixed = C r(d_ij) + D r(d0_ij), the same for (i, j) and (j, i).
   void mix_radial(const PairParameters<NH>& weights) {
     alignas(64) float g[2][WINDOW_MEMORY];
