@@ -67,6 +67,8 @@ def _read_record(block: list[str]) -> Record:
     closed = is_record_end(lines[-1])
     if closed:
         lines.pop()
+    if not lines:
+        raise MoleculeError("the record is empty")
     if lines[0].strip() and lines[0].split()[0] in _OTHER_FORMATS:
         raise MoleculeError(
             f"it begins with {lines[0].strip()[:40]!r} and so is no SDF but "

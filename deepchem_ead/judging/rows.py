@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import rdBase
@@ -169,12 +170,15 @@ def _versions(checks: Iterable[Check]) -> dict[str, str]:
 
 
 class _Cache:
-    """Lines of JSON, one a molecule; a last one cut off by an interruption is left out."""
+    """Lines of JSON, one a molecule; a last one cut off by an interruption is left out.
+
+    Several processes may add to one file: every line is one write at its end.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._rows: dict[str, Row] = {}
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> _Cache:
         if self._path is None:
@@ -182,17 +186,15 @@ class _Cache:
         if self._path.exists():
             with open(self._path, encoding="utf-8") as lines:
                 for line in lines:
-                    if not line.endswith("\n"):
-                        break
                     try:
                         found = json.loads(line)
                         self._rows[found["key"]] = _from_plain(found)
                     except (ValueError, KeyError, TypeError):
                         continue
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._file = open(self._path, "a", encoding="utf-8")
+        file = self._file = FileIO(self._path, "a")
         if file.tell() and not _ends_with_newline(self._path):
-            file.write("\n")
+            file.write(b"\n")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -207,8 +209,8 @@ class _Cache:
 
     def add(self, key: str, row: Row) -> None:
         if self._file is not None:
-            self._file.write(json.dumps({"key": key} | _plain(row), default=_number) + "\n")
-            self._file.flush()
+            line = json.dumps({"key": key} | _plain(row), default=_number) + "\n"
+            self._file.write(line.encode())
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -56,16 +56,20 @@ def hidden_radicals(mol: Chem.Mol) -> list[int]:
 
 
 def _onium(atom: Chem.Atom) -> bool:
-    """Has a proton to give, or as many single bonds as an alkylated onium ion; or is a metal."""
+    """Has a proton to give, or as many single bonds as an alkylated onium ion; or is a metal.
+
+    A protonated carbonyl group is none: no base that a molecule of no charge may have leaves it so.
+    """
     if atom.GetAtomicNum() in (5, 6):
+        return False
+    bonds = [bond.GetBondType() for bond in atom.GetBonds()]
+    if atom.GetAtomicNum() == 8 and Chem.BondType.DOUBLE in bonds:
         return False
     if atom.GetDegree() == 0 or any(n.GetAtomicNum() == 1 for n in atom.GetNeighbors()):
         return True
     if atom.GetTotalNumHs() or atom.GetIsAromatic():
         return True
-    return atom.GetAtomicNum() != 8 and all(
-        bond.GetBondType() == Chem.BondType.SINGLE for bond in atom.GetBonds()
-    )
+    return atom.GetAtomicNum() != 8 and all(kind == Chem.BondType.SINGLE for kind in bonds)
 
 
 def _beside_double_onium(atom: Chem.Atom) -> bool:

@@ -105,6 +105,7 @@ FAULTS = {
     "twisted C=N": (lambda: turned("C/C=N/C", 140.0, 0, 1, 2, 3), {"double_bonds"}),
     "1,3-diradical with oxygen": (lambda: without(embedded("COC"), 0, 2), {"closed_shell"}),
     "1,3-diradical with nitrogen": (lambda: without(embedded("CN(C)C"), 0, 2), {"closed_shell"}),
+    "1,3-diradical of a glycol": (lambda: without(embedded("OCCO"), 1, 3), {"closed_shell"}),
     "1,3-diradical of carbon": (lambda: without(embedded("CCC"), 0, 2), {"structure"}),
     "1,4-diradical of carbon": (lambda: without(embedded("CCCCO"), 0, 3), {"structure"}),
     "radical": (lambda: without(embedded("CCO"), 0), {"structure"}),

@@ -4,11 +4,12 @@ molecules."""
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from rdkit import Chem
 
 import deepchem_ead
 from deepchem_ead import MoleculeBatch, evaluate_molecules, judge
+from deepchem_ead.judging import rows
 from deepchem_ead.metrics import GenerativeMetric
 from deepchem_ead.metrics.checks import CHECKS, BaseCheck, Outcome, strain
 from deepchem_ead.metrics.suites import load_suite
@@ -105,6 +107,52 @@ def test_what_hangs_crashes_or_raises_costs_itself(molecules):
     assert report.summary.loc["judged", "value"] == np.mean([s not in kinds for s in sizes])
 
 
+@dataclass(frozen=True)
+class Marked(BaseCheck):
+    """Hangs, dies or raises for molecules that are called so."""
+
+    name = "marked"
+
+    def __call__(self, view) -> Outcome:
+        if "hangs" in view.name:
+            time.sleep(60)
+        if "dies" in view.name:
+            os.abort()
+        if "raises" in view.name:
+            raise RuntimeError("no such luck")
+        return Outcome(True)
+
+
+CHECKS.register("marked", Marked)
+
+
+def test_a_file_of_two_hundred_with_bad_ones_is_judged_whole(tmp_path):
+    """Unreadable records, and molecules that hang or crash a check: each costs itself, by name."""
+    bad = {7: "hangs", 100: "hangs", 23: "dies", 24: "dies", 199: "dies", 50: "raises"}
+    batch = sample(range(0, 2000, 10))
+    names = [f"mol-{i}-{bad[i]}" if i in bad else f"mol-{i}" for i in range(len(batch))]
+    path = tmp_path / "all.sdf"
+    replace(batch, ids=names).to_sdf(path)
+    records = path.read_text().split("$$$$\n")
+    torn = {0: "nonsense\n", 60: "", 61: records[61].replace("V2000", "V2OOO")}
+    torn[150] = records[150][:400]
+    for i, text in torn.items():
+        records[i] = text
+    path.write_text("$$$$\n".join(records))
+    suite = {"checks": ["structure", "marked"], "sets": ["uniqueness"]}
+    report = judge(path, suite=suite, time_limit=1.0, workers=2, progress=False)
+    frame = report.per_molecule
+    kinds = {"hangs": "timeout", "dies": "crash", "raises": "error"}
+    expected = {i: kinds[how] for i, how in bad.items()} | dict.fromkeys(torn, "unreadable")
+    assert frame["reasons"].tolist() == [expected.get(i, "") for i in range(200)]
+    assert [frame["name"][i] for i in bad] == [names[i] for i in bad]
+    assert [frame["name"][i] for i in torn] == [f"record {i + 1}" for i in torn]
+    assert (frame["details"][list(expected)] != "").all()
+    assert frame["structure"].drop(list(torn)).all()  # of those whose other check failed, too
+    assert report.summary.loc["readable", "value"] == 196 / 200
+    assert report.to_html(tmp_path / "all.html").stat().st_size > 1e5
+
+
 def test_unreadable_records_keep_their_rows(molecules, tmp_path):
     molecules[:6].to_sdf(tmp_path / "mols.sdf")
     records = (tmp_path / "mols.sdf").read_text().split("$$$$\n")
@@ -142,6 +190,26 @@ def test_a_call_goes_on_where_it_was(molecules, tmp_path):
     again = judge(molecules, suite=SMALL, cache=cache, **QUIET)
     assert again.per_molecule.equals(first.per_molecule)
     assert len(cache.read_text().splitlines()) == len(molecules) + 1
+
+
+def _add_rows(path, name):
+    with rows._Cache(path) as cache:
+        for k in range(100):
+            cache.add(f"{name}{k}", rows.Row(features={"long": [name] * 5000}))
+
+
+def test_several_processes_add_to_one_file_of_rows(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    context = multiprocessing.get_context("fork")
+    crew = [context.Process(target=_add_rows, args=(path, name)) for name in "abc"]
+    for process in crew:
+        process.start()
+    for process in crew:
+        process.join()
+    with rows._Cache(path) as cache:
+        for name in "abc":
+            for k in range(100):
+                assert cache[f"{name}{k}"].features["long"] == [name] * 5000
 
 
 def test_files_hold_what_the_report_says(molecules, tmp_path):
