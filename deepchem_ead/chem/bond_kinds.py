@@ -139,6 +139,14 @@ def kekulised(
     return graphs, failures
 
 
+def kekule_orders(numbers: np.ndarray, charges: np.ndarray, bonds: np.ndarray) -> list[int] | None:
+    """Orders of the bonds (b, 3), whose third column is their kind; None: no Kekule structure."""
+    try:
+        return _kekule_orders(numbers, charges, bonds)
+    except RDKIT_ERRORS:
+        return None
+
+
 def _kekule_orders(numbers: np.ndarray, charges: np.ndarray, bonds: np.ndarray) -> list[int]:
     aromatic = bonds[:, 2] == AROMATIC
     types = np.where(aromatic, _RDKIT_AROMATIC, bonds[:, 2])

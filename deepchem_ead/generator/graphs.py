@@ -9,6 +9,7 @@ from torch import Tensor
 from deepchem_ead.chem.bond_kinds import BondTable, kekulised
 from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.generator.likeliest_bonds import likeliest_bonds
 
 
 def decoded_graphs(
@@ -20,8 +21,8 @@ def decoded_graphs(
 ) -> MolecularGraphs:
     """Graphs of the atoms among the nodes of a batch.
 
-    Of each pair the likeliest kind of bond is taken. A molecule whose aromatic bonds have no Kekule
-    structure has no given bonds.
+    Bonds are the likeliest that give every atom a valence (`likeliest_bonds`). A molecule whose
+    aromatic bonds have no Kekule structure has no given bonds.
 
     Parameters
     ----------
@@ -39,19 +40,36 @@ def decoded_graphs(
     n, given = layout.n_molecules, bonds is not None
     table = BondTable(np.zeros((0, 3), np.int32), np.zeros(n + 1, np.int64), np.full(n, given))
     if bonds is not None:
-        i, j = layout.pairs
-        kinds = bonds.argmax(1)
-        kept = (kinds > 0) & nodes[i] & nodes[j] & (i < j)
-        # Rank of each atom among those of its molecule.
-        rank = nodes.cumsum(0) - 1
-        rank = rank - torch.from_numpy(offsets[:-1])[layout.index]
-        molecule = layout.index[i[kept]]
-        ends = torch.stack([rank[i[kept]], rank[j[kept]], kinds[kept]], 1).numpy()
-        order = np.lexsort((ends[:, 1], ends[:, 0], molecule.numpy()))
-        n_bonds = torch.bincount(molecule, minlength=n).numpy()
-        table = BondTable(
-            ends[order].astype(np.int32),
-            np.concatenate([[0], n_bonds.cumsum()]).astype(np.int64),
-            np.ones(n, bool),
-        )
+        table = _bond_table(numbers, charges, nodes, layout, bonds, offsets)
     return kekulised(numbers, offsets, charges, table)[0]
+
+
+def _bond_table(
+    numbers: np.ndarray,
+    charges: np.ndarray,
+    nodes: Tensor,
+    layout: AtomLayout,
+    bonds: Tensor,
+    offsets: np.ndarray,
+) -> BondTable:
+    i, j = layout.pairs
+    kept = nodes[i] & nodes[j] & (i < j)
+    # Rank of each atom among those of its molecule.
+    rank = nodes.cumsum(0) - 1 - torch.from_numpy(offsets[:-1])[layout.index]
+    molecule = layout.index[i[kept]]
+    n_pairs = torch.bincount(molecule, minlength=layout.n_molecules)
+    ends = torch.stack([rank[i[kept]], rank[j[kept]]], 1).numpy()
+    log_p = bonds[kept].log().numpy()
+    found = []
+    stops = n_pairs.cumsum(0).tolist()
+    for m, (stop, n) in enumerate(zip(stops, n_pairs.tolist(), strict=True)):
+        own, atoms = slice(stop - n, stop), slice(*offsets[m : m + 2].tolist())
+        kinds = likeliest_bonds(numbers[atoms], charges[atoms], ends[own], log_p[own])
+        own_bonds = np.concatenate([ends[own], kinds[:, None]], 1)[kinds > 0]
+        found.append(own_bonds[np.lexsort((own_bonds[:, 1], own_bonds[:, 0]))])
+    counts = np.array([len(part) for part in found], np.int64)
+    return BondTable(
+        np.concatenate([np.zeros((0, 3), np.int64), *found]).astype(np.int32),
+        np.concatenate([[0], counts.cumsum()]).astype(np.int64),
+        np.ones(layout.n_molecules, bool),
+    )
