@@ -1,5 +1,6 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
+PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo test test-docs test-nightly lint types bench clean
 
@@ -18,7 +19,7 @@ demo: setup
 	$(BIN)/deepchem-ead demo --out demo-output
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PROCESSES)
 
 # README, guide and notebooks as a new user runs them: a quarter of an hour.
 test-docs: setup
@@ -28,7 +29,7 @@ test-docs: setup
 # With the newest pre-release of DeepChem, which needs tqdm and transformers without saying so and
 # takes another numpy than constraints.txt names.
 test-nightly: .venv-nightly/installed
-	.venv-nightly/bin/python -m pytest
+	.venv-nightly/bin/python -m pytest $(PROCESSES)
 
 .venv-nightly/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-nightly

@@ -739,7 +739,9 @@ def test_help_is_quick_and_readable(words, program):
 def test_ctrl_c_while_loading_is_one_line(tmp_path):
     path = tmp_path / "deepchem-ead"
     path.write_text(
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A shell lets its background processes ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from deepchem_ead.cli import main\n"
         "class Slow:  # loading PyTorch takes seconds; here, as long as is needed\n"
         "    def find_spec(self, name, *_):\n"
