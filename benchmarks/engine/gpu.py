@@ -40,7 +40,7 @@ from deepchem_ead.generator.config import EADConfig  # noqa: E402
 from deepchem_ead.kernels import edge_torch  # noqa: E402
 from deepchem_ead.kernels import triton as fused  # noqa: E402
 from deepchem_ead.kernels.edge_weights import EdgeWeights  # noqa: E402
-from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention  # noqa: E402
+from deepchem_ead.kernels.pair_attention import PairInputs, PairWeights, pair_attention  # noqa: E402
 from deepchem_ead.kernels.triton import attention as fused_pairs  # noqa: E402
 from deepchem_ead.training.resident import ResidentTrainer  # noqa: E402
 
@@ -231,7 +231,7 @@ def sweep_pairs(X: np.ndarray, n_features: int, n_heads: int, batch_size: int) -
 
         def forward() -> tuple[torch.Tensor, ...]:
             parts = nodes.split(splits, 1)
-            return pair_attention(*parts, x, x.detach(), layout, weights, n_heads)
+            return pair_attention(PairInputs(*parts, x, x.detach(), layout), weights)
 
         def both() -> None:
             out = forward()

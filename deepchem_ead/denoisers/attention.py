@@ -18,7 +18,7 @@ from deepchem_ead.denoisers.layers import AdaptiveNorm, condition_network
 from deepchem_ead.denoisers.pair_outputs import PairOutputs
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 from deepchem_ead.kernels.attention_backend import AttentionBackend, attention_network
-from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention
+from deepchem_ead.kernels.pair_attention import PairInputs, PairWeights, pair_attention
 
 #: Width of the pair features.
 N_PAIR_FEATURES = 32
@@ -241,9 +241,8 @@ class AttentionBlock(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         projected = by_rows(self._project, h, condition).to(x.dtype)
         with torch.autocast(x.device.type, enabled=False):
-            values, pairs, vectors = pair_attention(
-                *projected.split(self.splits, 1), x, x0, layout, self.pair, self.n_heads, told
-            )
+            inputs = PairInputs(*projected.split(self.splits, 1), x, x0, layout, told)
+            values, pairs, vectors = pair_attention(inputs, self.pair)
         sums = torch.cat([values, pairs], 1)
         vectors = torch.cat([vectors, layout.center(x).unsqueeze(1)], 1).flatten(1)
         return by_rows(self._update, h, condition, sums, vectors).split([self.splits[0], 3], 1)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.pair_inputs import PairInputs
 from deepchem_ead.kernels.pair_weights import PairWeights, radial_features
 
 #: On the CPU, where a chunk should stay in the cache, and on a GPU, where it should fill it. On the
@@ -21,34 +22,13 @@ from deepchem_ead.kernels.pair_weights import PairWeights, radial_features
 MOLECULES_PER_CHUNK = (16, 128)
 
 
-def pair_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    own: Tensor,
-    other: Tensor,
-    x: Tensor,
-    x0: Tensor,
-    layout: AtomLayout,
-    weights: PairWeights,
-    n_heads: int,
-    told: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+def pair_attention(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Tensor, Tensor]:
     """Attention-weighted sums over the other atoms of each molecule (see `AttentionDenoiser`).
 
     Parameters
     ----------
-    q, k, v : Tensor, (A, F)
-        Queries, keys and values; heads are consecutive blocks of F / H columns.
-    own, other : Tensor, (A, P)
-        What atoms i and j give to the pair features.
-    x, x0 : Tensor, (A, 3)
-        Current and input coordinates.
-    layout : AtomLayout
+    inputs : PairInputs
     weights : PairWeights
-    n_heads : int
-    told : Tensor, (E, W), optional
-        Columns of each ordered pair, in the order of `AtomLayout.pairs`.
 
     Returns
     -------
@@ -62,10 +42,12 @@ def pair_attention(
     All are zero for an atom that is alone.
     """
     results = []
-    for chunk in _chunks(layout, _molecules_per_chunk(q.device)):
-        parts = [chunk.pad(t) for t in (q, k, v, own, other, x, x0)]
-        columns = None if told is None else chunk.pad_pairs(told, layout)
-        dense = _dense_attention(*parts, chunk.mask, weights, n_heads, columns)
+    for chunk in _chunks(inputs.layout, _molecules_per_chunk(inputs.q.device)):
+        told = inputs.told
+        padded = inputs.map(
+            chunk.pad, None if told is None else chunk.pad_pairs(told, inputs.layout)
+        )
+        dense = _dense_attention(padded, chunk.mask, weights)
         results.append([t.flatten(0, 1).index_select(0, chunk.places) for t in dense])
     values, pairs, vectors = (torch.cat(t) for t in zip(*results, strict=True))
     return values, pairs.flatten(1), vectors
@@ -125,9 +107,10 @@ _known_chunks = weakref.WeakKeyDictionary()
 
 
 def _dense_attention(
-    q, k, v, own, other, x, x0, mask, weights: PairWeights, n_heads: int, told: Tensor | None
+    padded: PairInputs, mask: Tensor, weights: PairWeights
 ) -> tuple[Tensor, Tensor, Tensor]:
-    c, n, _ = q.shape
+    q, x, x0 = padded.q, padded.x, padded.x0
+    (c, n, _), n_heads = q.shape, len(weights.logits)
 
     def heads(t: Tensor) -> Tensor:  # (c, H, n, D)
         return t.view(c, n, n_heads, -1).transpose(1, 2)
@@ -137,18 +120,19 @@ def _dense_attention(
     d2_0 = (x0.unsqueeze(2) - x0.unsqueeze(1)).square().sum(3)
     radial = torch.cat([radial_features(d2), radial_features(d2_0)], 3)
     mixed = radial @ torch.cat([weights.radial, weights.radial_input], 1).T
-    if told is not None:
-        mixed = mixed + told @ weights.told.T
-    p = nn.functional.silu(mixed + own.unsqueeze(2) + other.unsqueeze(1))  # (c, n, n, P)
+    if padded.told is not None:
+        mixed = mixed + padded.told @ weights.told.T
+    of_atoms = padded.own.unsqueeze(2), padded.other.unsqueeze(1)
+    p = nn.functional.silu(mixed + of_atoms[0] + of_atoms[1])  # (c, n, n, P)
     read = p @ torch.cat([weights.logits, weights.gates]).T  # (c, n, n, 2H)
     logits, gates = read.permute(0, 3, 1, 2).chunk(2, 1)  # (c, H, n, n)
     scale = (q.shape[2] // n_heads) ** -0.5
-    logits = logits + scale * (heads(q) @ heads(k).transpose(2, 3))
+    logits = logits + scale * (heads(q) @ heads(padded.k).transpose(2, 3))
     other_atom = mask.unsqueeze(1) & ~torch.eye(n, dtype=torch.bool, device=q.device)
     other_atom = other_atom.unsqueeze(1)  # (c, 1, n, n)
     # A finite value, and zeros afterwards: an atom that is alone must not become NaN.
     attention = torch.softmax(logits.masked_fill(~other_atom, -1e9), 3) * other_atom
-    values = (attention @ heads(v)).transpose(1, 2).reshape(c, n, -1)
+    values = (attention @ heads(padded.v)).transpose(1, 2).reshape(c, n, -1)
     pairs = attention.transpose(1, 2) @ p  # (c, n, H, P)
     unit = diff / ((d2 + 1e-8).sqrt() + 1).unsqueeze(3)
     vectors = (attention * gates).transpose(1, 2) @ unit  # (c, n, H, 3)

@@ -15,7 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.pair_inputs import PairInputs
 from deepchem_ead.kernels.pair_weights import PairWeights
 from deepchem_ead.kernels.triton import attention_ranges, why_no_kernels
 from deepchem_ead.kernels.triton.attention_ranges import LEAST_ATOMS, MOST_ATOMS, largest_block
@@ -77,7 +77,7 @@ def _failure(
     return failure(n_features, n_heads, n_pair_features, device, block)
 
 
-def computes(x: Tensor, q: Tensor, layout: AtomLayout, weights: PairWeights, n_heads: int) -> bool:
+def computes(inputs: PairInputs, weights: PairWeights) -> bool:
     """Whether the kernels compute the pair operation of these tensors.
 
     Raises
@@ -85,12 +85,16 @@ def computes(x: Tensor, q: Tensor, layout: AtomLayout, weights: PairWeights, n_h
     RuntimeError
         If ``weights.backend`` is "triton" and they cannot.
     """
+    x, n_features = inputs.x, inputs.q.shape[1]
     insisted = weights.backend == "triton"
+    if inputs.told is not None:
+        return False
     if not insisted and (weights.backend != "auto" or x.device.type == "cpu"):
         return False
     if x.dtype == torch.float32:
-        block = largest_block(layout)
-        reason = why_not(q.shape[1], n_heads, weights.logits.shape[1], x.device, block)
+        block = largest_block(inputs.layout)
+        n_heads, n_pair_features = weights.logits.shape
+        reason = why_not(n_features, n_heads, n_pair_features, x.device, block)
     else:
         reason = f"it computes float32, not {x.dtype}"
     if reason and insisted:
@@ -105,21 +109,11 @@ def _log_once(reason: str) -> None:
     logger.info("PyTorch computes the pairs of attention: %s", reason)
 
 
-def pair_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    own: Tensor,
-    other: Tensor,
-    x: Tensor,
-    x0: Tensor,
-    layout: AtomLayout,
-    weights: PairWeights,
-) -> tuple[Tensor, Tensor, Tensor]:
+def pair_attention(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Tensor, Tensor]:
     """As `pair_torch.pair_attention`, where the kernels can run (see `why_not`).
 
-    Also takes bfloat16 q, k, v, own and other, whose gradients are then bfloat16; results are
-    always float32.
+    They read no ``told``. Also takes bfloat16 q, k, v, own and other, whose gradients are then
+    bfloat16; results are always float32.
 
     Raises
     ------
@@ -128,4 +122,4 @@ def pair_attention(
     """
     from deepchem_ead.kernels.triton.attention_autograd import pair_function
 
-    return pair_function(q, k, v, own, other, x, x0, layout, weights)
+    return pair_function(inputs, weights)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.pair_inputs import PairInputs
 from deepchem_ead.kernels.pair_weights import PairWeights
 from deepchem_ead.kernels.triton import attention_kernels as kernels
 from deepchem_ead.kernels.triton.attention_ranges import Range, ranges
@@ -102,17 +103,7 @@ class PairFunction(torch.autograd.Function):
         return *g_nodes, *g_radial.sum(0), *g_read.sum(0), None
 
 
-def pair_function(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    own: Tensor,
-    other: Tensor,
-    x: Tensor,
-    x0: Tensor,
-    layout: AtomLayout,
-    weights: PairWeights,
-) -> tuple[Tensor, Tensor, Tensor]:
+def pair_function(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Tensor, Tensor]:
     """Apply `PairFunction`.
 
     Raises
@@ -120,15 +111,16 @@ def pair_function(
     ValueError
         If x, x0 or a weight is not float32, or what belongs to atoms neither that nor bfloat16.
     """
-    exact = x, x0, weights.radial, weights.radial_input, weights.logits, weights.gates
-    kinds = {t.dtype for t in (q, k, v, own, other)}
+    of_atoms = inputs.q, inputs.k, inputs.v, inputs.own, inputs.other
+    exact = inputs.x, inputs.x0, weights.radial, weights.radial_input, weights.logits, weights.gates
+    kinds = {t.dtype for t in of_atoms}
     same = len(kinds) == 1 and kinds <= {torch.float32, torch.bfloat16}
     if not same or {t.dtype for t in exact} != {torch.float32}:
         raise ValueError(
             "the Triton kernels take float32 coordinates and weights, and float32 or bfloat16 "
             "numbers of atoms; use the PyTorch backend"
         )
-    return PairFunction.apply(q, k, v, own, other, *(t.contiguous() for t in exact), layout)
+    return PairFunction.apply(*of_atoms, *(t.contiguous() for t in exact), inputs.layout)
 
 
 def _sizes(q: Tensor, logits: Tensor) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.kernels.pair_inputs import PairInputs
 from deepchem_ead.kernels.pair_torch import pair_attention
 from deepchem_ead.kernels.pair_weights import PairWeights
 from deepchem_ead.kernels.triton.attention_autograd import pair_function
@@ -58,8 +59,8 @@ def relative_errors(
     single = [t.detach().float().requires_grad_(t.requires_grad) for t in double]
     single_weights = PairWeights(p, n_heads).to(device)
     single_weights.load_state_dict(weights.state_dict())
-    expected = pair_attention(*double, layout, weights, n_heads)
-    found = pair_function(*single, layout, single_weights)
+    expected = pair_attention(PairInputs(*double, layout), weights)
+    found = pair_function(PairInputs(*single, layout), single_weights)
     g_out = [random(*t.shape) for t in expected]
     leaves = [t for t in (*double, *weights.parameters()) if t.requires_grad]
     single_leaves = [t for t in (*single, *single_weights.parameters()) if t.requires_grad]

@@ -17,6 +17,7 @@ from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.kernels import attention_backend
 from deepchem_ead.kernels.pair_attention import (
     RADIAL_RANGE,
+    PairInputs,
     PairWeights,
     pair_attention,
     radial_features,
@@ -88,7 +89,7 @@ def test_pair_operation_follows_its_definition():
     ]
     torch.manual_seed(0)
     weights = PairWeights(32, 3).double().requires_grad_(False)
-    found = pair_attention(*arrays, layout, weights, 3)
+    found = pair_attention(PairInputs(*arrays, layout), weights)
     for start, n in zip(layout.starts.tolist(), layout.counts.tolist(), strict=True):
         rows = slice(start, start + n)
         expected = definition(*(a[rows] for a in arrays), weights, 3)

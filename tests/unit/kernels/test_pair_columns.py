@@ -9,6 +9,7 @@ from torch.nn.functional import silu
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.kernels import edge_torch, pair_torch
 from deepchem_ead.kernels.edge_weights import EdgeWeights
+from deepchem_ead.kernels.pair_inputs import PairInputs
 from deepchem_ead.kernels.pair_weights import PairWeights, radial_features
 from deepchem_ead.kernels.pairs import Pairs
 
@@ -76,10 +77,9 @@ def test_pair_attention():
     weights = PairWeights(p, 1, w).double()
     q, k, v = (draw(12, f, seed=s) for s in range(3))
     own, other, x, told = draw(12, p), draw(12, p, seed=1), draw(12, 3), draw(len(FIRST), w)
+    inputs = PairInputs(q, k, v, own, other, x, x, LAYOUT, told)
     with torch.no_grad():
-        values, _, _ = pair_torch.pair_attention(
-            q, k, v, own, other, x, x, LAYOUT, weights, 1, told
-        )
+        values, _, _ = pair_torch.pair_attention(inputs, weights)
     radial = radial_features((x[FIRST] - x[SECOND]).square().sum(1))
     mixed = radial @ (weights.radial + weights.radial_input).T + told @ weights.told.T
     logits = (
@@ -90,5 +90,5 @@ def test_pair_attention():
         mine = FIRST == i
         expected = torch.softmax(logits[mine], 0) @ v[SECOND[mine]]
         torch.testing.assert_close(values[i], expected, rtol=0, atol=1e-10)
-    batched = pair_torch.pair_attention(q, k, v, own, other, x, x, LAYOUT, weights, 1, told)[0]
+    batched = pair_torch.pair_attention(inputs, weights)[0]
     torch.testing.assert_close(batched, values, rtol=0, atol=1e-10)  # molecules side by side

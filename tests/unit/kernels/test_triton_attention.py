@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepchem_ead.diffusion import AtomLayout, Seen
-from deepchem_ead.kernels.pair_attention import PairWeights, pair_attention
+from deepchem_ead.kernels.pair_attention import PairInputs, PairWeights, pair_attention
 from deepchem_ead.kernels.triton import attention as fused
 from deepchem_ead.kernels.triton import attention_ranges
 
@@ -52,7 +53,7 @@ def problem(counts, n_heads=4, width=16, n_pair_features=16, dtype=torch.float32
 def evaluate(arrays, layout, weights):
     """Results and gradients of a sum that weighs them all."""
     inputs = [t.detach().requires_grad_() for t in arrays]
-    out = pair_attention(*inputs, layout, weights, weights.logits.shape[0])
+    out = pair_attention(PairInputs(*inputs, layout), weights)
     signs = [torch.linspace(-1, 2, t.numel(), dtype=t.dtype).view(t.shape) for t in out]
     leaves = [*inputs, *weights.parameters()]
     return [*out, *torch.autograd.grad(out, leaves, signs)]
@@ -96,7 +97,7 @@ def test_bfloat16_numbers_of_atoms_with_gradients_of_their_kind():
         assert a.dtype == (torch.bfloat16 if rounded else torch.float32), name
         assert (a - b).norm() <= (8e-3 if rounded else 0) * b.norm(), name
     with pytest.raises(ValueError, match="float32 or bfloat16"):
-        fused.pair_attention(arrays[0].float(), *arrays[1:], layout, weights)
+        fused.pair_attention(PairInputs(arrays[0].float(), *arrays[1:], layout), weights)
 
 
 def test_single_and_coincident_atoms_and_large_logits():
@@ -116,14 +117,15 @@ def test_a_single_other_atom_has_all_the_attention_however_small_its_logit():
     arrays, layout, weights = problem([2], 1)
     q, k, v = arrays[:3]
     q.copy_(-1000 * k.flip(0))
-    values, _, _ = pair_attention(*arrays, layout, weights, 1)
+    values, _, _ = pair_attention(PairInputs(*arrays, layout), weights)
     assert torch.equal(values, v.flip(0))
 
 
 def test_molecules_do_not_see_each_other():
     arrays, layout, weights = problem([3, 2])
-    found = pair_attention(*arrays, layout, weights, 4)
-    single = pair_attention(*(t[3:] for t in arrays), AtomLayout.from_counts([2]), weights, 4)
+    found = pair_attention(PairInputs(*arrays, layout), weights)
+    pair = PairInputs(*(t[3:] for t in arrays), AtomLayout.from_counts([2]))
+    single = pair_attention(pair, weights)
     assert all(torch.equal(a[3:], b) for a, b in zip(found, single, strict=True))
 
 
@@ -164,18 +166,20 @@ def test_on_a_gpu_it_is_chosen_unless_pytorch_is_asked_for(monkeypatch, caplog):
     monkeypatch.setattr(fused, "_failure", lambda *_: "")
     arrays, layout, weights = problem([2])
     x = type("OnGPU", (), {"dtype": torch.float32, "device": gpu})()
+    inputs = PairInputs(*arrays[:5], x, x, layout)
     choices = {}
     for weights.backend in ("auto", "torch", "native", "triton"):
-        choices[weights.backend] = fused.computes(x, arrays[0], layout, weights, 4)
+        choices[weights.backend] = fused.computes(inputs, weights)
     assert choices == {"auto": True, "torch": False, "native": False, "triton": True}
     weights.backend = "auto"
-    large = AtomLayout.from_counts([2, 129])
+    assert not fused.computes(replace(inputs, told=torch.zeros(2, 1)), weights)
+    large = replace(inputs, layout=AtomLayout.from_counts([2, 129]))
     fused._log_once.cache_clear()
     with caplog.at_level("INFO"):
-        assert not any(fused.computes(x, arrays[0], large, weights, 4) for _ in range(2))
+        assert not any(fused.computes(large, weights) for _ in range(2))
     assert caplog.text.count("more than 128 atoms") == 1
     monkeypatch.setattr(fused, "_failure", lambda *_: "wrong here")
-    assert not fused.computes(x, arrays[0], layout, weights, 4)
+    assert not fused.computes(inputs, weights)
 
 
 def test_self_check_passes_here_and_notices_wrong_and_failing_kernels(monkeypatch):
