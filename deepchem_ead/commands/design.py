@@ -72,7 +72,7 @@ def design(
     n: Annotated[
         int, typer.Option("--n", "-n", min=1, metavar="N", help="Molecules to generate.")
     ] = 500,
-    keep: Annotated[int, typer.Option(min=1, metavar="N", help="Molecules to keep at most.")] = 50,
+    keep: Annotated[int, typer.Option(min=1, metavar="N", help="Keep so many at most.")] = 50,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(

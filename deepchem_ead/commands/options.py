@@ -71,8 +71,7 @@ Autoguidance = Annotated[
         "--autoguidance",
         min=0.0,
         metavar="W",
-        help="Go away from what a weak model says (default: the model's): better molecules, "
-        "somewhat less diverse.",
+        help="Go away from what a weak model says: better, less diverse (default: the model's).",
     ),
 ]
 
@@ -103,8 +102,7 @@ GuidanceLevels = Annotated[
     str | None,
     typer.Option(
         metavar="LOW-HIGH",
-        help="Levels at which guidance acts, 200-400 for example (default: the model's, mostly "
-        "all); no time is spent on it outside.",
+        help="Levels at which guidance acts (and costs time), as 200-400; default: the model's.",
     ),
 ]
 
