@@ -251,18 +251,22 @@ def report(folder: Path, runs: Runs, scored: list[Scored], relaxed: int, n_dista
 
 
 def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path: Path) -> None:
-    """Curves with standard errors over seeds, published points, and QM9's own level."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    """Curves with standard errors, over seeds if there are some, and QM9's own level."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
     for axis, (key, label) in zip(axes, PANELS.items(), strict=True):
         for sampler in samplers:
             points = []
             for count in evaluations:
                 name = run_name(sampler, count)
-                values = [100 * getattr(row.edm, key) for row in scored if row.run == name]
-                if values:
-                    spread = np.std(values, ddof=1) / len(values) ** 0.5 if values[1:] else 0.0
-                    points.append((count, np.mean(values), spread))
-            if points:
+                found = [row.edm for row in scored if row.run == name]
+                values = np.array([100 * getattr(report, key) for report in found])
+                if len(values) > 1:
+                    error = values.std(ddof=1) / len(values) ** 0.5
+                elif len(values):
+                    error = (values[0] * (100 - values[0]) / found[0].n_molecules) ** 0.5
+                if len(values):
+                    points.append((count, values.mean(), error))
+            if len(points) > 1 or len(evaluations) == 1:  # a curve
                 x, y, error = zip(*points, strict=True)
                 axis.errorbar(
                     x, y, error, marker="o", ms=4, capsize=2, label=SAMPLERS[sampler].title
@@ -272,10 +276,11 @@ def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path
         axis.plot(x, y, "k*", ms=8, label="GeoBFN (published)")
         axis.axhline(100 * getattr(QM9_ROW, key), color="grey", ls="--", lw=1, label="QM9 itself")
         axis.set(xscale="log", xlabel="network evaluations", ylabel=label, ylim=(0, 102))
-        axis.set_xticks(EVALUATIONS, list(map(str, EVALUATIONS)))
+        axis.set_xticks([*EVALUATIONS, 1000], [*map(str, EVALUATIONS), "1000"])
         axis.set_xticks([], minor=True)
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
