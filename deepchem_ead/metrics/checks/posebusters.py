@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,8 +45,12 @@ def _tests(config: str) -> list[_Test]:
     from posebusters.posebusters import module_dict
 
     functions = module_dict | {"distance_geometry": within_bounds}
+    # Several workers share the cores.
+    functions["energy_ratio"] = partial(functions["energy_ratio"], num_threads=1)
     found = []
     for module in PoseBusters(config).config["modules"]:
+        if "chosen_binary_test_output" not in module:  # its answers count for nothing
+            continue
         told = module.get("rename_outputs", {})
         names = {key: told.get(key, key).lower() for key in module["chosen_binary_test_output"]}
         function = functions[module["function"]]

@@ -85,6 +85,15 @@ def test_tests_judge_what_they_are_meant_for(make, name, meant):
     assert {f.name: f.meant for f in faults(make(), "mol_fast")}[name] == meant
 
 
+def test_energies_are_beside_those_of_conformers():
+    """Of the full suite: geometry passes, and the energy is a hundred times theirs."""
+    torn = embedded("CCO")
+    rdMolTransforms.SetBondLength(torn.GetConformer(), 1, 7, 2.5)  # hydrogens do not count before
+    suite = {"checks": [{"posebusters": {"energy": True}}]}
+    frame = judge([embedded("CCO"), torn], suite=suite, progress=False).per_molecule
+    assert frame["details"].tolist() == ["", "posebusters: internal energy"]
+
+
 def test_both_numbers_are_told():
     report = judge([of_qm9(221), of_qm9(220)], suite={"checks": ["posebusters"]}, progress=False)
     assert report.per_molecule["sound"].all()
