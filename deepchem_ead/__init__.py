@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from deepchem_ead.judging import Report, judge, side_by_side
     from deepchem_ead.metrics import GenerativeMetric, evaluate_molecules
     from deepchem_ead.models import EADModel, EGNNPropertyModel
+    from deepchem_ead.models.perceiving import perceive_bonds
     from deepchem_ead.molnet import load_drugs3d, load_file_3d, load_qm9_3d
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _HOMES = {
     "side_by_side": "judging",
     "load_file_3d": "molnet",
     "load_qm9_3d": "molnet",
+    "perceive_bonds": "models.perceiving",
     "register": "_register",
     "unregister": "_register",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "metrics",
     "models",
     "molnet",
+    "perceive_bonds",
     "register",
     "sampling",
     "side_by_side",

@@ -28,7 +28,9 @@ UNKNOWN = -1
 STRIDE = 8
 
 
-def bond_columns(batch: Molecules, max_atoms: int | None = None) -> np.ndarray:
+def bond_columns(
+    batch: Molecules, max_atoms: int | None = None, kinds: np.ndarray | None = None
+) -> np.ndarray:
     """Columns of the given bonds of a batch, float32, shape (N, max_atoms, 6).
 
     Parameters
@@ -37,6 +39,8 @@ def bond_columns(batch: Molecules, max_atoms: int | None = None) -> np.ndarray:
         Its given bonds (:attr:`MoleculeBatch.graphs`) only; nothing is perceived.
     max_atoms : int, optional
         Rows for each molecule; by default the size of the largest one.
+    kinds : ndarray, (B,), optional
+        Kind of each bond, in the order of its graphs; by default as `bond_kinds` finds them.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def bond_columns(batch: Molecules, max_atoms: int | None = None) -> np.ndarray:
     counts = batch.counts
     width = int(counts.max(initial=0)) if max_atoms is None else max_atoms
     columns = np.zeros((len(batch), width, MAX_BONDS), np.float32)
-    columns[np.arange(width) < counts[:, None]] = _flat_columns(batch)
+    columns[np.arange(width) < counts[:, None]] = _flat_columns(batch, kinds)
     return columns
 
 
@@ -161,14 +165,15 @@ def bond_table(columns: np.ndarray, offsets: np.ndarray) -> BondTable:
     )
 
 
-def _flat_columns(batch: Molecules) -> np.ndarray:
+def _flat_columns(batch: Molecules, kinds: np.ndarray | None) -> np.ndarray:
     """The columns of all atoms, (A, 6), of bonds that they can hold."""
     columns = np.zeros((len(batch.atomic_numbers), MAX_BONDS), np.float32)
     graphs = batch.graphs
     if graphs is None:
         columns[:, 0] = UNKNOWN
         return columns
-    kinds = bond_kinds(batch.atomic_numbers, batch.offsets, graphs)
+    if kinds is None:
+        kinds = bond_kinds(batch.atomic_numbers, batch.offsets, graphs)
     atoms, partners, molecule, kinds = _ends(batch, graphs, kinds)
     order = np.lexsort((partners, atoms))
     atoms, partners, molecule, kinds = (a[order] for a in (atoms, partners, molecule, kinds))

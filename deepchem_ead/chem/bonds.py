@@ -36,6 +36,23 @@ def _thresholds() -> np.ndarray:
     return table
 
 
+def single_bond_length(first: int, second: int) -> float:
+    """Typical length in Angstrom of a single bond between two elements, by atomic numbers.
+
+    EDM's, or where it has none the sum of the covalent radii.
+
+    Examples
+    --------
+    >>> single_bond_length(6, 1), round(single_bond_length(5, 9), 2)
+    (1.09, 1.41)
+    """
+    limit = float(_thresholds()[0, first, second])
+    if limit > 0:
+        return (limit - MARGINS[0]) / 100
+    radius = Chem.GetPeriodicTable().GetRcovalent
+    return radius(int(first)) + radius(int(second))
+
+
 @cache
 def _known_elements(vocabulary: str) -> np.ndarray:
     if vocabulary not in VOCABULARIES:

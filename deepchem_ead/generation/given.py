@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from deepchem_ead.chem.bond_columns import MAX_BONDS, bond_columns
 from deepchem_ead.chem.kinds import format_kind
@@ -30,7 +31,13 @@ class Given:
     task : str or Task
         What is given of them (`deepchem_ead.tasks.TASKS`): "edit", position and kind, which come
         back to the last bit and in their frame; "conformer", the kind; or "variation:level=300",
-        what noise of that level leaves of both.
+        what noise of that level leaves of both. A model that knows bonds is given them, too, where
+        the task says so: those of the molecules, or else those that their coordinates show.
+    bond_kinds : ndarray, optional
+        Kinds (`deepchem_ead.chem.bond_kinds`) of the bonds of the molecules, where these parts do
+        not show them: a part of an aromatic ring. Its Kekule orders come back as they are.
+    grows : int
+        Atoms that join the given ones at least, where sizes are drawn.
 
     Examples
     --------
@@ -43,6 +50,8 @@ class Given:
 
     molecules: MoleculeBatch
     task: str | Task = "edit"
+    bond_kinds: np.ndarray | None = None
+    grows: int = 0
 
     def __post_init__(self) -> None:
         if not len(self.molecules):
@@ -77,10 +86,15 @@ class Given:
             if len(unknown):
                 raise MoleculeError(
                     f"given molecule {k} holds an atom of the kind {format_kind(unknown[0])}; the "
-                    f"model knows only {','.join(map(format_kind, encoding.kinds))}"
+                    f"model knows only {','.join(map(format_kind, encoding.kinds))}; take weights "
+                    "that were trained with it"
                 )
             if not np.isfinite(x).all():
                 raise MoleculeError(f"given molecule {k} has coordinates that are not finite")
+
+    def least(self, n: int) -> np.ndarray:
+        """The smallest sizes (n,) of molecules that hold what is given."""
+        return np.resize(self.molecules.counts + self.grows, n)
 
     def start(self, rows: np.ndarray, layout: AtomLayout, encoding: AtomEncoding) -> Start:
         """Where the molecules ``rows`` (b,) of the job start, which are laid out in this order."""
@@ -93,14 +107,39 @@ class Given:
         assert not isinstance(self.task, str)
         known = Known(clean.to(device), given.to(device))
         start = self.task.start(known, layout)
-        if encoding.has_bonds and getattr(self.task, "gives_bonds", False):
-            columns = torch.zeros((layout.n_nodes, MAX_BONDS), dtype=torch.int64)
-            own = [self._of(row, self._bonds) for row in rows]
-            columns[given] = torch.from_numpy(np.concatenate(own).astype(np.int64))
-            kinds = bonds_of_pairs(columns.to(device), layout)
+        if self._gives_bonds(encoding):
+            kinds = self._of_pairs(rows, layout, self._kind_columns)
             bonds = Bonds(kinds, among(known.atoms, layout) & (kinds >= 0))
             start = start._replace(bonds=bonds)
         return start
+
+    def orders(self, rows: np.ndarray, layout: AtomLayout, encoding: AtomEncoding) -> Tensor | None:
+        """Orders of the given bonds of the molecules ``rows``, -1 between others, (E,) int64.
+
+        They are kekulised as they were given. None where no bonds are.
+        """
+        if not self._gives_bonds(encoding):
+            return None
+        place = torch.arange(layout.n_nodes, device=layout.index.device)
+        place = place - layout.expand(layout.starts)
+        own = torch.tensor([len(self._of(row, self._kinds)) for row in rows], device=place.device)
+        within = among(place < layout.expand(own), layout)
+        return torch.where(within, self._of_pairs(rows, layout, self._order_columns), -1)
+
+    def _gives_bonds(self, encoding: AtomEncoding) -> bool:
+        return encoding.has_bonds and getattr(self.task, "gives_bonds", False)
+
+    def _of_pairs(self, rows: np.ndarray, layout: AtomLayout, columns: list[np.ndarray]) -> Tensor:
+        """Number of the bond of each pair, (E,), from columns of each given molecule."""
+        flat = np.zeros((layout.n_nodes, MAX_BONDS), np.int64)
+        for first, row in zip(layout.starts.tolist(), rows, strict=True):
+            own = self._of(row, columns)
+            flat[first : first + len(own)] = own
+        return bonds_of_pairs(torch.from_numpy(flat).to(layout.index.device), layout)
+
+    @cached_property
+    def _bonded(self) -> MoleculeBatch:
+        return self.molecules.with_bonds()
 
     @cached_property
     def _kinds(self) -> list[np.ndarray]:
@@ -110,10 +149,18 @@ class Given:
         return np.split(kinds, batch.offsets[1:-1])
 
     @cached_property
-    def _bonds(self) -> list[np.ndarray]:
-        """Columns of bonds of the atoms of each molecule, (n, S) each."""
-        columns, counts = bond_columns(self.molecules), self.molecules.counts
-        return [own[:n] for own, n in zip(columns, counts, strict=True)]
+    def _kind_columns(self) -> list[np.ndarray]:
+        """Kinds of the bonds of the atoms of each molecule, (n, S) each."""
+        return self._columns(self.bond_kinds)
+
+    @cached_property
+    def _order_columns(self) -> list[np.ndarray]:
+        graphs = self._bonded.graphs
+        return self._columns(None if graphs is None else graphs.bonds[:, 2])
+
+    def _columns(self, kinds: np.ndarray | None) -> list[np.ndarray]:
+        columns = bond_columns(self._bonded, kinds=kinds)
+        return [own[:n] for own, n in zip(columns, self.molecules.counts, strict=True)]
 
     def describe(self) -> dict[str, Any]:
         """What was given as plain values."""

@@ -177,8 +177,9 @@ def generate_batches(
     request = request or Request(model, n)
     indices = np.arange(first, first + n)
     nodes, sizes_fixed = node_counts(
-        model, settings.n_atoms, request.values, indices, settings.seed
-    )
+        model, settings.n_atoms, request.values, indices, settings.seed,
+        least=None if settings.start is None else settings.start.least(n),
+    )  # fmt: skip
     if settings.start is not None:
         settings.start.check(nodes, model.encoding)
     check_memory(model, nodes, settings.batch_size)
@@ -299,7 +300,7 @@ class _Job:
         self._small = max(self._small - 1, 0)
         self._show(entry, len(entry.rows))
         rows, back = entry.rows, np.argsort(entry.rows)
-        molecules = self._molecules(cohort)[back]
+        molecules = self._molecules(cohort, rows)[back]
         levels = None
         if self.settings.record_levels:
             traces = cohort.visited_levels().cpu().split(self._nodes[rows].tolist(), dim=1)
@@ -308,14 +309,16 @@ class _Job:
         n_evaluations = cohort.n_evaluations.cpu().numpy()[back]
         return GeneratedPart(molecules, n_evaluations, levels)
 
-    def _molecules(self, cohort: Cohort) -> MoleculeBatch:
-        """Those of a cohort, in its own order."""
+    def _molecules(self, cohort: Cohort, rows: np.ndarray) -> MoleculeBatch:
+        """Those of a cohort, in its own order: ``rows`` of the job."""
         encoding, fixed = self.model.encoding, self._sizes_fixed
         states, layout = cohort.decode().cpu(), cohort.layout.to("cpu")
         numbers, positions = encoding.decode(states, layout, fixed, cohort.placed)
         molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})
         bonds = None if cohort.bonds_hat is None else cohort.bonds_hat.cpu()
-        graphs = encoding.decode_graphs(states, bonds, layout, fixed)
+        start = self.settings.start
+        orders = None if start is None else start.orders(rows, layout, encoding)
+        graphs = encoding.decode_graphs(states, bonds, layout, fixed, orders)
         if graphs is None:
             return molecules
         owner = np.repeat(np.arange(len(molecules)), molecules.counts)

@@ -32,6 +32,7 @@ def node_counts(
     values: np.ndarray,
     indices: np.ndarray,
     seed: int,
+    least: np.ndarray | None = None,
 ) -> tuple[np.ndarray, bool]:
     """Nodes of each molecule (n,), and whether every node is an atom.
 
@@ -50,6 +51,8 @@ def node_counts(
     indices : ndarray, (n,)
         Number of each molecule in the job. Its size depends on this and the seed only.
     seed : int
+    least : ndarray, (n,), optional
+        Sizes that are drawn are at least these, as they are distributed there.
 
     Raises
     ------
@@ -85,6 +88,8 @@ def node_counts(
     probabilities = (counts / counts.sum())[None]
     if n_atoms != "histogram" and conditional:
         probabilities = model.model.statistics.size_probabilities(values, counts)
+    if least is not None:
+        probabilities = _at_least(probabilities, least, free)
     thresholds = probabilities.cumsum(1)
     thresholds /= thresholds[:, -1:]
     # The third word keeps these draws apart from the molecule's noise.
@@ -95,6 +100,26 @@ def node_counts(
         return sizes, True
     # Dummy atoms as in training: given the nodes, the model then finds sizes as they are in data.
     return sizes + (draws[:, 1] * (config.max_atoms + 1 - sizes)).astype(np.int64), False
+
+
+def _at_least(probabilities: np.ndarray, least: np.ndarray, free: bool) -> np.ndarray:
+    """Probabilities (n, S) of sizes (1, S) or (n, S) without those below ``least`` (n,).
+
+    Where nothing is left a model that finds the size gets the smallest one and dummy atoms.
+    """
+    sizes = np.arange(probabilities.shape[1])
+    kept = np.where(sizes >= least[:, None], probabilities, 0)
+    none = kept.sum(1) == 0
+    if free:
+        kept = np.where(none[:, None], sizes == least[:, None], kept)
+        none = kept.sum(1) == 0
+    if none.any():
+        i = int(none.argmax())
+        raise ValueError(
+            f"molecule {i} is to have at least {least[i]} atoms, and the model has seen none of so "
+            "many; pass n_atoms"
+        )
+    return kept
 
 
 def check_memory(model: Generator, nodes: np.ndarray, batch_size: int | None) -> None:

@@ -329,7 +329,12 @@ class AtomEncoding:
         return out_numbers, out_positions
 
     def decode_graphs(
-        self, states: Tensor, bonds: Tensor | None, layout: AtomLayout, sizes_fixed: bool
+        self,
+        states: Tensor,
+        bonds: Tensor | None,
+        layout: AtomLayout,
+        sizes_fixed: bool,
+        orders: Tensor | None = None,
     ) -> MolecularGraphs | None:
         """Formal charges and bonds of what `decode` returns; None if the model knows neither.
 
@@ -339,13 +344,17 @@ class AtomEncoding:
             As of `decode`.
         bonds : Tensor, (E, K), optional
             Probabilities of the kinds of bonds, in a model that knows bonds.
+        orders : Tensor, (E,) int64, optional
+            Orders of bonds that were given, kekulised; -1 for others.
         """
         if not (self.has_charges or self.has_bonds):
             return None
         types = self._types(states, sizes_fixed)
         real = types < self.n_kinds
         atoms = types[real].numpy()
-        return decoded_graphs(self._numbers[atoms], self._charges[atoms], real, layout, bonds)
+        return decoded_graphs(
+            self._numbers[atoms], self._charges[atoms], real, layout, bonds, orders
+        )
 
     def _types(self, states: Tensor, sizes_fixed: bool) -> Tensor:
         """The likeliest type of each node, (A,)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
-from deepchem_ead.chem.bond_kinds import BondTable, kekulised
+from deepchem_ead.chem.bond_kinds import AROMATIC, BondTable, kekulised
 from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.generator.likeliest_bonds import likeliest_bonds
@@ -18,11 +19,13 @@ def decoded_graphs(
     nodes: Tensor,
     layout: AtomLayout,
     bonds: Tensor | None,
+    orders: Tensor | None = None,
 ) -> MolecularGraphs:
     """Graphs of the atoms among the nodes of a batch.
 
     Bonds are the likeliest that give every atom a valence (`likeliest_bonds`). A molecule whose
-    aromatic bonds have no Kekule structure has no given bonds.
+    aromatic bonds have no Kekule structure has no given bonds; where some were given these stay,
+    and the others are the likeliest ones that are not aromatic.
 
     Parameters
     ----------
@@ -34,13 +37,27 @@ def decoded_graphs(
         Of the nodes.
     bonds : Tensor, (E, K), optional
         Probabilities of the kinds of bonds. None: the model knows none.
+    orders : Tensor, (E,) int64, optional
+        Orders of bonds that were given, kekulised; -1 for others.
     """
     counts = layout.sum(nodes.long()).numpy()
     offsets = np.concatenate([[0], counts.cumsum()])
     n, given = layout.n_molecules, bonds is not None
     table = BondTable(np.zeros((0, 3), np.int32), np.zeros(n + 1, np.int64), np.full(n, given))
-    if bonds is not None:
-        table = _bond_table(numbers, charges, nodes, layout, bonds, offsets)
+    if bonds is None:
+        return kekulised(numbers, offsets, charges, table)[0]
+    if orders is not None:
+        kinds = one_hot(orders.clamp_min(0), bonds.shape[1]).to(bonds.dtype)
+        bonds = torch.where((orders >= 0).unsqueeze(1), kinds, bonds)
+    table = _bond_table(numbers, charges, nodes, layout, bonds, offsets)
+    graphs, failures = kekulised(numbers, offsets, charges, table)
+    if orders is None or not failures:
+        return graphs
+    failed = torch.zeros(n, dtype=torch.bool)
+    failed[list(failures)] = True
+    bonds = bonds.clone()
+    bonds[failed[layout.index[layout.pairs.first]], AROMATIC] = 0
+    table = _bond_table(numbers, charges, nodes, layout, bonds, offsets)
     return kekulised(numbers, offsets, charges, table)[0]
 
 

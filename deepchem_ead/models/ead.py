@@ -24,6 +24,7 @@ from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.generator.warm_start import TrainedWeights
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
+from deepchem_ead.models.editing import StartsFromMolecules
 from deepchem_ead.models.evaluation import evaluate_model
 from deepchem_ead.models.guides import guiding_model, remark_on_missing_guide
 from deepchem_ead.properties.labels import select_labels, task_columns
@@ -42,13 +43,12 @@ from deepchem_ead.training.survey import prepare_generator
 logger = logging.getLogger(__name__)
 
 
-class EADModel(ResumableModel):
+class EADModel(StartsFromMolecules, ResumableModel):
     """Equivariant asynchronous diffusion over atom types and 3D coordinates.
 
     Every atom has its own noise level ``t_i``. Training draws them by Algorithm 1 of the paper and
-    minimises ``|eps_hat(w, t) - eps|^2``; generation lowers them with a schedule that may look at
-    the molecule (see `deepchem_ead.sampling`). The denoiser is EDM's E(3)-equivariant EGNN, or an
-    attention network with the same symmetries.
+    minimises ``|eps_hat(w, t) - eps|^2``; generation lowers them (see `deepchem_ead.sampling`). The
+    denoiser is EDM's E(3)-equivariant EGNN, or an attention network with the same symmetries.
 
     Parameters
     ----------

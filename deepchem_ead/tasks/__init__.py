@@ -7,6 +7,7 @@ from deepchem_ead.tasks.free import Free
 from deepchem_ead.tasks.mixture import TaskMixture
 from deepchem_ead.tasks.perceive import Perceive
 from deepchem_ead.tasks.registry import TASKS, resolve_task
+from deepchem_ead.tasks.shape import Shape
 from deepchem_ead.tasks.variation import Variation
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Free",
     "Known",
     "Perceive",
+    "Shape",
     "Task",
     "TaskMixture",
     "TrainingBatch",

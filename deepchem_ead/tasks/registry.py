@@ -11,6 +11,7 @@ from deepchem_ead.tasks.conformer import Conformer
 from deepchem_ead.tasks.edit import Edit
 from deepchem_ead.tasks.free import Free
 from deepchem_ead.tasks.perceive import Perceive
+from deepchem_ead.tasks.shape import Shape
 from deepchem_ead.tasks.variation import Variation
 
 TASKS: Registry[Callable[..., Task]] = Registry(
@@ -18,6 +19,7 @@ TASKS: Registry[Callable[..., Task]] = Registry(
     {
         "free": Free,
         "edit": Edit,
+        "shape": Shape,
         "variation": Variation,
         "conformer": Conformer,
         "perceive": Perceive,

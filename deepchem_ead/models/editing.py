@@ -1,0 +1,199 @@
+"""Molecules from molecules: the part of `EADModel` that starts from something given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rdkit import Chem
+
+from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.generation.conformers import TRIES, find_conformers
+from deepchem_ead.generation.editing import plan_edit, plan_variation
+from deepchem_ead.generation.options import SamplingOptions
+from deepchem_ead.generation.whole import Molecule
+from deepchem_ead.keywords import check_keywords
+
+#: Levels of noise that leave a molecule's neighbours of it.
+LEVEL = 300.0
+
+
+class StartsFromMolecules:
+    """What `EADModel.generate` does from a given molecule."""
+
+    if TYPE_CHECKING:
+        config: Any
+        encoding: Any
+        generate: Callable[..., MoleculeBatch]
+
+    @check_keywords(SamplingOptions)
+    def edit(
+        self,
+        mol: Molecule | Sequence[Molecule],
+        keep: Any = None,
+        n: int = 1,
+        *,
+        attach: Sequence[int] | None = None,
+        keep_positions: Any = None,
+        grow: int | tuple[int, int] | None = None,
+        conditions: Mapping[str, object] | None = None,
+        progress: bool = True,
+        callback: Callable[[dict], None] | None = None,
+        options: SamplingOptions | None = None,
+        **keywords: Any,
+    ) -> MoleculeBatch:
+        """Generate molecules around a kept part of a molecule.
+
+        Hydrogens on kept heavy atoms are kept. Where a removed atom was bonded to a kept one the
+        valence stays open, and new atoms join there; or only where ``attach`` says.
+
+        Parameters
+        ----------
+        mol : rdkit.Chem.Mol, MoleculeBatch of one, or list of these
+            With all hydrogens and 3D coordinates; without bonds (XYZ) they are perceived. The
+            molecules of a list are fragments that stand as they are to be linked: all of their
+            atoms are kept, but for the hydrogens nearest to each other, which give way where a
+            fragment has no open valence.
+        keep : str, sequence of int or (n_atoms,) bool, optional
+            SMARTS that match once, atom indices from 0, or a mask. Default: all atoms.
+        n : int
+            Number of molecules.
+        attach : sequence of int, optional
+            Kept atoms at which others may join, and nowhere else: a removed neighbour or a hydrogen
+            gives its place, and other open valences get a hydrogen along the old bond. Two of them
+            make a ring or link fragments; one can be named twice.
+        keep_positions : as keep, optional
+            Atoms whose positions stay and whose elements are free, in place of ``keep``. The
+            molecules have as many atoms as ``mol`` unless ``n_atoms`` or ``grow`` says otherwise.
+        grow : int or pair of int, optional
+            How many atoms join, hydrogens included, or a range to draw from.
+        conditions, progress, callback, options
+            As in ``generate``.
+        **keywords
+            Further arguments of ``generate``: ``n_atoms`` (of the whole molecule), ``seed``,
+            ``steps``, ``guide``... Without ``n_atoms`` and ``grow`` the model finds the size as in
+            ``generate``, at least one atom beyond what is kept; between fragments it is drawn from
+            their distance (`deepchem_ead.generation.linking.linker_sizes`).
+
+        Returns
+        -------
+        MoleculeBatch
+            As of ``generate``. Kept atoms come first, in the input's order and frame: positions,
+            kinds and the bonds between them to the last bit. ``info["kept"]`` is their number,
+            ``info["kept_atoms"]`` which of the input they are; hydrogens that close cut bonds
+            follow them.
+
+        Raises
+        ------
+        MoleculeError
+            If the molecule has no 3D coordinates, no hydrogens, or kinds of atoms that the model
+            does not know.
+        ValueError
+            If SMARTS match nothing or several times, indices or a mask do not fit, nothing would
+            change, nothing can join at an atom of ``attach``, or the model was not trained to edit.
+        """
+        options = SamplingOptions.among(keywords, options)
+        plan = plan_edit(self, mol, keep, n, attach, keep_positions, grow, options)  # type: ignore[arg-type]
+        found = self.generate(
+            n, conditions=conditions, progress=progress, callback=callback, options=plan.options
+        )
+        return replace(found, info={**found.info, **plan.info})
+
+    @check_keywords(SamplingOptions)
+    def vary(
+        self,
+        mol: Molecule,
+        level: float = LEVEL,
+        n: int = 1,
+        *,
+        conditions: Mapping[str, object] | None = None,
+        progress: bool = True,
+        callback: Callable[[dict], None] | None = None,
+        options: SamplingOptions | None = None,
+        **keywords: Any,
+    ) -> MoleculeBatch:
+        """Generate neighbours of a molecule: it is noised to a level and denoised again.
+
+        Any weights can do this. Nothing is kept exactly; the atoms come in the order of the input.
+
+        Parameters
+        ----------
+        mol : rdkit.Chem.Mol or MoleculeBatch of one
+            With all hydrogens and 3D coordinates.
+        level : float
+            Above 0; the higher, the less is left of the molecule.
+        n : int
+            Number of molecules.
+        conditions, progress, callback, options
+            As in ``generate``.
+        **keywords
+            Further arguments of ``generate``. ``n_atoms`` is by default the molecule's number.
+
+        Raises
+        ------
+        MoleculeError
+            If the molecule has no 3D coordinates, no hydrogens, or kinds of atoms that the model
+            does not know.
+        ValueError
+            For a level out of range.
+        """
+        options = plan_variation(
+            self,  # type: ignore[arg-type]
+            mol,
+            level,
+            SamplingOptions.among(keywords, options),
+        )
+        return self.generate(
+            n, conditions=conditions, progress=progress, callback=callback, options=options
+        )
+
+    @check_keywords(SamplingOptions)
+    def conformers(
+        self,
+        mol: str | Chem.Mol,
+        n: int = 1,
+        *,
+        tries: int = TRIES,
+        check_bonds: bool = True,
+        progress: bool = True,
+        options: SamplingOptions | None = None,
+        **keywords: Any,
+    ) -> Chem.Mol:
+        """Generate conformers of a molecule.
+
+        Configurations of atoms and double bonds that the molecule specifies are checked in every
+        conformer. The model tells mirror images apart by nothing: a conformer all of whose centres
+        are inverted is mirrored, one with other errors is drawn again.
+
+        Parameters
+        ----------
+        mol : str or rdkit.Chem.Mol
+            SMILES, or a molecule; its own conformers are not looked at.
+        n : int
+            Number of conformers.
+        tries : int
+            Rounds in which what is wrong is drawn again.
+        check_bonds : bool
+            Draw conformers again, too, in which bonded atoms are apart or others too near.
+        progress, options
+            As in ``generate``.
+        **keywords
+            Further arguments of ``generate``: ``seed``, ``steps``...
+
+        Returns
+        -------
+        rdkit.Chem.Mol
+            With n conformers (ids from 0); its atoms are numbered as in
+            ``Chem.AddHs(Chem.MolFromSmiles(smiles))``.
+
+        Raises
+        ------
+        MoleculeError
+            If this molecule cannot be done (several parts, unknown kinds of atoms, radicals, too
+            many atoms), or if after ``tries`` rounds conformers are still missing; says why.
+        ValueError
+            If the model was not trained for it.
+        """
+        options = SamplingOptions.among(keywords, options)
+        return find_conformers(self, mol, n, tries, check_bonds, progress, options)  # type: ignore[arg-type]

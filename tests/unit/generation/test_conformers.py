@@ -1,0 +1,148 @@
+"""Conformers of a graph: numbering, configuration, and graphs that cannot be done."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from joint_data import QUICK, joint_model, sample_molecules
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
+from deepchem_ead import MoleculeBatch
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.generation import conformers as module
+from deepchem_ead.generation.configuration import Configuration
+
+MODEL = joint_model()
+
+
+class Embedding:
+    """A stand-in for a model that has learned: what it draws are conformers by RDKit.
+
+    As an equivariant network it knows no configuration: it draws one of all stereoisomers' own.
+    """
+
+    config, encoding = MODEL.config, MODEL.encoding
+
+    def __init__(self, smiles: str, broken: float = 0.0) -> None:
+        self.drawn, self.broken = 0, broken
+        bare = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        Chem.RemoveStereochemistry(bare)
+        self.mol = bare
+
+    def generate(self, n, options, progress):
+        random = np.random.default_rng(options.seed)
+        mol = Chem.Mol(self.mol)
+        ids = AllChem.EmbedMultipleConfs(mol, n, randomSeed=int(random.integers(2**30)))
+        positions = [mol.GetConformer(i).GetPositions() for i in ids]
+        for x in positions:
+            if random.random() < self.broken:
+                x[-1] += 3.0
+        self.drawn += n
+        numbers = [[atom.GetAtomicNum() for atom in mol.GetAtoms()]] * n
+        return MoleculeBatch.from_arrays(numbers, positions)
+
+
+def conformers(model, smiles, n=6, tries=10, check_bonds=True):
+    options = module.SamplingOptions(seed=0)
+    return module.find_conformers(model, smiles, n, tries, check_bonds, False, options)
+
+
+def smiles_of_conformers(mol: Chem.Mol) -> set[str]:
+    found = set()
+    for conformer in mol.GetConformers():
+        copy = Chem.Mol(mol)
+        Chem.RemoveStereochemistry(copy)
+        Chem.AssignStereochemistryFrom3D(copy, conformer.GetId())
+        found.add(Chem.MolToSmiles(Chem.RemoveHs(copy)))
+    return found
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["C[C@H](O)F", "C[C@@H](O)[C@H](F)N", "F/C=C\\C", "F/C=C/[C@H](O)C#N", "O[C@H]1CC[C@@H]1N"],
+)
+def test_the_configuration_is_what_was_asked(smiles):
+    mol = conformers(Embedding(smiles), smiles)
+    assert [c.GetId() for c in mol.GetConformers()] == list(range(6))
+    assert all(c.Is3D() for c in mol.GetConformers())
+    assert smiles_of_conformers(mol) == {Chem.CanonSmiles(smiles)}
+
+
+def test_what_is_not_specified_is_free():
+    mol = conformers(Embedding("CC(O)F"), "CC(O)F", n=12)
+    assert len(smiles_of_conformers(mol)) == 2
+
+
+def test_one_centre_never_takes_a_second_drawing():
+    model = Embedding("C[C@H](O)F")
+    conformers(model, "C[C@H](O)F", n=20, tries=1)
+    assert model.drawn == 20
+
+
+def test_broken_geometries_are_drawn_again_or_named():
+    model = Embedding("CCO", broken=0.5)
+    assert conformers(model, "CCO", n=8).GetNumConformers() == 8 and model.drawn > 8
+    with pytest.raises(MoleculeError, match=r"'CCO': 0 of 2 .* after 3 rounds, .*are apart \(\d"):
+        conformers(Embedding("CCO", broken=1.0), "CCO", n=2, tries=3)
+    with pytest.raises(MoleculeError, match=r"double bond 1-2 is cis \(\d+\); ask for fewer"):
+        conformers(Embedding("F/C=C\\C"), "F/C=C/C", tries=0 + 1, n=40)
+
+
+def test_real_molecules_are_right_and_their_mirror_images_are_turned_back():
+    chiral = 0
+    for mol in sample_molecules()[np.arange(0, 1900, 10)].to_rdkit():
+        x = mol.GetConformer().GetPositions()
+        configuration = Configuration(mol)
+        right, problem = configuration.righted(x, check_bonds=True)
+        assert problem is None and right is x
+        mirrored, problem = configuration.righted(-x, check_bonds=True)
+        assert problem is None
+        if configuration.centres:
+            chiral += 1
+            assert configuration.righted(mirrored, True)[0] is mirrored
+    assert chiral > 50
+
+
+@pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccccc1", "C[N+](=O)[O-]", "OC(=O)C"])
+def test_atoms_are_numbered_as_rdkit_numbers_the_smiles(smiles):
+    expected = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    for given in (smiles, Chem.MolFromSmiles(smiles), expected):
+        mol = MODEL.conformers(given, n=2, check_bonds=False, **QUICK)
+        assert mol.GetNumConformers() == 2
+        for one, other in zip(mol.GetAtoms(), expected.GetAtoms(), strict=True):
+            assert one.GetAtomicNum() == other.GetAtomicNum()
+            assert one.GetFormalCharge() == other.GetFormalCharge()
+        ends = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()]
+        assert ends == [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in expected.GetBonds()]
+    again = MODEL.conformers(smiles, n=2, check_bonds=False, **QUICK)
+    assert np.array_equal(again.GetConformer(1).GetPositions(), mol.GetConformer(1).GetPositions())
+
+
+@pytest.mark.parametrize(
+    ("smiles", "reason"),
+    [
+        ("CC.O", "'CC.O' consists of 2 parts"),
+        ("CS", "the kind S; the model knows only H,C,N,O,F"),
+        ("C[O+](C)C", r"the kind O\+"),
+        ("C[CH2]", "has unpaired electrons"),
+        ("CCCCCCCCCC", "has 32 atoms with hydrogens, and the model knows at most 29"),
+        ("C*", r"holds a dummy atom \(\*\)"),
+        ("c1ccc", "is not a SMILES"),
+        ("", "has no atoms"),
+        (None, "mol is a NoneType"),
+    ],
+)
+def test_graphs_that_cannot_be_done_are_refused_with_the_reason(smiles, reason):
+    with pytest.raises((MoleculeError, ValueError), match=reason):
+        MODEL.conformers(smiles, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"n": 0}, "n must be a whole number"), ({"tries": 0}, "tries must"),
+     ({"n_atoms": 9}, "leave n_atoms out")],
+)  # fmt: skip
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        MODEL.conformers("CCO", **QUICK, **options)
