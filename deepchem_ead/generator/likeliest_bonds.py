@@ -47,7 +47,7 @@ def likeliest_bonds(
     order = count(1)
     waiting: list[_Entry] = [(0.0, 0, ((), ()))]
     tried: set[tuple] = set()
-    for _ in range(MAX_TRIED):
+    for left in range(MAX_TRIED - 1, -1, -1):
         if not waiting:
             break
         loss, _, changes = heapq.heappop(waiting)
@@ -56,11 +56,15 @@ def likeliest_bonds(
         wrong = misfits(numbers, charges, ends, kinds)
         if not wrong.any():
             return kinds
+        new = 0
         for pair, kind in _alternatives(wrong, ends, losses, changes[0], best):
+            if new == left:  # so many are cheaper that the others are never tried
+                break
             more = dict(zip(*changes, strict=True)) | {pair: kind}
             key = tuple(sorted(more.items()))
             if key not in tried:
                 tried.add(key)
+                new += 1
                 total = loss + losses[pair, kind]
                 changed = (tuple(more), tuple(more.values()))
                 heapq.heappush(waiting, (float(total), next(order), changed))
@@ -70,12 +74,17 @@ def likeliest_bonds(
 def _alternatives(
     wrong: np.ndarray, ends: np.ndarray, losses: np.ndarray, changed: tuple, best: np.ndarray
 ) -> Iterator[tuple[int, int]]:
-    """Pairs at atoms that do not fit, unless they are changed already, and other kinds for them."""
+    """Pairs at atoms that do not fit, unless they are changed already, and other kinds for them.
+
+    The cheapest come first.
+    """
     near = wrong[ends].any(1)
     near[list(changed)] = False
-    for pair, kind in np.argwhere(near[:, None] & (losses <= MAX_LOSS)).tolist():
-        if kind != best[pair]:
-            yield pair, kind
+    possible = near[:, None] & (losses <= MAX_LOSS)
+    possible[np.arange(len(best)), best] = False
+    pairs, kinds = possible.nonzero()
+    cheapest = losses[pairs, kinds].argsort(kind="stable")
+    yield from zip(pairs[cheapest].tolist(), kinds[cheapest].tolist(), strict=True)
 
 
 def misfits(
