@@ -9,6 +9,7 @@ import numpy as np
 from deepchem.molnet.load_function.molnet_loader import TransformerGenerator
 
 from deepchem_ead.caller import warn_caller
+from deepchem_ead.chem.bond_columns import bond_columns
 from deepchem_ead.chem.rdkit_io import molecule_of
 from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
 from deepchem_ead.keywords import check_keywords
@@ -186,10 +187,11 @@ class _QM9Loader3D(CachedLoader):
         else:
             found = qm9_graphs.load_graphs(table, self.data_dir, self.args["reload"])
         batch = qm9_graphs.to_batch(table, found.graphs)
-        more = batch.to_padded(
-            X.shape[1], with_formal_charges=True, with_bonds=self.featurizer.bonds
-        )
-        return np.concatenate([X, more[:, :, 4:]], axis=2)
+        # Not those of the batch's own columns: what is not known here would be perceived there.
+        charges = np.zeros((*X.shape[:2], 1), np.float32)
+        charges[np.arange(X.shape[1]) < batch.counts[:, None], 0] = found.graphs.formal_charges
+        more = [bond_columns(batch, X.shape[1])] if self.featurizer.bonds else []
+        return np.concatenate([X, charges, *more], axis=2)
 
 
 def _takes_graphs(featurizer: dc.feat.Featurizer) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from rdkit import Chem
 
 from deepchem_ead.chem import MoleculeBatch
+from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.feat import Molecule3DFeaturizer
 from deepchem_ead.feat.embedding import embed
@@ -183,6 +184,26 @@ def test_bonds_come_beside_what_is_there_without_them(tmp_path, sample_graphs):
     np.testing.assert_array_equal(load(tmp_path)[1][0].X, plain[0].X)
     batch = MoleculeBatch.from_padded(bonded[2].X[:50])
     assert [without_stereo(text) for text in batch.smiles] == bonded[2].ids[:50].tolist()
+
+
+def test_bonds_that_are_not_known_are_not_perceived_by_the_loader(
+    tmp_path, monkeypatch, found_once
+):
+    table = load_sample()[0]
+    row = int(np.flatnonzero(["+" in text for text in table.smiles])[0])
+    graphs = [
+        found_once.graphs.graph(i, slice(*table.offsets[i : i + 2])) for i in range(len(table))
+    ]
+    graphs[row] = None
+    origin = found_once.origin.copy()
+    origin[row] = qm9_graphs.ORIGINS.index("unknown")
+    found = qm9_graphs.TableGraphs(MolecularGraphs.join(graphs, np.diff(table.offsets)), origin)
+    monkeypatch.setattr(qm9_graphs, "find_graphs", lambda table, progress: found)
+    everything = load(tmp_path, bonds=True, splitter=None)[1][0]
+    unknown = everything.X[row]
+    n = int((unknown[:, 3] > 0).sum())
+    assert (unknown[:n, 5] == -1).all() and not unknown[:, 4].any()
+    assert (everything.X[:, 0, 5] == -1).sum() == 1
 
 
 def without_stereo(smiles: str) -> str:
