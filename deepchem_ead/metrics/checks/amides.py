@@ -46,7 +46,7 @@ class _Planar(WorstOf):
 @CHECKS.register("amides")
 @dataclass(frozen=True)
 class Amides(_Planar):
-    """The C-N bonds of amides outside rings are planar; ``limit`` in degrees.
+    """The C-N bonds of amides outside rings are planar, within ``limit`` degrees.
 
     Those of aziridines are not meant: their nitrogen stays a pyramid.
     """
@@ -59,7 +59,7 @@ class Amides(_Planar):
 @CHECKS.register("esters")
 @dataclass(frozen=True)
 class Esters(_Planar):
-    """The C-O bonds of esters outside rings are planar; ``limit`` in degrees."""
+    """The C-O bonds of esters outside rings are planar, within ``limit`` degrees."""
 
     name, kind = "esters", "ester"
     columns = {"ester_twist": Column("of the worst, degrees", "mean", "lower")}

@@ -90,7 +90,10 @@ def _beside_double_onium(atom: Chem.Atom) -> bool:
 @CHECKS.register("closed_shell")
 @dataclass(frozen=True)
 class ClosedShell(BaseCheck):
-    """No unpaired electrons, and none hidden in charges: see `hidden_radicals`."""
+    """No unpaired electrons, and none that charges hide where two hydrogens are missing.
+
+    See `hidden_radicals`.
+    """
 
     name = "closed_shell"
 

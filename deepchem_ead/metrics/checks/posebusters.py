@@ -103,11 +103,12 @@ def _is_fused_into_small_ring(mol: Chem.Mol, atom: int) -> bool:
 @CHECKS.register("posebusters")
 @dataclass(frozen=True)
 class PoseBusters(BaseCheck):
-    """Buttenschoen, Morris and Deane, Chem. Sci. 15, 3130 (2024).
+    """PoseBusters' tests of bonds, angles, clashes and flatness, where each is meant.
 
-    A molecule without a structure, or in pieces, fails. Three of the tests were made for ligands
-    of proteins and blame others at their minima of quantum chemistry. They judge here only what
-    they are meant for: flatness of double bonds but those of a carbon shared by two rings, one of
+    Buttenschoen, Morris and Deane, Chem. Sci. 15, 3130 (2024). A molecule without a structure, or
+    in pieces, fails. Three of the tests were made for ligands of proteins and blame others at their
+    minima of quantum chemistry. They judge here only what they are meant for: flatness of double
+    bonds but those of a carbon shared by two rings, one of
     at most five atoms, which is a pyramid; puckers of rings of six with four sp3 atoms or more,
     as others are conjugated; and clashes of atoms that overlap, as bounds of atoms four bonds
     apart are those of one of several torsions. ``posebusters_as_published`` is without that.
