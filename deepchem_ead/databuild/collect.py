@@ -112,4 +112,4 @@ def _write(
 def write_sample(folder: Path, path: Path) -> None:
     """Write the arrays of a folder as one small file."""
     with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **Drugs3DTable.load(folder).arrays)
+        np.savez_compressed(file, **Drugs3DTable.load(folder).arrays)

@@ -78,7 +78,7 @@ def read_shard(path: Path) -> Arrays:
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write arrays that are the same bytes for the same numbers."""
     with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)  # numpy 1 takes allow_pickle for one of them
 
 
 def unpack(contents: bytes) -> Arrays:
