@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from deepchem_ead import __version__
+from deepchem_ead.commands.conformers import conformers
 from deepchem_ead.commands.data import data
 from deepchem_ead.commands.demo import demo
 from deepchem_ead.commands.design import design
 from deepchem_ead.commands.draw import draw
+from deepchem_ead.commands.edit import edit
 from deepchem_ead.commands.evaluate import evaluate
 from deepchem_ead.commands.generate import generate
 from deepchem_ead.commands.group import CommandGroup
@@ -24,11 +26,13 @@ from deepchem_ead.commands.predict import predict
 from deepchem_ead.commands.running import one_line
 from deepchem_ead.commands.train import train
 from deepchem_ead.commands.train_predictor import train_predictor
+from deepchem_ead.commands.vary import vary
 from deepchem_ead.errors import CheckpointError
 
 #: In the order of the help.
 COMMANDS = (
-    train, pack, train_predictor, generate, predict, design, draw, evaluate, judge, info, demo,
+    train, pack, train_predictor, generate, edit, vary, conformers, predict, design, draw, evaluate,
+    judge, info, demo,
 )  # fmt: skip
 
 app = typer.Typer(

@@ -22,6 +22,7 @@ OPTIONS = {
     'vocabulary="geom"': "--vocabulary geom",
     "smiles_column=": "--smiles-column",
     "n_atoms=": "--n-atoms ",
+    "attach=": "--attach",
     "protocol='edm'": "--protocol edm",
     "raise max_sa": "raise --max-sa",
     "raise the tolerance": "raise --tolerance",

@@ -5,11 +5,15 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from cli_data import assert_one_line
+from rdkit import Chem
+from rdkit.Chem import AllChem
 from typer.testing import CliRunner
 
-from deepchem_ead import EADModel, cli
+from deepchem_ead import EADModel, MoleculeBatch, cli
+from deepchem_ead.generation.configuration import Configuration
 from deepchem_ead.molnet import DATASETS
 
 pytestmark = pytest.mark.usefixtures("data_folder")
@@ -51,3 +55,68 @@ def test_a_data_set_without_bonds_is_refused(deepchem_ead, tmp_path, monkeypatch
     monkeypatch.setitem(DATASETS._parts, "bare", bare)
     result = deepchem_ead("train", "bare", "--out", tmp_path / "run", *SET_JOINT)
     assert_one_line(result, "bare comes without bonds", "SDF", "bonds=false")
+
+
+# ------------------------------------------------------------------------- edit, vary, conformers
+
+
+@pytest.fixture(scope="module")
+def ethanol(tmp_path_factory):
+    path = tmp_path_factory.mktemp("mol") / "ethanol.sdf"
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    MoleculeBatch.from_rdkit([mol]).to_sdf(path)
+    return path
+
+
+QUICK = ["--steps", 2, "--n", 3]
+
+
+def test_edit_writes_molecules_around_the_kept_atoms(deepchem_ead, joint_run, ethanol, tmp_path):
+    out = tmp_path / "new.sdf"
+    words = ["edit", ethanol, "-m", joint_run / "model", "--keep", "0-1", "--grow", "2-4", *QUICK]
+    result = deepchem_ead(*words, "--out", out)
+    assert result.code == 0, result.err
+    assert "3 molecules in" in result.out and "first 7 atoms of each are the kept" in result.out
+    found, source = MoleculeBatch.read(out), MoleculeBatch.read(ethanol)
+    assert found.ids == [f"run-0-{i:06}" for i in range(3)]
+    assert '"kept": 7' in out.read_text() and '"seed": 0' in out.read_text()
+    assert np.allclose(found.positions[2][:2], source.positions[0][:2], atol=1e-3)
+    assert_one_line(deepchem_ead(*words, "--out", out), "exists; remove it")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--keep", "c1ccccc1"], ["matches nothing in CCO"]),
+        ([], ["nothing would change", "--attach"]),
+        (["--keep", "0,x-1"], ["SMARTS"]),
+        (["--keep", "1-"], ["write atom numbers"]),
+        (["--attach", "C"], ["write atom numbers"]),
+        (["--keep", "0", "--grow", "few"], ["--grow few", "4-10"]),
+        (["--keep", "0", "-m", "qm9"], ["have not learned to build", "qm9-joint"]),
+    ],
+)
+def test_edit_refuses_in_one_line(words, parts, deepchem_ead, joint_run, ethanol, tmp_path):
+    out = tmp_path / "new.sdf"
+    result = deepchem_ead("edit", ethanol, "-m", joint_run / "model", *words, *QUICK, "-o", out)
+    assert_one_line(result, *parts)
+    assert not out.exists()
+
+
+def test_vary_takes_the_shipped_weights(deepchem_ead, ethanol, tmp_path):
+    out = tmp_path / "near.sdf"
+    result = deepchem_ead("vary", ethanol, "--level", 40, *QUICK, "--out", out)
+    assert result.code == 0 and "3 molecules in" in result.out, result.err
+    assert MoleculeBatch.read(out).smiles == ["CCO"] * 3
+
+
+def test_conformers_are_named_or_refused(deepchem_ead, joint_run, tmp_path, monkeypatch):
+    words = ["conformers", "CCO", "-m", joint_run / "model", *QUICK, "--tries", 1]
+    result = deepchem_ead(*words, "--out", tmp_path / "none.sdf")
+    assert result.code == 1 and not (tmp_path / "none.sdf").exists()
+    assert "error: 'CCO': 0 of 3 conformers are right" in result.err and "apart (3)" in result.err
+    monkeypatch.setattr(Configuration, "righted", lambda self, positions, check: (positions, None))
+    result = deepchem_ead(*words, "--out", tmp_path / "c.sdf")
+    assert result.code == 0 and "3 conformers of CCO in" in result.out, result.err
+    assert len(MoleculeBatch.read(tmp_path / "c.sdf")) == 3

@@ -76,6 +76,8 @@ def small_world(tmp_path, monkeypatch):
 
     @wraps(generate)  # who forwards options to it asks for its keywords
     def small_generate(self, n, *args, steps=None, **kw):
+        if kw.get("options") is not None:  # holds all of them
+            return generate(self, n, *args, **kw | {"options": replace(kw["options"], steps=5)})
         return generate(self, min(n, 4), *args, steps=min(steps or 5, 5), **kw)
 
     def small_evaluate(self, dataset, metrics, n_samples=4, **kw):

@@ -1,0 +1,79 @@
+"""``deepchem-ead edit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepchem_ead.commands.options import Steps, parse_assignments
+from deepchem_ead.commands.running import command
+from deepchem_ead.commands.starting import Count, ModelName, MoleculeFile, OutFile, Seed
+
+
+@command(
+    "edit mol.sdf --model runs/joint/model --keep c1ccccc1 --n 50",
+    "edit mol.sdf --model runs/joint/model --keep 0-5 --attach 3 --grow 4-10",
+    "edit fragments.sdf --model runs/joint/model --out linked.sdf",
+)
+def edit(
+    file: MoleculeFile,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATOMS",
+            help="What stays: SMARTS that match once, or atom numbers from 0 as in 0,1,5-8. "
+            "Hydrogens on kept atoms are kept. All by default.",
+        ),
+    ] = None,
+    attach: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATOMS",
+            help="Numbers of kept atoms at which others join, and nowhere else; a hydrogen or "
+            "the removed neighbour gives its place. Two of them make a ring.",
+        ),
+    ] = None,
+    keep_positions: Annotated[
+        str | None,
+        typer.Option(metavar="ATOMS", help="Atoms whose places stay and whose elements are free."),
+    ] = None,
+    grow: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Atoms that join, or a range as in 4-10; open by default."),
+    ] = None,
+    model: ModelName = "qm9",
+    out: OutFile = Path("edited.sdf"),
+    n: Count = 10,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition", "-c", metavar="NAME=VALUE", help="As of 'generate'. Can be repeated."
+        ),
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = 0,
+) -> None:
+    """Generate molecules around a kept part of one, or link fragments.
+
+    A file with several molecules holds fragments that stand as they are to be linked. It takes a
+    model that has learned to edit, as those of the preset qm9-joint do.
+    """
+    from deepchem_ead.commands.jobs import from_molecules, molecule_file
+    from deepchem_ead.commands.jobs.outputs import new_file
+
+    new_file(out)
+    molecules = list(from_molecules.MoleculeBatch.read(file))
+    found = from_molecules.load(model).edit(
+        molecules[0] if len(molecules) == 1 else molecules,
+        from_molecules.atoms_or_pattern(keep),
+        n,
+        attach=from_molecules.atom_numbers(attach),
+        keep_positions=from_molecules.atoms_or_pattern(keep_positions),
+        grow=from_molecules.range_of("--grow", grow),
+        conditions=parse_assignments("--condition", condition) or None,
+        steps=steps,
+        seed=seed,
+    )
+    typer.echo(from_molecules.write(found, out, molecule_file.short_name(model)))

@@ -1,0 +1,38 @@
+"""Options of the commands that start from molecules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepchem_ead.choices import GENERATED_FILES, GEOMETRY_FILES
+
+MoleculeFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE", help=f"{GEOMETRY_FILES}, with all hydrogens; its own bonds, if any, hold."
+    ),
+]
+
+OutFile = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help=f"File to write: {GENERATED_FILES}.")
+]
+
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Folder of a trained model (RUN/model after 'train'), or one of the names that "
+        "'deepchem-ead info' lists.",
+    ),
+]
+
+Count = Annotated[int, typer.Option("--n", "-n", min=1, metavar="N", help="How many.")]
+
+Seed = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Result i depends on the seed and i only.")
+]

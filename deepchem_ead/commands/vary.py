@@ -1,0 +1,42 @@
+"""``deepchem-ead vary``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepchem_ead.commands.options import Steps
+from deepchem_ead.commands.running import command
+from deepchem_ead.commands.starting import Count, ModelName, MoleculeFile, OutFile, Seed
+
+
+@command(
+    "vary mol.sdf --n 50",
+    "vary mol.xyz --level 150 --out near.sdf",
+)
+def vary(
+    file: MoleculeFile,
+    level: Annotated[
+        float,
+        typer.Option(
+            metavar="L",
+            help="Level of noise that the molecule gets, above 0 and below the highest (1000): "
+            "the higher, the less is left of it.",
+        ),
+    ] = 300.0,
+    model: ModelName = "qm9",
+    out: OutFile = Path("varied.sdf"),
+    n: Count = 10,
+    steps: Steps = None,
+    seed: Seed = 0,
+) -> None:
+    """Generate neighbours of a molecule: it is noised and denoised again."""
+    from deepchem_ead.commands.jobs import from_molecules, molecule_file
+    from deepchem_ead.commands.jobs.outputs import new_file
+
+    new_file(out)
+    molecule = from_molecules.only_molecule(file)
+    found = from_molecules.load(model).vary(molecule, level, n, steps=steps, seed=seed)
+    typer.echo(from_molecules.write(found, out, molecule_file.short_name(model)))
