@@ -15,7 +15,7 @@ import numpy as np
 from deepchem_ead import cache
 from deepchem_ead.chem.atomic import errors_name
 from deepchem_ead.databuild.build import Workshop
-from deepchem_ead.databuild.shards import Arrays, read_shard
+from deepchem_ead.databuild.shards import Arrays, read_shard, write_arrays
 from deepchem_ead.molnet.drugs3d_table import ARRAYS, FORMS, LEVELS, SOURCES, Drugs3DTable
 
 #: Of twenty scaffolds one is for validation and one for testing.
@@ -111,5 +111,4 @@ def _write(
 
 def write_sample(folder: Path, path: Path) -> None:
     """Write the arrays of a folder as one small file."""
-    with open(path, "wb") as file:
-        np.savez_compressed(file, **Drugs3DTable.load(folder).arrays)
+    write_arrays(path, Drugs3DTable.load(folder).arrays)

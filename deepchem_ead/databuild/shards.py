@@ -78,7 +78,8 @@ def read_shard(path: Path) -> Arrays:
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """Write arrays that are the same bytes for the same numbers."""
     with open(path, "wb") as file:
-        np.savez_compressed(file, **arrays)  # numpy 1 takes allow_pickle for one of them
+        # Without allow_pickle, which numpy 1 would take for one of them.
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def unpack(contents: bytes) -> Arrays:
