@@ -14,11 +14,12 @@ from rdkit import Chem
 from deepchem_ead.chem import files, ragged
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.batch import Molecules
-from deepchem_ead.chem.bond_columns import bond_columns, from_bond_columns
+from deepchem_ead.chem.bond_columns import bond_columns
 from deepchem_ead.chem.formal_charges import add_formal_charges
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs, total_charges
+from deepchem_ead.chem.known_graphs import graphs_of_columns, perceived_where_missing
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
-from deepchem_ead.chem.rdkit_io import arrays_from_mol, atoms_of, kekulised_bonds
+from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.chem.records import JOB_TAG, Record, columns
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.views import VIEWS
@@ -108,22 +109,13 @@ class MoleculeBatch(Molecules):
             impossible, or formal charges do not add up to ``charges``; names the molecule.
         """
         flat_numbers, flat_positions, offsets = ragged.flatten(numbers, positions)
-        n = len(offsets) - 1
         graphs = None
         if bonds is not None or formal_charges is not None:
             given = given_graphs(bonds, formal_charges, np.diff(offsets))
             charges = total_charges(given, charges)
             graphs = MolecularGraphs.join(given, np.diff(offsets))
-        return cls(
-            flat_numbers,
-            flat_positions,
-            offsets,
-            ragged.as_charges(charges, n),
-            ragged.as_properties(properties or {}, n),
-            ragged.as_ids(ids, n),
-            dict(info or {}),
-            graphs,
-        )
+        arrays = flat_numbers, flat_positions, offsets
+        return cls._of(arrays, charges, properties, ids, info, graphs)
 
     @classmethod
     def from_rdkit(cls, mols: Iterable[Chem.Mol], conformer_id: int = -1) -> MoleculeBatch:
@@ -193,22 +185,18 @@ class MoleculeBatch(Molecules):
             names the molecule.
         """
         numbers, coordinates, offsets, formal_charges, columns = ragged.from_padded(X)
-        n = len(offsets) - 1
-        graphs = None
-        if formal_charges is not None and columns is not None:
-            graphs, failures = from_bond_columns(columns, numbers, offsets, formal_charges)
-            for i, reason in failures.items():
-                raise MoleculeError(f"molecule {i} {reason}")
-        elif formal_charges is not None and formal_charges.any():
-            own = map(MolecularGraph, np.split(formal_charges, offsets[1:-1]))
-            graphs = MolecularGraphs.join(list(own), np.diff(offsets))
+        graphs = graphs_of_columns(numbers, offsets, formal_charges, columns)
         if graphs is not None:
             bounds = enumerate(zip(offsets.tolist(), offsets[1:].tolist(), strict=False))
             charges = total_charges([graphs.graph(i, slice(*ends)) for i, ends in bounds], charges)
+        arrays = numbers, coordinates, offsets
+        return cls._of(arrays, charges, properties, ids, info, graphs)
+
+    @classmethod
+    def _of(cls, arrays, charges, properties, ids, info, graphs) -> MoleculeBatch:
+        n = len(arrays[2]) - 1
         return cls(
-            numbers,
-            coordinates,
-            offsets,
+            *arrays,
             ragged.as_charges(charges, n),
             ragged.as_properties(properties or {}, n),
             ragged.as_ids(ids, n),
@@ -272,16 +260,8 @@ class MoleculeBatch(Molecules):
         Formal charges come with perceived bonds. The bonds of a molecule stay not given where
         :meth:`to_rdkit` has None.
         """
-        graphs = [self.graph(i) for i in range(len(self))]
-        missing = [i for i, graph in enumerate(graphs) if graph is None or graph.bonds is None]
-        if not missing:
-            return self
-        for i, mol in zip(missing, self[missing].to_rdkit(), strict=True):
-            if mol is not None:
-                charges = np.array([atom.GetFormalCharge() for atom in atoms_of(mol)], np.int8)
-                own = graphs[i] or MolecularGraph(charges)
-                graphs[i] = own._replace(formal_charges=charges, bonds=kekulised_bonds(mol))
-        return self._with_graphs(graphs)
+        graphs = perceived_where_missing(self)
+        return self if graphs is None else self._with_graphs(graphs)
 
     def _with_graphs(self, graphs: Sequence[MolecularGraph | None]) -> MoleculeBatch:
         return replace(self, graphs=MolecularGraphs.join(graphs, self.counts))

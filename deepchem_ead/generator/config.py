@@ -8,13 +8,8 @@ from typing import ClassVar
 
 from deepchem_ead.denoisers import DENOISERS
 from deepchem_ead.diffusion import EDMFrame
-from deepchem_ead.generator.sections import (
-    DataOptions,
-    NetworkOptions,
-    ProcessOptions,
-    SamplingDefaults,
-    TrainingOptions,
-)
+from deepchem_ead.generator.run_sections import SamplingDefaults, TrainingOptions
+from deepchem_ead.generator.sections import DataOptions, NetworkOptions, ProcessOptions
 from deepchem_ead.generator.settings import Settings
 from deepchem_ead.tasks import TaskMixture
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from deepchem_ead.chem.elements import parse_elements
-from deepchem_ead.generator.sections import PRECISIONS, FitOptions
+from deepchem_ead.generator.run_sections import FitOptions
+from deepchem_ead.generator.sections import PRECISIONS
 from deepchem_ead.generator.settings import Settings, structural
 
 

@@ -123,3 +123,9 @@ def test_files_named_in_the_path_of_a_molecule_exist():
     path_of_a_molecule = TEXT[TEXT.index("## One molecule") :]
     for name in re.findall(r"`(\w+/(?:\w+\.py)?)`", path_of_a_molecule):
         assert (ROOT / name).exists(), name
+
+
+def test_a_file_has_one_idea():
+    """Which takes 400 lines at most."""
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert {str(path): n for path, n in lengths.items() if n > 400} == {}

@@ -11,7 +11,7 @@ import yaml
 from deepchem_ead import EADModel
 from deepchem_ead.commands.options import parse_option
 from deepchem_ead.generator.config import EADConfig
-from deepchem_ead.generator.sections import FitOptions, TrainingOptions
+from deepchem_ead.generator.run_sections import FitOptions, TrainingOptions
 from deepchem_ead.properties.config import PropertyConfig
 
 FLAT = {"n_layers": 2, "batch_size": 8, "elements": "H,C", "sizes": "drawn", "frame": "edm"}
