@@ -18,7 +18,6 @@ from deepchem_ead.chem.ragged import UNTOUCHED
 from deepchem_ead.diffusion import AtomLayout, channel, joined
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.config import EADConfig
-from deepchem_ead.generator.graphs import decoded_graphs
 
 if TYPE_CHECKING:
     from deepchem_ead.chem.graphs import MolecularGraphs
@@ -352,6 +351,8 @@ class AtomEncoding:
         types = self._types(states, sizes_fixed)
         real = types < self.n_kinds
         atoms = types[real].numpy()
+        from deepchem_ead.generator.graphs import decoded_graphs  # needs RDKit; training does not
+
         return decoded_graphs(
             self._numbers[atoms], self._charges[atoms], real, layout, bonds, orders
         )
