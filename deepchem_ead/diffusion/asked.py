@@ -50,12 +50,19 @@ class Asked:
     def take(self, chosen: Tensor) -> Asked:
         """The same of some molecules, (B,) bool."""
         nodes = self.layout.expand(chosen)
+        bonds, previous_bonds = self.bonds, self.previous_bonds
+        if bonds is not None or previous_bonds is not None:
+            pairs = nodes[self.layout.pairs.first]
+            bonds = None if bonds is None else Bonds(bonds.kinds[pairs], bonds.given[pairs])
+            previous_bonds = None if previous_bonds is None else previous_bonds[pairs]
         return Asked(
             self.w[nodes],
             self.levels[nodes],
             AtomLayout.from_counts(self.layout.counts[chosen], device=self.w.device),
             None if self.context is None else self.context[chosen],
             None if self.previous is None else self.previous[nodes],
+            bonds,
+            previous_bonds,
         )
 
 

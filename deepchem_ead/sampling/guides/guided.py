@@ -101,7 +101,12 @@ class GuidedProcess(Estimator):
         # Each part by itself: of one all are guided, of the other none is.
         nodes = [asked.layout.expand(chosen) for chosen in (guided, ~guided)]
         parts = [self.estimate(denoiser, asked.take(chosen)) for chosen in (guided, ~guided)]
-        return Estimate(*(_merged(nodes, rows) for rows in zip(*parts, strict=True)))
+        noise = _merged(nodes, [part.noise for part in parts])
+        bonds = [part.bonds for part in parts if part.bonds is not None]
+        if not bonds:
+            return Estimate(noise)
+        first = asked.layout.pairs.first
+        return Estimate(noise, _merged([chosen[first] for chosen in nodes], bonds))
 
     def extrapolated(
         self, estimate: Estimate, other: Estimate, scale: float, asked: Asked
@@ -117,10 +122,10 @@ class GuidedProcess(Estimator):
         return estimate._replace(noise=joined(channel(guided, "positions"), features))
 
 
-def _merged(nodes: list[Tensor], rows: tuple[Tensor, ...]) -> Tensor:
-    """Rows of all atoms, from those of the atoms that each of ``nodes`` (A,) bool marks."""
-    merged = rows[0].new_empty((len(nodes[0]), *rows[0].shape[1:]))
-    for chosen, part in zip(nodes, rows, strict=True):
+def _merged(marks: list[Tensor], rows: list[Tensor]) -> Tensor:
+    """Rows of all atoms or pairs, from those of the ones that each of ``marks`` (bool) marks."""
+    merged = rows[0].new_empty((len(marks[0]), *rows[0].shape[1:]))
+    for chosen, part in zip(marks, rows, strict=True):
         merged[chosen] = part
     return merged
 

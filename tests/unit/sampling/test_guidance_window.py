@@ -9,6 +9,8 @@ from sampling_toys import make_process, pair_denoiser, seeing
 
 from deepchem_ead import EADModel
 from deepchem_ead.diffusion import AtomLayout
+from deepchem_ead.diffusion.asked import Asked
+from deepchem_ead.diffusion.bonds import Bonds
 from deepchem_ead.sampling import (
     AutoGuidance,
     ClassifierFreeGuidance,
@@ -73,6 +75,19 @@ def test_each_molecule_is_guided_by_its_own_levels(kind):
         plain = PROCESS.predict_noise(*told, context[:, :1])
         wanted = plain if expected is None else expected.predict_noise(*told, context)
         assert torch.equal(found, wanted)
+
+
+def test_a_part_of_what_is_asked_keeps_its_bonds():
+    pairs = LAYOUT.pairs
+    bonds = Bonds(100 * pairs.first + pairs.second, pairs.first % 2 == 0)
+    told = state([40.0, 41.0, 20.0])
+    asked = Asked(*told[1:], bonds=bonds, previous_bonds=bonds.kinds.unsqueeze(1).double())
+    part = asked.take(torch.tensor([True, False, True]))
+    atoms = torch.tensor([*range(4), *range(7, 13)])
+    first, second = (atoms[index] for index in (part.layout.pairs.first, part.layout.pairs.second))
+    assert torch.equal(part.bonds.kinds, 100 * first + second)
+    assert torch.equal(part.bonds.given, first % 2 == 0)
+    assert torch.equal(part.previous_bonds.squeeze(1), part.bonds.kinds.double())
 
 
 def test_the_noisiest_atom_decides():
