@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import (
@@ -84,9 +83,8 @@ class GuidedProcess(Estimator):
 
     def evaluations_at(self, levels: Tensor, layout: AtomLayout) -> Tensor:
         """Calls of the denoiser for an estimate of each molecule (B,) at these levels."""
-        plain = torch.as_tensor(calls_at(self.process, levels, layout), device=levels.device)
         more = self.evaluations - evaluations_of(self.process)
-        return torch.where(self.window.holds(levels, layout), plain + more, plain)
+        return calls_at(self.process, levels, layout) + more * self.window.holds(levels, layout)
 
     def estimate(self, denoiser: Denoiser, asked: Asked) -> Estimate:
         """The estimate, guided within the window."""
