@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-# Before DeepChem is imported anywhere: caches of tests stay out of the user's folders, and
-# processes of the suite do not fight over threads.
+# Before DeepChem is imported anywhere: caches of tests stay out of the user's folders, processes of
+# the suite do not fight over threads, and Triton interprets, whatever imports it.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # what the process that started them set is inherited
