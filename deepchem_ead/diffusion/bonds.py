@@ -100,16 +100,18 @@ def told_bonds(
     found = torch.where(found.isfinite(), found, 0.0)
     if bonds is None:
         return torch.cat([found, found.new_zeros(n, 1)], 1)
-    given = bonds.given.unsqueeze(1)
-    kinds = one_hot(bonds.kinds.clamp_min(0), len(BOND_KINDS)).to(like.dtype)
-    return torch.cat([torch.where(given, kinds, found), given.to(like.dtype)], 1)
+    given = bonds.given.unsqueeze(1).to(like.dtype)
+    return torch.cat([_certain_where_given(found, bonds), given], 1)
 
 
 def bond_probabilities(out: Tensor, bonds: Bonds | None) -> Tensor:
     """Of the kinds of each pair (E, K): certain where given, else what a denoiser says."""
     p = out[:, : len(BOND_KINDS)].softmax(1)
-    if bonds is None:
-        return p
+    return p if bonds is None else _certain_where_given(p, bonds)
+
+
+def _certain_where_given(p: Tensor, bonds: Bonds) -> Tensor:
+    """Probabilities (E, K), 1 for the kind of a given bond."""
     kinds = one_hot(bonds.kinds.clamp_min(0), len(BOND_KINDS)).to(p.dtype)
     return torch.where(bonds.given.unsqueeze(1), kinds, p)
 

@@ -14,7 +14,7 @@ from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.chem.kinds import Kind, format_kind, parse_kinds
 from deepchem_ead.chem.overlap import Overlap, find_overlaps
-from deepchem_ead.chem.ragged import UNTOUCHED
+from deepchem_ead.chem.ragged import UNTOUCHED, WIDTHS
 from deepchem_ead.diffusion import AtomLayout, channel, joined
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.config import EADConfig
@@ -47,9 +47,6 @@ class EncodedMolecules:
     order: np.ndarray
     bonds: Tensor | None = None
 
-
-#: Columns of X: coordinates and elements, with formal charges, with bonds.
-_WIDTHS = (4, 5, 11)
 
 #: Formal charges are at most this, of either sign.
 _LARGEST_CHARGE = 8
@@ -225,12 +222,12 @@ class AtomEncoding:
     def _checked(self, X, ids) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """X in single precision, types and atomic numbers (B, width), numbers of atoms (B,)."""
         X = np.asarray(X, dtype=np.float32)
-        if X.ndim != 3 or X.shape[2] not in _WIDTHS:
+        if X.ndim != 3 or X.shape[2] not in WIDTHS:
             raise MoleculeError(
                 f"X must have the shape (molecules, atoms, 4), or 5 with formal charges, or 11 "
                 f"with bonds, not {X.shape}; featurize with Molecule3DFeaturizer"
             )
-        if X.shape[2] < 5 + 6 * self.has_bonds and (self.has_charges or self.has_bonds):
+        if X.shape[2] < WIDTHS[1 + self.has_bonds] and (self.has_charges or self.has_bonds):
             raise MoleculeError(
                 f"this model knows bonds and formal charges, which X of the shape {X.shape} does "
                 "not have; featurize with Molecule3DFeaturizer(bonds=True), or load with bonds=True"
