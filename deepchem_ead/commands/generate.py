@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.choices import GENERATED_FILES, RESUMABLE_FILES
+from deepchem_ead.choices import RESUMABLE_FILES
 from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
@@ -25,6 +25,7 @@ from deepchem_ead.commands.options import (
     parse_assignments,
 )
 from deepchem_ead.commands.running import NO_ROOM, command, one_line
+from deepchem_ead.commands.starting import ModelName, OutFile
 
 
 @command(
@@ -33,20 +34,8 @@ from deepchem_ead.commands.running import NO_ROOM, command, one_line
     "generate --model runs/mine/model --n-atoms 9,12,12 --n 3 --out three.xyz",
 )
 def generate(
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", metavar="FILE", help=f"File to write: {GENERATED_FILES}."),
-    ] = Path("molecules.sdf"),
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Folder of a trained model (RUN/model after 'train'), or one of the names that "
-            "'deepchem-ead info' lists.",
-        ),
-    ] = "qm9",
+    out: OutFile = Path("molecules.sdf"),
+    model: ModelName = "qm9",
     n: Annotated[
         int | None,
         typer.Option(

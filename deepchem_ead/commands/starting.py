@@ -1,4 +1,4 @@
-"""Options of the commands that start from molecules."""
+"""Options of the commands that generate, from nothing or from molecules."""
 
 from __future__ import annotations
 
