@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from deepchem_ead.bonding import BOND_KINDS, BOND_STRIDE
 from deepchem_ead.chem import ragged
 from deepchem_ead.chem.batch import Molecules
-from deepchem_ead.chem.bond_kinds import BOND_KINDS, BondTable, bond_kinds, kekulised, odd_order
+from deepchem_ead.chem.bond_kinds import BondTable, bond_kinds, kekulised, odd_order
 from deepchem_ead.chem.elements import symbol_of
 from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.errors import MoleculeError
@@ -24,8 +25,6 @@ MAX_BONDS = 6
 FIRST_COLUMN = 5
 #: In the first column of all atoms of a molecule whose bonds are not known.
 UNKNOWN = -1
-#: A number in a column is this times the partner, plus the kind.
-STRIDE = 8
 
 
 def bond_columns(
@@ -135,7 +134,7 @@ def bond_table(columns: np.ndarray, offsets: np.ndarray) -> BondTable:
     refuse(unknown & values[:, 1:].any(1), "are bonds beside a -1 that says that none is known")
     refuse((values < 0).any(1) & ~unknown, "are below 0")
     atom, slot = np.nonzero(values > 0)
-    partner, kind = np.divmod(values[atom, slot], STRIDE)
+    partner, kind = np.divmod(values[atom, slot], BOND_STRIDE)
 
     def refuse_bonds(bad: np.ndarray, reason: str) -> None:
         refuse(np.bincount(atom, bad, len(values)) > 0, reason)
@@ -178,7 +177,7 @@ def _flat_columns(batch: Molecules, kinds: np.ndarray | None) -> np.ndarray:
     order = np.lexsort((partners, atoms))
     atoms, partners, molecule, kinds = (a[order] for a in (atoms, partners, molecule, kinds))
     slot = np.arange(len(atoms)) - np.searchsorted(atoms, atoms)
-    columns[atoms, slot] = STRIDE * (partners - batch.offsets[molecule]) + kinds
+    columns[atoms, slot] = BOND_STRIDE * (partners - batch.offsets[molecule]) + kinds
     columns[np.repeat(~graphs.bonds_given, batch.counts), 0] = UNKNOWN
     return columns
 

@@ -12,12 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from rdkit import Chem, rdBase
 
+from deepchem_ead.bonding import BOND_KINDS
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs
 from deepchem_ead.chem.rdkit_io import RDKIT_ERRORS, bonds_of, skeleton
 from deepchem_ead.errors import MoleculeError
 
-#: Names of the kinds by number.
-BOND_KINDS = ("none", "single", "double", "triple", "aromatic")
 AROMATIC = BOND_KINDS.index("aromatic")
 
 _RDKIT_AROMATIC = int(Chem.BondType.AROMATIC)

@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
+from deepchem_ead.bonding import BOND_KINDS, BOND_STRIDE
 from deepchem_ead.diffusion.layout import AtomLayout
-
-#: Kinds of bonds, by their numbers.
-BOND_KINDS = ("none", "single", "double", "triple", "aromatic")
 
 #: Columns of `Seen.pairs` about bonds, and how many.
 BOND_COLUMNS: Mapping[str, int] = {"bonds": len(BOND_KINDS), "given bonds": 1}
@@ -53,8 +51,9 @@ def bonds_of_pairs(columns: Tensor, layout: AtomLayout) -> Tensor:
     Parameters
     ----------
     columns : Tensor, (A, S) int64
-        ``8 * partner + kind`` for each bond of an atom, the partner counted in its molecule; 0
-        where it has no more; -1 in the first column of atoms of molecules whose bonds are unknown.
+        `BOND_STRIDE` times the partner, counted in its molecule, plus the kind for each bond of an
+        atom; 0 where it has no more; -1 in the first column of atoms of molecules whose bonds are
+        unknown.
     layout : AtomLayout
     """
     first = layout.pairs.first
@@ -63,7 +62,8 @@ def bonds_of_pairs(columns: Tensor, layout: AtomLayout) -> Tensor:
     before = layout.counts * (layout.counts - 1)
     place = torch.arange(layout.n_nodes, device=n.device) - layout.starts[layout.index]
     row = (before.cumsum(0) - before)[layout.index] + place * (n - 1)
-    partner, kind = columns.clamp_min(0) // 8, columns.clamp_min(0) % 8
+    bonds = columns.clamp_min(0)
+    partner, kind = bonds // BOND_STRIDE, bonds % BOND_STRIDE
     pair = row.unsqueeze(1) + (partner - place.unsqueeze(1) - 1) % n.unsqueeze(1)
     # What is no bond goes to a row of its own, which is cut off: a graph knows no other choice.
     pair = torch.where(kind > 0, pair, len(first))
