@@ -1,9 +1,9 @@
 """The mathematics of asynchronous diffusion: noise schedules, levels, frames, targets."""
 
+from deepchem_ead.bonding import BOND_KINDS
 from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
 from deepchem_ead.diffusion.bonds import (
     BOND_COLUMNS,
-    BOND_KINDS,
     UNKNOWN_BOND,
     Bonds,
     among,
