@@ -69,7 +69,7 @@ RAGGED = {
 }
 #: Folder of the arrays in a folder of `deepchem-ead data build`.
 ARRAYS = "arrays"
-SAMPLE_VERSION = "1"
+SAMPLE_VERSION = "2"
 _SAMPLE = "data/drugs3d_sample.npz"
 
 
