@@ -16,11 +16,11 @@ from rdkit import rdBase
 from tqdm import tqdm
 
 from deepchem_ead.judging.inputs import Entry
-from deepchem_ead.judging.workers import Failure, guarded
 from deepchem_ead.metrics.checks.check import Check, Outcome
 from deepchem_ead.metrics.sets.sample import FEATURES
 from deepchem_ead.metrics.suites.suite import describe, digest
 from deepchem_ead.metrics.view import MoleculeView
+from deepchem_ead.workers import Failure, guarded
 
 #: Raise when a check or feature changes its answer.
 VERSION = 2

@@ -19,6 +19,7 @@ from deepchem_ead.metrics.checks.check import Check
 from deepchem_ead.metrics.reference import cache_folder
 from deepchem_ead.metrics.sets.number import Number
 from deepchem_ead.metrics.suites.suite import Suite, digest, load_suite
+from deepchem_ead.workers import cores
 
 #: Molecules of a reference that distributions are compared with.
 REFERENCE_SAMPLE = 10_000
@@ -91,7 +92,7 @@ def judge(
         suite = suite.without_reference()
     suite.require()
     entries = entries_of(molecules)
-    runner = _Runner(suite, workers or _cores(), time_limit, progress)
+    runner = _Runner(suite, workers or cores(), time_limit, progress)
     found = None
     if reference is not None:
         found = find_reference(reference, held_out, len(entries), seed)
@@ -210,9 +211,3 @@ class _Runner:
                 own, [entries[i] for i in kept], some, suite.only_columns(), None
             )["sound"]
         return found_numbers, Report(frame, summary_frame(found_numbers, None), entries, suite)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -3,6 +3,7 @@
 from deepchem_ead.metrics.conditional import evaluate_conditional
 from deepchem_ead.metrics.conditional_report import ConditionalReport
 from deepchem_ead.metrics.conditional_rows import CONDITIONAL_ROWS, ConditionalRow
+from deepchem_ead.metrics.conformers import ConformersReport, evaluate_conformers
 from deepchem_ead.metrics.evaluate import (
     atom_stability,
     connected,
@@ -36,6 +37,7 @@ __all__ = [
     "REFERENCE_ROWS",
     "ConditionalReport",
     "ConditionalRow",
+    "ConformersReport",
     "GenerativeMetric",
     "Metric",
     "MetricsReport",
@@ -44,6 +46,7 @@ __all__ = [
     "atom_stability",
     "connected",
     "evaluate_conditional",
+    "evaluate_conformers",
     "evaluate_molecules",
     "format_table",
     "molecule_stability",

@@ -24,6 +24,13 @@ _ORPHANED = 5.0  # seconds between looks at whether the parent is still there
 _LOOK = 1.0  # seconds between looks at the time; what is longer was no time to compute in
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Failure:
     """Why there is no result of an item.
