@@ -45,6 +45,9 @@ class Record(NamedTuple):
         The other SDF tags or extended-XYZ keys, as text.
     graph : MolecularGraph or None
         Bonds, formal charges, isotopes and radicals, as far as the file has them.
+    smiles : str or None
+        What a tag says that is called SMILES, or has that in its name; nobody has looked whether
+        it is one, or the same molecule.
     """
 
     numbers: np.ndarray
@@ -53,6 +56,7 @@ class Record(NamedTuple):
     name: str
     tags: dict[str, str]
     graph: MolecularGraph | None = None
+    smiles: str | None = None
 
 
 class BadRecord(NamedTuple):
@@ -96,6 +100,13 @@ def is_derived(name: str) -> bool:
 def mark_name(name: str, is_taken: Callable[[str], bool] = is_derived) -> str:
     """Name that a property is written under; one that means something else to readers is marked."""
     return _MARK + name if is_taken(_unmarked(name)) else name
+
+
+def told_smiles(tags: dict[str, str]) -> str | None:
+    """What the first tag says that is called SMILES, or else one with that in its name."""
+    if SMILES_TAG in tags:
+        return tags[SMILES_TAG]
+    return next((text for name, text in tags.items() if "smiles" in name.lower()), None)
 
 
 def settle_tags(

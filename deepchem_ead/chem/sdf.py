@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from deepchem_ead.chem.limits import record_too_large
 from deepchem_ead.chem.rdkit_io import AtomArrays, arrays_from_mol, bare_molecule
-from deepchem_ead.chem.records import BadRecord, Record, settle_tags
+from deepchem_ead.chem.records import BadRecord, Record, settle_tags, told_smiles
 from deepchem_ead.chem.sdf_blocks import (
     RECORD_END,
     is_record_end,
@@ -85,9 +85,11 @@ def _read_record(block: list[str]) -> Record:
     if arrays is None:
         arrays = _arrays(repair(table) if mol is None else mol)
     numbers, positions, charge, graph = arrays
-    tagged_charge, tags = settle_tags(read_items(lines[end + 1 :], closed))
+    tags = read_items(lines[end + 1 :], closed)
+    smiles = told_smiles(tags)
+    tagged_charge, tags = settle_tags(tags)
     name = str(plain(lines[0].strip()))
-    return Record(numbers, positions, charge or tagged_charge, name, tags, graph)
+    return Record(numbers, positions, charge or tagged_charge, name, tags, graph, smiles)
 
 
 def _arrays(mol: Chem.Mol) -> AtomArrays:

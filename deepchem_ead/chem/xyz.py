@@ -14,7 +14,7 @@ from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.limits import record_limit, record_too_large
 from deepchem_ead.chem.qm9_xyz import COLUMNS as QM9_COLUMNS
 from deepchem_ead.chem.qm9_xyz import FOOTER_LINES, is_footer, qm9_tags
-from deepchem_ead.chem.records import BadRecord, Record, charge_in_words, settle_tags
+from deepchem_ead.chem.records import BadRecord, Record, charge_in_words, settle_tags, told_smiles
 from deepchem_ead.chem.text import OVERLONG
 from deepchem_ead.chem.values import number
 from deepchem_ead.chem.xyz_comment import (
@@ -148,6 +148,7 @@ def _read_frame(source: _Source, start: int, count: int, largest: int) -> Record
         if is_footer(footer):
             name, tags = qm9_tags(comment, source.take(FOOTER_LINES))
     _refuse_more_atoms(source, start, count, columns)
+    smiles = told_smiles(tags)
     charge, tags = settle_tags(tags, has_meaning)
     charge = charge or charge_in_words(name)
     graph = None
@@ -161,6 +162,7 @@ def _read_frame(source: _Source, start: int, count: int, largest: int) -> Record
         name,
         tags,
         graph,
+        smiles,
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 from deepchem_ead.chem.files import scan_records
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
+from deepchem_ead.chem.records import Record
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.inputs import as_batch
 from deepchem_ead.metrics.view import MoleculeView
@@ -35,7 +36,8 @@ class Entry:
     source : str
         The file it comes from, if one of several.
     declared : str or None
-        SMILES with the stereo labels of an RDKit molecule that has some.
+        SMILES with the stereo labels of an RDKit molecule that has some, or with those that the
+        record of a file has beside its coordinates.
     """
 
     name: str
@@ -116,7 +118,10 @@ def _entries_of(molecules: Any) -> list[Entry]:
 def _from_file(path: str | os.PathLike) -> list[Entry]:
     good, numbers, bad = scan_records(path, on_error="skip", allow_empty=True)
     batch = MoleculeBatch.from_records(good, info={"source": os.fspath(path)})
-    read = {n: e for n, e in zip(numbers, _from_batch(batch), strict=True)}
+    read = {
+        n: replace(entry, declared=_told(record))
+        for n, record, entry in zip(numbers, good, _from_batch(batch), strict=True)
+    }
     lost = {b.number: Entry(f"record {b.number}", None, b.reason) for b in bad}
     rows = {
         n: replace(e, name=e.name if batch.ids and e.name else f"record {n}")
@@ -144,6 +149,17 @@ def _from_rdkit(i: int, mol: Any) -> Entry:
         return Entry(name or str(i), batch, declared=_declared(mol))
     except MoleculeError as error:
         return Entry(name or str(i), None, str(error).removeprefix("molecule 0 "))
+
+
+def _told(record: Record) -> str | None:
+    """A SMILES with stereo labels among the tags of a record, or as its name."""
+    for text in (record.smiles, record.name):
+        if text and any(mark in text for mark in "@/\\"):
+            with rdBase.BlockLogs():
+                mol = Chem.MolFromSmiles(text)
+            if mol is not None and _declared(mol):
+                return text
+    return None
 
 
 def _declared(mol: Chem.Mol) -> str | None:

@@ -1,4 +1,4 @@
-"""Stereo labels that came with a molecule, beside its coordinates."""
+"""Stereo that somebody declared, beside that of the coordinates."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from deepchem_ead.metrics.view import MoleculeView
 @CHECKS.register("declared_stereo")
 @dataclass(frozen=True)
 class DeclaredStereo(BaseCheck):
-    """The coordinates have the stereo that an RDKit molecule's labels declare.
+    """The coordinates have the stereo that the molecule's labels or its file's SMILES declare.
 
-    Labels that it does not have, and molecules from files, whose stereo is read from the
-    coordinates, are not judged.
+    An RDKit molecule has labels; a record of a file may have a SMILES as a tag or name. The block
+    of atoms and bonds of an SDF declares nothing: with coordinates in 3D, parities and wedges are
+    not read (Dalby et al., J. Chem. Inf. Comput. Sci. 32, 244 (1992), and RDKit). Labels count,
+    not centres left open; a SMILES of other bonds is not judged.
     """
 
     name = "declared_stereo"
@@ -25,10 +27,8 @@ class DeclaredStereo(BaseCheck):
         if view.declared is None or view.mol is None:
             return NOTHING
         with rdBase.BlockLogs():
-            declared = Chem.MolFromSmiles(view.declared)
-            if declared is None:
-                return NOTHING
-            # Labels count, not centres that were left open.
-            shown = Chem.MolFromSmiles(view.smiles or "")
+            declared, shown = Chem.MolFromSmiles(view.declared), Chem.MolFromSmiles(view.smiles)
+        if declared is None or shown is None or not shown.HasSubstructMatch(declared):
+            return NOTHING
         fits = shown.HasSubstructMatch(declared, useChirality=True)
         return judged(fits, f"{view.smiles} instead of {view.declared}")

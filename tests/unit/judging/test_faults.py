@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolTransforms
@@ -226,6 +230,27 @@ def test_flipped_stereo_is_seen_where_it_was_declared(declared, shown):
     suite = {"checks": ["declared_stereo"]}
     frame = judge([right, wrong], suite=suite, progress=False).per_molecule
     assert frame["declared_stereo"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("suffix", ["sdf", "xyz"])
+@pytest.mark.parametrize("tag", ["SMILES", "isomeric_smiles", "name"])
+def test_a_file_declares_stereo_by_a_smiles_beside_its_coordinates(tag, suffix, tmp_path):
+    """One without labels, of other bonds, or that is none, declares nothing."""
+    told = {
+        "C[C@H](F)O": True, "C[C@@H](F)O": False, "O[C@H](F)C": False, "CC(F)O": None,
+        "C[C@H](F)N": None, "C[C@H](F": None,
+    }  # fmt: skip
+    one = MoleculeBatch.from_rdkit([embedded("C[C@H](F)O")])
+    batch = MoleculeBatch.concatenate([one] * len(told))
+    path = tmp_path / f"a.{suffix}"
+    columns = {} if tag == "name" else {tag: np.array(list(told))}
+    named = replace(batch, ids=list(told) if tag == "name" else None, properties=columns)
+    getattr(named, f"to_{suffix}")(path)
+    text = path.read_text()  # the writer's own, of the coordinates, is taken out
+    text = re.sub(r">  <SMILES>.*\n.*\n\n| SMILES=\S+", "", text)
+    path.write_text(text.replace("property_SMILES", "SMILES"))
+    frame = judge(path, suite={"checks": ["declared_stereo"]}, progress=False).per_molecule
+    assert [None if pd.isna(v) else v for v in frame["declared_stereo"]] == list(told.values())
 
 
 def test_suites_grow():
