@@ -16,6 +16,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -65,6 +66,16 @@ def private_folder(path: str | os.PathLike) -> Path:
             return own
         path = own
     return _temporary_folder(path, os.getpid())
+
+
+def cache_folder() -> Path:
+    """Where what is computed or downloaded once is kept for all calls; it need not exist."""
+    root = os.environ.get("DEEPCHEM_DATA_DIR") or tempfile.gettempdir()
+    # Not named like the package: a script beside the folder would import the folder instead.
+    folder = Path(root) / "deepchem_ead-cache"
+    with suppress(OSError):  # which whoever writes there reports
+        folder = private_folder(folder)
+    return folder
 
 
 def _make(folder: Path) -> None:

@@ -17,17 +17,17 @@ import torch
 
 from deepchem_ead import cache
 from deepchem_ead.chem.atomic import atomic_path
-from deepchem_ead.databuild.ani2xt import ANI2xt
 from deepchem_ead.databuild.candidates import Candidate, Candidates, small_candidates
 from deepchem_ead.databuild.shards import make_shard, write_arrays
 from deepchem_ead.databuild.sources import (
     WHEELS,
-    ani2xt_parameters,
     fetch_wheels,
     moses_smiles,
     small_sets_smiles,
 )
 from deepchem_ead.locks import hold
+from deepchem_ead.potentials.ani2xt import ANI2xt
+from deepchem_ead.potentials.wheels import ani2xt_parameters
 
 logger = logging.getLogger(__name__)
 

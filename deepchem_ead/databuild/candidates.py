@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from rdkit import Chem, rdBase
 
-from deepchem_ead.databuild.forms import neutral, physiological
+from deepchem_ead.chem.forms import neutral, physiological
+from deepchem_ead.chem.stereo import canonical, open_stereo
 from deepchem_ead.databuild.geometry import seed_of
-from deepchem_ead.databuild.stereo import canonical, open_stereo
 from deepchem_ead.molnet.drugs3d_table import FORMS, SOURCES
 
 MIN_HEAVY_ATOMS = 4

@@ -10,25 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdForceFieldHelpers
 
-from deepchem_ead.databuild.ani2xt import NETWORKS, ANI2xt
-from deepchem_ead.databuild.forms import is_neutral
-from deepchem_ead.databuild.minimise import minimise
-from deepchem_ead.databuild.model_hessian import model_hessian
-from deepchem_ead.databuild.stereo import canonical, draw_stereo, stereo_smiles
+from deepchem_ead.chem.forms import is_neutral
+from deepchem_ead.chem.stereo import canonical, draw_stereo, stereo_smiles
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat.embedding import embed
-
-EV_PER_HARTREE = 27.211386245988
+from deepchem_ead.potentials.ani2xt import NETWORKS, ANI2xt
+from deepchem_ead.potentials.levels import EV_PER_HARTREE, ANI2xtLevel, MMFF94s
 
 #: Stereoisomers that are drawn before a molecule counts as one that cannot be embedded.
 _DRAWS = 3
 _ATTEMPTS = 10
-_MMFF_STEPS = 5000
-#: eV/Angstrom.
-_MAX_FORCE = 0.05
-_ANI_STEPS = 300
 #: A bond is broken beyond this multiple of the sum of the covalent radii.
 _LONGEST_BOND = 1.3
 #: Atoms without a bond are bonded after all within this multiple (1.23 in bicyclo[1.1.1]pentane).
@@ -106,31 +98,16 @@ def make_geometry(smiles: str, number: int, ani2xt: ANI2xt) -> Geometry:
 
 
 def _relax_mmff94s(mol: Chem.Mol) -> float:
-    # It changes the aromaticity of what it is given to its own.
-    typed = Chem.Mol(mol)
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(typed, mmffVariant="MMFF94s")
-    if properties is None:
-        raise MoleculeError("MMFF94s has no parameters for it")
-    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
-    if field.Minimize(maxIts=_MMFF_STEPS):
-        raise MoleculeError(f"MMFF94s found no minimum in {_MMFF_STEPS} steps")
-    return field.CalcEnergy()
+    conformer = mol.GetConformer()
+    positions, energy = MMFF94s().relax(mol, conformer.GetPositions())
+    conformer.SetPositions(positions)
+    return energy
 
 
 def _relax_ani2xt(mol: Chem.Mol, ani2xt: ANI2xt) -> float:
     """Move the atoms to a minimum of ANI-2xt; its energy in Hartree."""
-    in_hartree = ani2xt.energy_of(np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]))
-
-    def in_ev(positions: np.ndarray) -> tuple[float, np.ndarray]:
-        energy, gradient = in_hartree(positions)
-        return energy * EV_PER_HARTREE, gradient * EV_PER_HARTREE
-
     conformer = mol.GetConformer()
-    positions, energy, converged = minimise(
-        in_ev, conformer.GetPositions(), model_hessian(mol), _MAX_FORCE, _ANI_STEPS
-    )
-    if not converged:
-        raise MoleculeError(f"ANI-2xt found no minimum in {_ANI_STEPS} steps")
+    positions, energy = ANI2xtLevel(ani2xt).descend(mol, conformer.GetPositions())
     conformer.SetPositions(positions)
     return energy / EV_PER_HARTREE
 

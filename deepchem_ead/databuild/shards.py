@@ -11,12 +11,12 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from deepchem_ead import cache
-from deepchem_ead.databuild.ani2xt import ANI2xt
+from deepchem_ead.chem.forms import neutral
 from deepchem_ead.databuild.candidates import Candidate, Candidates
-from deepchem_ead.databuild.forms import neutral
 from deepchem_ead.databuild.geometry import Geometry, make_geometry, seed_of
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.molnet.drugs3d_table import LEVELS, STEPS_PER_ANGSTROM
+from deepchem_ead.potentials.ani2xt import ANI2xt
 
 Arrays = dict[str, np.ndarray]
 

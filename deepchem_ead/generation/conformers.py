@@ -14,8 +14,8 @@ from deepchem_ead.chem.bond_columns import without_columns
 from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import atoms_of, kekulised_bonds
+from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.generation.configuration import Configuration
 from deepchem_ead.generation.editing import seeded
 from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.options import SamplingOptions

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deepchem_ead.cache import cache_folder
 from deepchem_ead.judging.inputs import Entry, entries_of, vocabulary_of_entries
 from deepchem_ead.judging.references import Reference, find_reference
 from deepchem_ead.judging.report import Report, summary_frame, versions
@@ -16,7 +17,6 @@ from deepchem_ead.judging.rows import Row, run_rows
 from deepchem_ead.judging.summary import Known, compare, numbers, sample_of, table
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.checks.check import Check
-from deepchem_ead.metrics.reference import cache_folder
 from deepchem_ead.metrics.sets.number import Number
 from deepchem_ead.metrics.suites.suite import Suite, digest, load_suite
 from deepchem_ead.workers import cores

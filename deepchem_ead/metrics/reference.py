@@ -5,17 +5,15 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rdkit import Chem, rdBase
 
-from deepchem_ead.cache import private_folder
+from deepchem_ead.cache import cache_folder
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem import ragged
 from deepchem_ead.chem.atomic import atomic_path
@@ -165,16 +163,6 @@ def compute_smiles(
     whole = PROTOCOLS[protocol].whole_smiles
     found = run(whole, batch, vocabulary, "Reference SMILES", progress)
     return frozenset(smiles for smiles in found if smiles is not None)
-
-
-def cache_folder() -> Path:
-    """Where what is computed of references is kept; it need not exist."""
-    root = os.environ.get("DEEPCHEM_DATA_DIR") or tempfile.gettempdir()
-    # Not named like the package: a script beside the folder would import the folder instead.
-    folder = Path(root) / "deepchem_ead-cache"
-    with suppress(OSError):  # which `_write` reports
-        folder = private_folder(folder)
-    return folder
 
 
 def _path(key: str) -> Path:

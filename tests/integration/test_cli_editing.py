@@ -13,7 +13,7 @@ from rdkit.Chem import AllChem
 from typer.testing import CliRunner
 
 from deepchem_ead import EADModel, MoleculeBatch, cli
-from deepchem_ead.generation.configuration import Configuration
+from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.molnet import DATASETS
 
 pytestmark = pytest.mark.usefixtures("data_folder")

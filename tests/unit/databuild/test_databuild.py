@@ -17,22 +17,22 @@ import pytest
 from rdkit import Chem
 
 from deepchem_ead.cache import DamagedCache
+from deepchem_ead.chem.forms import is_neutral, neutral, physiological
+from deepchem_ead.chem.stereo import canonical, draw_stereo, open_stereo, stereo_smiles
 from deepchem_ead.databuild import build as building
 from deepchem_ead.databuild import sources
-from deepchem_ead.databuild.ani2xt import NETWORKS, ANI2xt
 from deepchem_ead.databuild.build import build
 from deepchem_ead.databuild.candidates import Candidates, small_candidates
 from deepchem_ead.databuild.collect import collect, parts_of
-from deepchem_ead.databuild.forms import is_neutral, neutral, physiological
 from deepchem_ead.databuild.geometry import make_geometry
-from deepchem_ead.databuild.minimise import minimise
-from deepchem_ead.databuild.model_hessian import model_hessian
 from deepchem_ead.databuild.shards import read_shard, scaffold_hash
-from deepchem_ead.databuild.stereo import canonical, draw_stereo, open_stereo, stereo_smiles
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat.embedding import embed
 from deepchem_ead.molnet.drugs3d import load_drugs3d
 from deepchem_ead.molnet.drugs3d_table import SOURCES, Drugs3DTable
+from deepchem_ead.potentials.ani2xt import NETWORKS, ANI2xt
+from deepchem_ead.potentials.minimise import minimise
+from deepchem_ead.potentials.model_hessian import model_hessian
 
 MOSES = {
     "moses-train": ["CC(O)c1ccncc1", "CC=CC(F)Cl", "CCN(C)CC(C)O", "Cc1nnc(Br)s1"],

@@ -9,9 +9,9 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from deepchem_ead import MoleculeBatch
+from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation import conformers as module
-from deepchem_ead.generation.configuration import Configuration
 from deepchem_ead.generator import likeliest_bonds
 
 MODEL = joint_model()

@@ -1,0 +1,1 @@
+"""Conformers of a molecule: drawn, checked, relaxed, ranked and pruned, whoever draws them."""
