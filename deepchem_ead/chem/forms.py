@@ -36,7 +36,7 @@ def neutral(mol: Chem.Mol) -> Chem.Mol:
     return _UNCHARGER.uncharge(mol)
 
 
-def physiological(mol: Chem.Mol) -> Chem.Mol:
+def physiological(mol: Chem.Mol, keep_order: bool = False) -> Chem.Mol:
     """The molecule as most of it is in water of pH 7.4: carboxylates, ammoniums, amidiniums ...
 
     Rules of thumb for groups that are alone: amines next to each other take one proton, groups of
@@ -46,6 +46,8 @@ def physiological(mol: Chem.Mol) -> Chem.Mol:
     ----------
     mol : rdkit.Chem.Mol
         Neutral, without explicit hydrogens.
+    keep_order : bool
+        Number the atoms as they were; otherwise as SMILES do.
 
     Examples
     --------
@@ -69,7 +71,12 @@ def physiological(mol: Chem.Mol) -> Chem.Mol:
         atom.SetNumExplicitHs(hydrogens)
     Chem.SanitizeMol(changed)
     # Written and read: valence models other than SMILES' leave no trace.
-    return Chem.MolFromSmiles(Chem.MolToSmiles(changed))
+    text = Chem.MolToSmiles(changed)
+    written = Chem.MolFromSmiles(text)
+    if not keep_order:
+        return written
+    order = list(changed.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
+    return Chem.RenumberAtoms(written, [order.index(k) for k in range(len(order))])
 
 
 def is_neutral(mol: Chem.Mol) -> bool:

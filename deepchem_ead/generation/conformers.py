@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from rdkit import Chem, rdBase
+from rdkit import Chem
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.bond_columns import without_columns
 from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import atoms_of, kekulised_bonds
-from deepchem_ead.conformers.configuration import Configuration
+from deepchem_ead.conformers.ensemble import find_ensemble
+from deepchem_ead.conformers.graph import check_graph, read_graph
+from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.editing import seeded
 from deepchem_ead.generation.given import Given
@@ -23,11 +25,6 @@ from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 
-#: Rounds in which conformers are drawn.
-TRIES = 10
-#: Conformers drawn in a round for each that is missing, at most.
-_MOST = 8
-
 
 class _Model(Protocol):
     config: EADConfig
@@ -35,90 +32,83 @@ class _Model(Protocol):
     generate: Callable[..., MoleculeBatch]
 
 
+class ModelSource:
+    """A model as a source of conformers of a molecule; see `deepchem_ead.conformers.source`.
+
+    Parameters
+    ----------
+    model : EADModel
+    molecule : rdkit.Chem.Mol
+        With all hydrogens.
+    name : str
+        What messages call it.
+    options : SamplingOptions
+    progress : bool
+
+    Raises
+    ------
+    MoleculeError
+        If the model does not know such molecules.
+    ValueError
+        If it was not trained for conformers.
+    """
+
+    method, rough = "model", False
+
+    def __init__(
+        self, model: _Model, molecule: Chem.Mol, name: str, options: SamplingOptions, progress: bool
+    ) -> None:
+        if options.n_atoms is not None:
+            raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
+        check_task(model.config, "conformer", bonds=True)
+        batch = graph_batch(molecule, name)
+        size = int(batch.counts[0])
+        if size > model.config.max_atoms:
+            raise MoleculeError(
+                f"{name} has {size} atoms with hydrogens, and the model knows at most "
+                f"{model.config.max_atoms}; take weights of larger molecules"
+            )
+        start = Given(batch, "conformer")
+        start.check(np.array([size]), model.encoding)
+        self._model, self._progress = model, progress
+        self._options = replace(seeded(options), start=start, n_atoms=size)
+
+    def draw(self, n: int, attempt: int) -> list[np.ndarray]:
+        """Positions of n samples."""
+        options = self._options
+        if attempt:
+            options = replace(options, seed=_next_seed(options, attempt))
+        return list(self._model.generate(n, progress=self._progress, options=options).positions)
+
+
 def find_conformers(
     model: _Model,
     mol: str | Chem.Mol,
-    n: int,
-    tries: int,
-    check_bonds: bool,
+    wanted: ConformerOptions,
+    start: Chem.Mol | None,
     progress: bool,
     options: SamplingOptions,
 ) -> Chem.Mol:
     """What `EADModel.conformers` returns; arguments and errors are described there."""
-    for name, value in (("n", n), ("tries", tries)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
     if options.n_atoms is not None:
         raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
     check_task(model.config, "conformer", bonds=True)
     molecule, name = read_graph(mol)
-    batch = graph_batch(molecule, name)
-    size = int(batch.counts[0])
-    if size > model.config.max_atoms:
-        raise MoleculeError(
-            f"{name} has {size} atoms with hydrogens, and the model knows at most "
-            f"{model.config.max_atoms}; take weights of larger molecules"
-        )
-    start = Given(batch, "conformer")
-    start.check(np.array([size]), model.encoding)
-    options = replace(seeded(options), start=start, n_atoms=size)
-    configuration = Configuration(molecule)
-    found: list[np.ndarray] = []
-    problems: Counter[str] = Counter()
-    drawn = 0
-    for attempt in range(tries):
-        missing = n - len(found)
-        share = len(found) / drawn if drawn else 1.0
-        wanted = int(np.ceil(missing / max(share, 1 / _MOST)))
-        draw = options if not attempt else replace(options, seed=_next_seed(options, attempt))
-        new = model.generate(wanted, progress=progress, options=draw)
-        drawn += wanted
-        for positions in new.positions:
-            right, problem = configuration.righted(positions, check_bonds)
-            if problem is None:
-                found.append(right)
-            else:
-                problems[problem] += 1
-        if len(found) >= n:
-            return _with_conformers(molecule, found[:n])
-    why = ", ".join(f"{what} ({count})" for what, count in problems.most_common(5))
-    raise MoleculeError(
-        f"{name}: {len(found)} of {n} conformers are right after {tries} rounds, {drawn} drawn; "
-        f"of the others: {why}; ask for fewer, or allow more tries"
-    )
+    if start is None and isinstance(mol, Chem.Mol) and any(c.Is3D() for c in mol.GetConformers()):
+        warn_caller(f"{name}: its own conformers are not used; start=mol lets them take part")
+
+    def source(molecule: Chem.Mol, name: str) -> ModelSource:
+        return ModelSource(model, molecule, name, options, progress)
+
+    found = find_ensemble(molecule, name, source, wanted, start, complete=True)
+    for key, text in found.told().items():
+        found.mol.SetProp(f"conformers_{key}", text)
+    return found.mol
 
 
 def _next_seed(options: SamplingOptions, attempt: int) -> int:
     assert options.seed is not None
     return int(np.random.SeedSequence([options.seed, attempt]).generate_state(1)[0])
-
-
-def read_graph(mol: str | Chem.Mol) -> tuple[Chem.Mol, str]:
-    """A molecule with all hydrogens and without conformers, and what to call it.
-
-    Raises
-    ------
-    MoleculeError
-        If it is no SMILES, or RDKit refuses the molecule.
-    """
-    if isinstance(mol, str):
-        with rdBase.BlockLogs():
-            read = Chem.MolFromSmiles(mol)
-        if read is None:
-            raise MoleculeError(f"{mol!r} is not a SMILES that RDKit can read")
-        name = repr(mol)
-    elif isinstance(mol, Chem.Mol):
-        read = Chem.Mol(mol)
-        with rdBase.BlockLogs():
-            try:
-                Chem.SanitizeMol(read)
-            except ValueError as error:
-                raise MoleculeError(f"the molecule is none for RDKit: {error}") from None
-        name = repr(Chem.MolToSmiles(Chem.RemoveHs(read)))
-    else:
-        raise ValueError(f"mol is a {type(mol).__name__}; give a SMILES or an RDKit molecule")
-    read.RemoveAllConformers()
-    return Chem.AddHs(read), name
 
 
 def graph_batch(molecule: Chem.Mol, name: str) -> MoleculeBatch:
@@ -134,16 +124,9 @@ def graph_batch(molecule: Chem.Mol, name: str) -> MoleculeBatch:
         if bad:
             raise MoleculeError(f"{name} {why}")
 
+    check_graph(molecule, name)
     atoms = atoms_of(molecule)
-    refuse(not atoms, "has no atoms")
     numbers = [atom.GetAtomicNum() for atom in atoms]
-    refuse(0 in numbers, "holds a dummy atom (*); give it an element")
-    parts = len(Chem.GetMolFrags(molecule))
-    refuse(
-        parts > 1,
-        f"consists of {parts} parts, whose places to each other a conformer does not say; give "
-        "one of them",
-    )
     refuse(
         any(atom.GetNumRadicalElectrons() for atom in atoms),
         "has unpaired electrons, which the model does not know",
@@ -161,12 +144,3 @@ def graph_batch(molecule: Chem.Mol, name: str) -> MoleculeBatch:
     for reason in without_columns(batch).values():
         raise MoleculeError(f"{name} {reason}")
     return batch
-
-
-def _with_conformers(molecule: Chem.Mol, positions: list[np.ndarray]) -> Chem.Mol:
-    for k, x in enumerate(positions):
-        conformer = Chem.Conformer(len(x))
-        conformer.SetPositions(np.ascontiguousarray(x, dtype=np.float64))
-        conformer.SetId(k)
-        molecule.AddConformer(conformer)
-    return molecule

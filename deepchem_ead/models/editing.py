@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.generation.conformers import TRIES, find_conformers
+from deepchem_ead.conformers.options import TRIES, ConformerOptions
+from deepchem_ead.generation.conformers import find_conformers
 from deepchem_ead.generation.editing import plan_edit, plan_variation
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.whole import Molecule
@@ -152,8 +153,16 @@ class StartsFromMolecules:
     def conformers(
         self,
         mol: str | Chem.Mol,
-        n: int = 1,
+        n: int | None = None,
         *,
+        purpose: str | None = None,
+        start: Chem.Mol | None = None,
+        relax: str | None = None,
+        energies: str | None = None,
+        prune: float | None = None,
+        window: float | None = None,
+        keep: int | None = None,
+        trans_amides: bool = False,
         tries: int = TRIES,
         check_bonds: bool = True,
         progress: bool = True,
@@ -169,9 +178,30 @@ class StartsFromMolecules:
         Parameters
         ----------
         mol : str or rdkit.Chem.Mol
-            SMILES, or a molecule; its own conformers are not looked at.
+            SMILES, or a molecule; its own conformers are not looked at, see ``start``.
         n : int
-            Number of conformers.
+            Number of conformers that are right; by default 1, or the purpose's number. What
+            follows may leave fewer.
+        purpose : {"screening", "docking", "dft"}, optional
+            Defaults of what follows: see `deepchem_ead.conformers.options.PURPOSES`.
+        start : rdkit.Chem.Mol, optional
+            The molecule with conformers of its own, which take part: they are checked, relaxed and
+            ranked with those that are drawn.
+        relax : {"mmff94", "ani2xt", "gfn2"}, optional
+            Minimise every conformer (MMFF94s, ANI-2xt, GFN2-xTB) and check it again.
+        energies : {"mmff94", "ani2xt", "gfn2"}, optional
+            Level of energies; by default that of ``relax``, or MMFF94s if ``window`` or ``keep``
+            needs some. Conformers then come in their order, with the properties ``energy`` and
+            ``relative_energy`` (kcal/mol) and ``weight`` (Boltzmann's at 298.15 K).
+        prune : float
+            Of conformers nearer to each other than this (RMSD of heavy atoms, symmetry-corrected,
+            Angstrom) the lowest one stays. 0 (default): none is pruned.
+        window : float, optional
+            Leave out what is so many kcal/mol above the lowest one.
+        keep : int, optional
+            The lowest ones.
+        trans_amides : bool
+            Draw secondary amides outside rings again where they are cis.
         tries : int
             Rounds in which what is wrong is drawn again.
         check_bonds : bool
@@ -184,8 +214,9 @@ class StartsFromMolecules:
         Returns
         -------
         rdkit.Chem.Mol
-            With n conformers (ids from 0); its atoms are numbered as in
-            ``Chem.AddHs(Chem.MolFromSmiles(smiles))``.
+            With its conformers (ids from 0), numbered as the input, hydrogens that it writes as
+            atoms included; the others follow, as ``Chem.AddHs`` places them. Properties
+            ``conformers_...`` say how they came about and what was drawn again.
 
         Raises
         ------
@@ -193,7 +224,12 @@ class StartsFromMolecules:
             If this molecule cannot be done (several parts, unknown kinds of atoms, radicals, too
             many atoms), or if after ``tries`` rounds conformers are still missing; says why.
         ValueError
-            If the model was not trained for it.
+            If the model was not trained for it, or an option is out of range.
         """
         options = SamplingOptions.among(keywords, options)
-        return find_conformers(self, mol, n, tries, check_bonds, progress, options)  # type: ignore[arg-type]
+        wanted = ConformerOptions.for_purpose(
+            purpose, n=n if purpose or n is not None else 1, tries=tries, check_bonds=check_bonds,
+            trans_amides=trans_amides, relax=relax, energies=energies, prune=prune, window=window,
+            keep=keep,
+        )  # fmt: skip
+        return find_conformers(self, mol, wanted, start, progress, options)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -54,8 +54,15 @@ class Level(Protocol):
     label: str
     comparable: bool
 
-    def require(self) -> None:
-        """Raise ImportError or FileNotFoundError, with a remedy, if it cannot be computed here."""
+    def check(self, mol: Chem.Mol) -> None:
+        """Refuse a molecule that the level does not know, or a level that cannot be had here.
+
+        Raises
+        ------
+        MoleculeError
+        ImportError, FileNotFoundError
+            With a remedy.
+        """
 
     def energy(self, mol: Chem.Mol, positions: np.ndarray) -> float:
         """Energy in kcal/mol of a molecule with explicit hydrogens at positions (n, 3).
@@ -81,8 +88,8 @@ class MMFF94s:
 
     name, label, comparable = "mmff94s", "MMFF94s", False
 
-    def require(self) -> None:
-        """Nothing beyond RDKit."""
+    def check(self, mol: Chem.Mol) -> None:
+        _parameters(mol)
 
     def energy(self, mol: Chem.Mol, positions: np.ndarray) -> float:
         return _force_field(placed(mol, positions)).CalcEnergy()
@@ -103,6 +110,9 @@ class _Smooth:
     def surface(self, mol: Chem.Mol) -> Surface:
         """Energy and gradient of a molecule as a function of its positions."""
         raise NotImplementedError
+
+    def check(self, mol: Chem.Mol) -> None:
+        self.surface(mol)
 
     def energy(self, mol: Chem.Mol, positions: np.ndarray) -> float:
         return self.surface(mol)(positions)[0] * KCAL_PER_EV
@@ -136,9 +146,6 @@ class ANI2xtLevel(_Smooth):
     def __init__(self, network: ANI2xt | None = None) -> None:
         self._network = network
 
-    def require(self) -> None:
-        self._network = self._network or _published_ani2xt()
-
     def surface(self, mol: Chem.Mol) -> Surface:
         numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
         others = sorted({symbol_of(z) for z in set(numbers.tolist()) - set(NETWORKS)})
@@ -151,8 +158,7 @@ class ANI2xtLevel(_Smooth):
             raise MoleculeError(
                 "ANI-2xt knows neutral molecules only: take gfn2 or mmff94 for this one"
             )
-        self.require()
-        assert self._network is not None
+        self._network = self._network or _published_ani2xt()
         in_hartree = self._network.energy_of(numbers)
 
         def in_ev(positions: np.ndarray) -> tuple[float, np.ndarray]:
@@ -167,19 +173,15 @@ class GFN2(_Smooth):
 
     name, label = "gfn2", "GFN2-xTB"
 
-    def require(self) -> None:
+    def surface(self, mol: Chem.Mol) -> Surface:
         try:
-            import tblite.interface  # noqa: F401
+            from tblite.exceptions import TBLiteRuntimeError, TBLiteValueError
+            from tblite.interface import Calculator
         except ImportError as error:
             raise ImportError(
                 f"GFN2-xTB needs tblite, which cannot be imported here ({error}): "
                 "pip install 'deepchem_ead[judge]'"
             ) from error
-
-    def surface(self, mol: Chem.Mol) -> Surface:
-        self.require()
-        from tblite.exceptions import TBLiteRuntimeError, TBLiteValueError
-        from tblite.interface import Calculator
 
         numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
         charge, unpaired = Chem.GetFormalCharge(mol), _radicals(mol)
@@ -240,14 +242,17 @@ def placed(mol: Chem.Mol, positions: np.ndarray) -> Chem.Mol:
     return copy
 
 
-def _force_field(mol: Chem.Mol):
-    # It changes the aromaticity of what it is given to its own.
-    typed = Chem.Mol(mol)
+def _parameters(mol: Chem.Mol) -> Any:
+    # RDKit changes the aromaticity of what it is given to the force field's own.
     with rdBase.BlockLogs():
-        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(typed, mmffVariant="MMFF94s")
-    if properties is None:
+        found = rdForceFieldHelpers.MMFFGetMoleculeProperties(Chem.Mol(mol), mmffVariant="MMFF94s")
+    if found is None:
         raise MoleculeError("MMFF94s has no parameters for it")
-    return rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
+    return found
+
+
+def _force_field(mol: Chem.Mol) -> Any:
+    return rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, _parameters(mol))
 
 
 def _radicals(mol: Chem.Mol) -> int:

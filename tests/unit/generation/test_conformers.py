@@ -52,7 +52,8 @@ class Embedding:
 
 def conformers(model, smiles, n=6, tries=10, check_bonds=True):
     options = module.SamplingOptions(seed=0)
-    return module.find_conformers(model, smiles, n, tries, check_bonds, False, options)
+    wanted = module.ConformerOptions(n=n, tries=tries, check_bonds=check_bonds)
+    return module.find_conformers(model, smiles, wanted, None, False, options)
 
 
 def smiles_of_conformers(mol: Chem.Mol) -> set[str]:

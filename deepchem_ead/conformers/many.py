@@ -1,0 +1,165 @@
+"""Conformers of many molecules: every one answered for, whether there are any or not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rdkit import Chem
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
+
+from deepchem_ead.conformers.ensemble import Ensemble, find_ensemble, set_energies
+from deepchem_ead.conformers.forms import MAX_FORMS, Form, enumerate_forms
+from deepchem_ead.conformers.graph import read_graph
+from deepchem_ead.conformers.options import ConformerOptions
+from deepchem_ead.conformers.source import MakeSource
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.potentials.levels import find_level
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A molecule of the input.
+
+    Attributes
+    ----------
+    number : int
+        Of the record, from 1.
+    name : str
+        Its own; "" if it has none.
+    text : str
+        SMILES as written, or canonical.
+    mol : rdkit.Chem.Mol, str or None
+        None where it cannot be read.
+    reason : str
+        Why it cannot be read.
+    """
+
+    number: int
+    name: str
+    text: str
+    mol: Chem.Mol | str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What has become of one form of a molecule.
+
+    Attributes
+    ----------
+    entry : Entry
+    form : str
+    ensemble : Ensemble or None
+    reason : str
+        Why there is none.
+    """
+
+    entry: Entry
+    form: str
+    ensemble: Ensemble | None
+    reason: str = ""
+
+
+def generate_conformers(
+    entries: Iterable[Entry],
+    make_source: MakeSource,
+    options: ConformerOptions,
+    forms: Sequence[str] = (),
+    max_forms: int = MAX_FORMS,
+    use_start: bool = False,
+    tick: Callable[[int], None] = lambda n: None,
+) -> Iterator[list[Answer]]:
+    """Conformers of molecules, one after another: what one gets does not depend on the others.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+    make_source : callable
+        See `deepchem_ead.conformers.source.MakeSource`.
+    options : ConformerOptions
+    forms : sequence of str
+        See `enumerate_forms`. Energies of forms are relative to the lowest one of the molecule
+        where they can be compared: forms of one formula, and at the level of MMFF94s of one
+        constitution.
+    max_forms : int
+    use_start : bool
+        Conformers that come with a molecule take part; otherwise a note says that they do not.
+    tick : callable
+        Told how many conformers have been found since the last call.
+
+    Yields
+    ------
+    list of Answer
+        One for each form of a molecule.
+    """
+    for entry in entries:
+        answers = list(_answers(entry, make_source, options, forms, max_forms, use_start, tick))
+        _compare_energies(answers, options)
+        yield answers
+
+
+def _answers(
+    entry: Entry,
+    make_source: MakeSource,
+    options: ConformerOptions,
+    kinds: Sequence[str],
+    max_forms: int,
+    use_start: bool,
+    tick: Callable[[int], None],
+) -> Iterator[Answer]:
+    if entry.mol is None:
+        yield Answer(entry, "given", None, entry.reason)
+        return
+    own = _start(entry.mol)
+    try:
+        molecule, name = read_graph(entry.mol)
+        forms, more = enumerate_forms(molecule, kinds, max_forms) if kinds else ([], False)
+    except (MoleculeError, RuntimeError) as error:
+        yield Answer(entry, "given", None, str(error))
+        return
+    for form in forms or [Form(molecule)]:
+        graph = read_graph(form.mol)[0] if kinds else molecule
+        # The coordinates are those of the molecule as it was given.
+        start = own if use_start and form.label == "given" else None
+        try:
+            ensemble = find_ensemble(graph, name, make_source, options, start, tick=tick)
+        except MoleculeError as error:
+            yield Answer(entry, form.label, None, str(error))
+            continue
+        if own is not None and start is None:
+            ensemble.notes.append("the molecule's own coordinates were not used")
+        if more:
+            ensemble.notes.append(f"there are more than {max_forms} forms")
+        yield Answer(entry, form.label, ensemble)
+
+
+def _start(mol: Chem.Mol | str) -> Chem.Mol | None:
+    """The molecule, if it comes with 3D coordinates."""
+    if isinstance(mol, str) or not any(c.Is3D() for c in mol.GetConformers()):
+        return None
+    return mol
+
+
+def _compare_energies(answers: Sequence[Answer], options: ConformerOptions) -> None:
+    """Energies of a molecule's forms above the lowest of those that they can be compared with."""
+    if options.energy_level is None:
+        return
+    comparable = find_level(options.energy_level).comparable
+    groups: dict[str, list[Ensemble]] = defaultdict(list)
+    for answer in answers:
+        if answer.ensemble is not None:
+            mol = answer.ensemble.mol
+            flat = Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False)
+            groups[CalcMolFormula(mol) if comparable else flat].append(answer.ensemble)
+    for group in groups.values():
+        if len(group) > 1:
+            set_energies(group, options.temperature)
+    if len(groups) > 1:
+        for group in groups.values():
+            for ensemble in group:
+                ensemble.notes.append(
+                    "its energies cannot be compared with those of the molecule's other forms"
+                    + ("" if len(group) == 1 else f" but for {len(group) - 1}")
+                )
