@@ -50,6 +50,10 @@ class Outcome:
     reason: str = ""
     columns: Mapping[str, Cell] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.passed is not None:  # comparisons of numpy's numbers are no bool
+            object.__setattr__(self, "passed", bool(self.passed))
+
 
 #: There was nothing to judge.
 NOTHING = Outcome()

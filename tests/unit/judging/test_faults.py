@@ -145,6 +145,17 @@ def test_a_planted_fault_is_found_by_name(frame, fault):
     assert set(row["reasons"].split(";")) & FAULTS[fault][1], f"{row['reasons']}: {row['details']}"
 
 
+def test_reasons_are_all_the_checks_that_failed(frame):
+    suite = load_suite("standard")
+    for name in (check.name for check in suite.checks if check.judges):
+        failed = frame[name].astype("Float64") == 0
+        told = [name in text.split(";") for text in frame["reasons"]]
+        assert told == failed.fillna(False).tolist(), name
+    counted = [bool(set(text.split(";")) - suite.uncounted - {""}) for text in frame["reasons"]]
+    assert frame["sound"].tolist() == [not each for each in counted]
+    assert "low_strain" in ";".join(frame["reasons"])
+
+
 def test_the_clean_molecules_pass_everything():
     clean = "CCO CC(C)=O CCCCC(C)C c1ccccc1 CC(F)O C C/C=C/C C/C=N/C COC CN(C)C CC(=O)NC CC(=O)OC"
     more = "C[N+](=O)[O-] CC#N [C-]#[N+]C N#Cc1ccco1 C1CC2CC1C2 OCC(N)C=O NC(=O)c1cnc[nH]1 FC(F)F"
