@@ -51,9 +51,9 @@ _HOMES = {
     "unregister": "_register",
 }
 _PARTS = (
-    "chem", "denoisers", "designs", "diffusion", "feat", "generation", "generator", "judging",
-    "kernels",
-    "metrics", "models", "molnet", "properties", "sampling", "training", "viz",
+    "chem", "conformers", "denoisers", "designs", "diffusion", "feat", "generation", "generator",
+    "judging", "kernels", "metrics", "models", "molnet", "potentials", "properties", "sampling",
+    "training", "viz",
 )  # fmt: skip
 
 __all__ = [

@@ -2,39 +2,129 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepchem_ead.commands.options import Steps
+from deepchem_ead.commands.options import SmilesColumn, Steps, choice
 from deepchem_ead.commands.running import command
-from deepchem_ead.commands.starting import Count, ModelName, OutFile, Seed
+from deepchem_ead.commands.starting import ModelName, OutFile, Seed
 
 
-@command("conformers 'CC(=O)Nc1ccccc1' --model runs/joint/model --n 20")
+class Method(StrEnum):
+    model = "model"
+    etkdg = "etkdg"
+
+
+class Purpose(StrEnum):
+    screening = "screening"
+    docking = "docking"
+    dft = "dft"
+
+
+class Theory(StrEnum):
+    mmff94 = "mmff94"
+    ani2xt = "ani2xt"
+    gfn2 = "gfn2"
+
+
+@command(
+    "conformers input.smi --n 50 --out confs.sdf --method etkdg --for dft",
+    "conformers 'CC(=O)Nc1ccccc1' --model runs/joint/model --n 20",
+    "conformers drugs.csv --method etkdg --relax mmff94 --window 6 --keep 10",
+    "conformers 'CC(O)C=CC' --method etkdg --enumerate stereo --relax ani2xt",
+)
 def conformers(
-    smiles: Annotated[str, typer.Argument(metavar="SMILES", help="One molecule.")],
+    given: Annotated[
+        str,
+        typer.Argument(metavar="INPUT", help="A SMILES, or a .smi, .csv, .tsv or .sdf file."),
+    ],
     model: ModelName = "qm9",
     out: OutFile = Path("conformers.sdf"),
-    n: Count = 10,
+    method: Annotated[
+        Method | None,
+        choice(
+            Method, "What draws them: a model that has learned it (the default), or RDKit's ETKDGv3"
+        ),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "--n", "-n", min=1, metavar="N", help="How many to find (10, or the purpose's number); "
+            "pruning and selection leave some of them.",
+        ),
+    ] = None,
+    purpose: Annotated[
+        Purpose | None,
+        choice(Purpose, "Defaults of what follows, for", "--for"),
+    ] = None,
+    relax: Annotated[
+        Theory | None, choice(Theory, "Minimise each, then check it again")
+    ] = None,
+    energies: Annotated[
+        Theory | None,
+        choice(Theory, "Level of energies, by which they are then ranked (default: --relax's)"),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="A", help="Of those nearer than this (RMSD of heavy atoms) one stays "
+            "(default 0.1); 0: all.",
+        ),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="KCAL", help="Energy above the lowest one, kcal/mol."),
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Only the K lowest ones.")
+    ] = None,
+    trans_amides: Annotated[
+        bool, typer.Option("--trans-amides", help="No cis amides outside rings.")
+    ] = False,
+    start: Annotated[
+        bool,
+        typer.Option("--start", help="Coordinates of an SDF file take part as conformers."),
+    ] = False,
+    enumerate_: Annotated[
+        str | None,
+        typer.Option(
+            "--enumerate", metavar="WHAT", help="Forms of each molecule: stereo, tautomers, "
+            "protonation, or several with commas.",
+        ),
+    ] = None,
+    max_forms: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Forms of a molecule, at most.")
+    ] = 32,
     tries: Annotated[
         int,
         typer.Option(min=1, metavar="N", help="Rounds in which what is wrong is drawn again."),
     ] = 10,
     steps: Steps = None,
     seed: Seed = 0,
-) -> None:
-    """Generate conformers of a SMILES, with the configuration that it specifies.
+    smiles_column: SmilesColumn = None,
+) -> None:  # fmt: skip
+    """Find conformers of molecules, with the configuration that they specify.
 
-    It takes a model that has learned conformers, as those of the preset qm9-joint do.
+    Every conformer is checked; what is wrong is drawn again, and told. A model has to have learned
+    it, as those of the preset qm9-joint do; --method etkdg needs none. Beside the file a table
+    (.csv) has a row for each molecule, those without conformers included.
     """
-    from deepchem_ead.commands.jobs import from_molecules, molecule_file
-    from deepchem_ead.commands.jobs.outputs import new_file
+    from deepchem_ead.commands.jobs import conformer_file as job
+    from deepchem_ead.conformers.options import ConformerOptions
 
-    new_file(out)
-    found = from_molecules.load(model).conformers(smiles, n, tries=tries, steps=steps, seed=seed)
-    name = molecule_file.short_name(model)
-    batch = from_molecules.conformer_batch(found, name, seed)
-    from_molecules.write(batch, out, name)
-    typer.echo(f"{len(batch):,} conformers of {smiles} in {out}")
+    options = ConformerOptions.for_purpose(
+        purpose and purpose.value, n=n, tries=tries, trans_amides=trans_amides,
+        relax=relax and relax.value, energies=energies and energies.value, window=window, keep=keep,
+        prune=0.1 if prune is None and purpose is None else prune,
+    )  # fmt: skip
+    written, table = job.conformer_file(
+        given, out, options, method=method and method.value, model=model, steps=steps, seed=seed,
+        forms=[word.strip() for word in (enumerate_ or "").split(",") if word.strip()],
+        max_forms=max_forms, use_start=start, column=smiles_column,
+    )  # fmt: skip
+    typer.echo(written.summary(given, out, table))
+    for line in job.named_failures(written):
+        typer.echo(f"warning: {line}", err=True)

@@ -50,11 +50,7 @@ def enumerate_forms(
     ValueError
         For another kind, or ``most`` below 1.
     """
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        raise ValueError(f"enumerate {unknown[0]!r}: choose {', '.join(KINDS)}")
-    if most < 1:
-        raise ValueError(f"at most {most} forms: must be 1 or more")
+    check_kinds(kinds, most)
     if not kinds:
         return [Form(mol)], False
     with rdBase.BlockLogs():
@@ -70,6 +66,15 @@ def enumerate_forms(
         found.setdefault(Chem.MolToSmiles(form.mol), form)
     distinct = list(found.values())
     return distinct[:most], len(distinct) > most
+
+
+def check_kinds(kinds: Sequence[str], most: int) -> None:
+    """Refuse what `enumerate_forms` refuses."""
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"enumerate {unknown[0]!r}: choose {', '.join(KINDS)}")
+    if most < 1:
+        raise ValueError(f"at most {most} forms: must be 1 or more")
 
 
 def _joined(label: str, more: str) -> str:

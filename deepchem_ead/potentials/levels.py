@@ -92,7 +92,8 @@ class MMFF94s:
         _parameters(mol)
 
     def energy(self, mol: Chem.Mol, positions: np.ndarray) -> float:
-        return _force_field(placed(mol, positions)).CalcEnergy()
+        moved = placed(mol, positions)  # which the force field does not keep alive
+        return _force_field(moved).CalcEnergy()
 
     def relax(self, mol: Chem.Mol, positions: np.ndarray) -> Minimum:
         moved = placed(mol, positions)

@@ -2,6 +2,8 @@
 
 from deepchem_ead.commands.jobs import (
     building,
+    conformer_file,
+    conformer_input,
     datasets,
     evaluation,
     file_job,
@@ -16,6 +18,8 @@ from deepchem_ead.commands.jobs import (
 
 __all__ = [
     "building",
+    "conformer_file",
+    "conformer_input",
     "datasets",
     "evaluation",
     "file_job",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rdkit import Chem
-
 from deepchem_ead.chem.files import open_writer
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.commands.jobs.file_job import record_name
@@ -71,14 +69,6 @@ def write(molecules: MoleculeBatch, path: Path, name: str) -> str:
     text = f"{len(molecules):,} molecules in {path}, {valid:,} of them valid"
     kept = molecules.info.get("kept")
     return text + ("" if kept is None else f"; the first {kept} atoms of each are the kept ones")
-
-
-def conformer_batch(mol: Chem.Mol, name: str, seed: int) -> MoleculeBatch:
-    """The conformers of a molecule as molecules."""
-    ids = [conformer.GetId() for conformer in mol.GetConformers()]
-    found = MoleculeBatch.concatenate([MoleculeBatch.from_rdkit([mol], k) for k in ids])
-    info = {"sampled": True, "model": name, "seed": seed, "task": "conformer"}
-    return replace(found, info=info)
 
 
 def load(model: str) -> EADModel:

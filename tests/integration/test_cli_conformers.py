@@ -1,0 +1,134 @@
+"""``deepchem-ead conformers``: files in, conformers out, every record answered for."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from cli_data import assert_one_line
+from rdkit import Chem
+from rdkit.Chem import AllChem
+
+from deepchem_ead import EADModel
+
+pytestmark = pytest.mark.usefixtures("data_folder")
+
+SMILES = """C[C@H](O)c1ccccc1 alpha
+CC.O a salt
+notsmiles bad
+
+[H]OC([H])([H])C explicit
+F/C=C/CC(=O)[O-]
+"""
+ETKDG = ["--method", "etkdg", "--n", 5]
+
+
+def read(path):
+    return [mol for mol in Chem.SDMolSupplier(str(path), removeHs=False)]
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_file_of_smiles_is_answered_for(deepchem_ead, tmp_path):
+    (tmp_path / "in.smi").write_text(SMILES)
+    out = tmp_path / "confs.sdf"
+    words = ["conformers", tmp_path / "in.smi", *ETKDG, "--relax", "mmff94", "--out", out]
+    result = deepchem_ead(*words)
+    assert result.code == 0, result.err
+    assert (
+        "conformers of 5 molecules" in result.out and "ETKDGv3, relaxed with mmff94s" in result.out
+    )
+    assert "without conformers: 2" in result.out
+    assert "warning: record 2: 'CC.O' consists of 2 parts" in result.err
+    table = rows(tmp_path / "confs.csv")
+    assert [row["status"] for row in table] == ["ok", "failed", "failed", "ok", "ok"]
+    assert "is not a SMILES" in table[2]["reason"] and table[1]["name"] == "a salt"
+    found = read(out)
+    assert [mol.GetIntProp("input_record") for mol in found] == sorted(
+        int(row["record"]) for row in table for _ in range(int(row["conformers"]))
+    )
+    for mol in found:
+        row = table[mol.GetIntProp("input_record") - 1]
+        assert mol.GetProp("_Name") == (row["name"] or f"molecule-{row['record']}")
+        assert mol.GetProp("SMILES") == row["smiles"] and mol.GetProp("input") == row["input"]
+        assert (mol.GetProp("method"), mol.GetProp("relaxed")) == ("ETKDGv3", "mmff94s")
+        assert mol.GetDoubleProp("relative_energy_kcal_mol") >= 0
+    explicit = next(mol for mol in found if mol.GetProp("_Name") == "explicit")
+    assert "".join(atom.GetSymbol() for atom in explicit.GetAtoms()) == "HOCHHCHHH"
+    assert_one_line(deepchem_ead(*words), "exists; remove it")
+
+
+def test_an_sdf_keeps_its_numbers_and_its_conformers_take_part(deepchem_ead, tmp_path):
+    mol = Chem.AddHs(Chem.MolFromSmiles("C[C@H](O)CN"))
+    AllChem.EmbedMolecule(mol, randomSeed=3)
+    order = np.random.default_rng(0).permutation(mol.GetNumAtoms()).tolist()
+    mol = Chem.RenumberAtoms(mol, order)
+    mol.SetProp("_Name", "mine")
+    with Chem.SDWriter(str(tmp_path / "in.sdf")) as writer:
+        writer.write(mol)
+    text = (tmp_path / "in.sdf").read_text()
+    wrong = text.replace(" C  ", " Xx ")
+    (tmp_path / "in.sdf").write_text(text + wrong + "\n".join(["x", "$$$$", ""]))
+    words = ["conformers", tmp_path / "in.sdf", *ETKDG, "--prune", 0]
+    result = deepchem_ead(*words, "--out", tmp_path / "a.sdf", "--start")
+    assert result.code == 0 and "without conformers: 2" in result.out, result.err
+    found = read(tmp_path / "a.sdf")
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    assert all([a.GetAtomicNum() for a in each.GetAtoms()] == numbers for each in found)
+    assert [each.GetProp("origin") for each in found] == ["start"] + ["drawn"] * 4
+    own = mol.GetConformer().GetPositions()
+    assert np.allclose(found[0].GetConformer().GetPositions(), own, atol=1e-3)
+    assert deepchem_ead(*words, "--out", tmp_path / "b.sdf").code == 0
+    assert "coordinates were not used" in rows(tmp_path / "b.csv")[0]["notes"]
+
+
+def test_forms_and_selection(deepchem_ead, tmp_path):
+    out = tmp_path / "c.sdf"
+    words = ["conformers", "CC(O)C(F)N", *ETKDG, "--for", "screening", "--keep", 1]
+    result = deepchem_ead(*words, "--enumerate", "stereo", "--out", out)
+    assert result.code == 0, result.err
+    found = read(out)
+    assert len(found) == 4 and len({mol.GetProp("SMILES") for mol in found}) == 4
+    assert min(mol.GetDoubleProp("relative_energy_kcal_mol") for mol in found) == 0
+    weights = sum(mol.GetDoubleProp("boltzmann_weight") for mol in found)
+    assert weights == pytest.approx(1, abs=1e-5)
+
+
+def test_a_molecule_does_not_depend_on_the_others(deepchem_ead, tmp_path):
+    (tmp_path / "in.csv").write_text("name,smiles\na,CCCO\nb,CC(N)C=O\n")
+    assert (
+        deepchem_ead("conformers", tmp_path / "in.csv", *ETKDG, "-o", tmp_path / "c.sdf").code == 0
+    )
+    assert deepchem_ead("conformers", "CC(N)C=O", *ETKDG, "-o", tmp_path / "one.sdf").code == 0
+    both = [m for m in read(tmp_path / "c.sdf") if m.GetProp("_Name") == "b"]
+    alone = read(tmp_path / "one.sdf")
+    assert len(both) == len(alone) > 0
+    for one, other in zip(both, alone, strict=True):
+        x, y = one.GetConformer().GetPositions(), other.GetConformer().GetPositions()
+        assert np.array_equal(x, y)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["CCO"], "have not learned to find conformers of a graph: they do not know"),
+        (["CC.O", *ETKDG], "error: 'CC.O' consists of 2 parts"),
+        (["none.smi", *ETKDG], "No such file"),
+        (["mol.xyz", *ETKDG], "files do not hold; give a SMILES"),
+        (["CCO", *ETKDG, "--enumerate", "salts"], "choose protonation, tautomers, stereo"),
+        (["CBr", *ETKDG, "--relax", "ani2xt"], "ANI-2xt does not know Br"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(deepchem_ead, tmp_path, monkeypatch, words, message):
+    """With nothing written."""
+    small = EADModel("qm9-small", n_layers=1, n_features=32)
+    monkeypatch.setattr(EADModel, "from_pretrained", lambda name: small)
+    result = deepchem_ead("conformers", *words, "--out", tmp_path / "c.sdf")
+    assert_one_line(result, message)
+    if words == ["CCO"]:
+        assert "or take --method etkdg" in result.err
+    assert not list(tmp_path.iterdir())
