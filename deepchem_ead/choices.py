@@ -10,6 +10,7 @@ SCHEDULES = ("synchronous", "staircase", "adaptive", "settled-first", "random-co
 REPEAT_RULES = ("literal", "repaint", "hold", "langevin", "renoise")
 STEPPERS = (
     "ancestral", "ddim", "dpm++2m", "dpm++2s", "heun", "churn", "rtk", "rtk-ula", "rtk-uld",
+    "direct",
 )  # fmt: skip
 
 #: The property model that `predict` and `design` ask unless they are told another.

@@ -20,6 +20,7 @@ from deepchem_ead.diffusion.channels import (
     state_width,
 )
 from deepchem_ead.diffusion.closed_shells import ClosedShellTypes, closed_shell
+from deepchem_ead.diffusion.direct import DirectObjective, LastEstimate, pseudo_huber
 from deepchem_ead.diffusion.feature_targets import (
     FEATURE_TARGETS,
     NoiseTarget,
@@ -56,7 +57,7 @@ from deepchem_ead.diffusion.position_targets import (
     position_target,
 )
 from deepchem_ead.diffusion.process import DiffusionProcess, EarlierState
-from deepchem_ead.diffusion.rotations import turn_at_random
+from deepchem_ead.diffusion.rotations import random_turns, turn, turn_at_random, turned
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Outputs, Seen
 
@@ -67,6 +68,7 @@ __all__ = [
     "FEATURE_TARGETS",
     "FRAMES",
     "LEVEL_FEATURES",
+    "LastEstimate",
     "NOISE_SCHEDULES",
     "N_LEVEL_FEATURES",
     "POSITION_TARGETS",
@@ -77,6 +79,7 @@ __all__ = [
     "ClosedShellTypes",
     "Denoiser",
     "DiffusionProcess",
+    "DirectObjective",
     "EDMFrame",
     "EarlierState",
     "Estimate",
@@ -113,9 +116,13 @@ __all__ = [
     "posterior_spread",
     "project_noise",
     "project_rotation",
+    "pseudo_huber",
+    "random_turns",
     "sample_levels",
     "shifted",
     "spread_step",
     "state_width",
+    "turn",
     "turn_at_random",
+    "turned",
 ]

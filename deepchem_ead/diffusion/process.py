@@ -10,7 +10,8 @@ from torch import Tensor
 
 from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
 from deepchem_ead.diffusion.bonds import Bonds, bond_error, bond_probabilities, told_bonds
-from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of
+from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of, shifted
+from deepchem_ead.diffusion.direct import DirectObjective, LastEstimate
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
 from deepchem_ead.diffusion.frames import Frame, project_rotation
 from deepchem_ead.diffusion.kernels import forward_step
@@ -82,6 +83,9 @@ class DiffusionProcess(Estimator):
         The denoiser is told what is known of the bonds and says the rest (see `bonds`).
     bond_weight : float
         Weight in the loss of the cross-entropy of a molecule's bonds.
+    direct : DirectObjective, optional
+        What the positions' error is instead of that of their noise. It is not told its earlier
+        estimates of bonds.
 
     References
     ----------
@@ -100,6 +104,7 @@ class DiffusionProcess(Estimator):
     channel_levels: bool = False
     bonds: bool = False
     bond_weight: float = 1.0
+    direct: DirectObjective | None = None
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -179,7 +184,8 @@ class DiffusionProcess(Estimator):
         step, pairs = self.frame.step(tau), self.frame.pairs(channel(w, "positions"), tau, layout)
         step = None if step is None else step.to(w.dtype)
         if self.bonds:
-            told = told_bonds(asked.bonds, asked.previous_bonds, layout, w)
+            before = asked.previous_bonds if self.direct is None else None
+            told = told_bonds(asked.bonds, before, layout, w)
             pairs = told if pairs is None else torch.cat([pairs, told], 1)
         seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs)
         out = denoiser(seen)
@@ -197,7 +203,7 @@ class DiffusionProcess(Estimator):
         layout: AtomLayout,
         node_weight: Tensor | None = None,
         context: Tensor | None = None,
-        earlier: EarlierState | None = None,
+        earlier: EarlierState | LastEstimate | None = None,
         bonds: Bonds | None = None,
     ) -> Tensor:
         """Denoising loss of each molecule: error of the noise per degree of freedom.
@@ -206,7 +212,8 @@ class DiffusionProcess(Estimator):
         positions, projected by the frame, the position target's weight k, and the feature target's
         error, which is again a squared error of noise where that is what is predicted. The
         composition error of a molecule, times ``composition_weight``, and the error of its bonds,
-        times ``bond_weight``, are added to the sum over its atoms.
+        times ``bond_weight``, are added to the sum over its atoms. With the direct objective its
+        error takes the place of that of the positions' noise.
 
         Parameters
         ----------
@@ -221,9 +228,10 @@ class DiffusionProcess(Estimator):
             Weight of each node, 1 by default.
         context : Tensor, (B, K), optional
             What the denoiser is told about each molecule.
-        earlier : EarlierState, optional
+        earlier : EarlierState or LastEstimate, optional
             Where the previous estimate comes from that the denoiser is told, in a process with
-            self-conditioning. No gradients go through it.
+            self-conditioning, or with the direct objective that estimate. No gradients go through
+            it.
         bonds : Bonds, optional
             In a process that knows bonds: those of the clean molecules.
 
@@ -235,10 +243,32 @@ class DiffusionProcess(Estimator):
         ----------
         EAD, arXiv:2603.10093, eq. 11; the normalisation is EDM's (arXiv:2203.17003, code).
         """
+        loss, _ = self.loss_and_estimate(
+            denoiser, clean, levels, eps, layout, node_weight, context, earlier, bonds
+        )
+        return loss
+
+    def loss_and_estimate(
+        self,
+        denoiser: Denoiser,
+        clean: Tensor,
+        levels: Tensor,
+        eps: Tensor,
+        layout: AtomLayout,
+        node_weight: Tensor | None = None,
+        context: Tensor | None = None,
+        earlier: EarlierState | LastEstimate | None = None,
+        bonds: Bonds | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss (B,), and with the direct objective the estimate (A, 3 + F) to be kept."""
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
         asked = Asked(w, levels, layout, context, bonds=bonds)
-        if earlier is not None:
+        if isinstance(earlier, LastEstimate):
+            asked = asked.replace(
+                previous=self._beside(earlier.previous(layout), w, levels, layout)
+            )
+        elif earlier is not None:
             asked = self._told_earlier(earlier, denoiser, asked)
         eps_x, h_out, pairs_out = self._outputs(denoiser, asked)
         tau = self.tau_at(level_of(levels, "positions"))
@@ -252,7 +282,14 @@ class DiffusionProcess(Estimator):
         error_h = self.features.error(*told)
         if self.frame.exact:
             error_h = error_h * (level_of(levels, "kinds") > 0)
-        error = weight * missed.square().sum(1) + error_h
+        error_x, found = weight * missed.square().sum(1), None
+        if self.direct is not None:
+            last = earlier if isinstance(earlier, LastEstimate) else None
+            noise_h = self.features.noise(h_out, channel(w, "kinds"), tau_h, layout)
+            found = self.clean(asked, joined(eps_x, noise_h))
+            floating = self._floating(levels, layout)
+            error_x, found = self.direct.score(found, clean, last, floating, layout)
+        error = error_x + error_h
         if node_weight is not None:
             error = error * node_weight
         error = layout.sum(error)
@@ -261,7 +298,17 @@ class DiffusionProcess(Estimator):
             error = error + self.composition_weight * composition_error
         if pairs_out is not None and bonds is not None:
             error = error + self.bond_weight * bond_error(pairs_out, bonds, layout)
-        return error / (layout.counts.to(clean.dtype) * clean.shape[1])
+        return error / (layout.counts.to(clean.dtype) * clean.shape[1]), found
+
+    def _floating(self, levels: Tensor, layout: AtomLayout) -> Tensor:
+        """Molecules (B,) bool of which no position is known."""
+        return layout.min(self.tau_at(level_of(levels, "positions"))) > 0
+
+    def _beside(self, state: Tensor, w: Tensor, levels: Tensor, layout: AtomLayout) -> Tensor:
+        """A state (A, 3 + F) around the centre of ``w`` where molecules float."""
+        apart = layout.mean(channel(w, "positions")) - layout.mean(channel(state, "positions"))
+        floating = self._floating(levels, layout).unsqueeze(1)
+        return shifted(state, layout.expand(torch.where(floating, apart, 0.0)))
 
     @torch.no_grad()
     def _told_earlier(self, earlier: EarlierState, denoiser: Denoiser, asked: Asked) -> Asked:

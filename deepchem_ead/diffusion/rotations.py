@@ -10,7 +10,7 @@ from deepchem_ead.diffusion.layout import AtomLayout
 
 
 def turn_at_random(state: Tensor, layout: AtomLayout, generator: torch.Generator) -> Tensor:
-    """Each molecule rotated by a rotation of its own, uniform over SO(3), and mirrored or not.
+    """Each molecule turned by `random_turns` of its own.
 
     Parameters
     ----------
@@ -23,13 +23,30 @@ def turn_at_random(state: Tensor, layout: AtomLayout, generator: torch.Generator
     Returns
     -------
     Tensor, (A, 3 + F)
+    """
+    return turn(state, random_turns(layout, generator), layout)
+
+
+def turn(state: Tensor, turns: Tensor, layout: AtomLayout) -> Tensor:
+    """A state (A, 3 + F), the positions of each molecule turned around the origin by (B, 3, 3)."""
+    positions = turned(channel(state, "positions"), turns, layout)
+    return joined(positions, channel(state, "kinds"))
+
+
+def turned(x: Tensor, turns: Tensor, layout: AtomLayout) -> Tensor:
+    """Positions (A, 3), each molecule turned around the origin by its own matrix (B, 3, 3)."""
+    return torch.einsum("aij,aj->ai", layout.expand(turns.to(x.dtype)), x)
+
+
+def random_turns(layout: AtomLayout, generator: torch.Generator) -> Tensor:
+    """Rotations, uniform over SO(3), and mirrored or not, (B, 3, 3) float64.
 
     References
     ----------
     Normalised Gaussian quaternions are uniform (Marsaglia, Ann. Math. Stat. 43, 645, 1972).
     """
-    n = layout.n_molecules
-    quaternions = torch.randn(n, 4, generator=generator, device=state.device, dtype=torch.float64)
+    n, device = layout.n_molecules, generator.device
+    quaternions = torch.randn(n, 4, generator=generator, device=device, dtype=torch.float64)
     w, i, j, k = (quaternions / quaternions.norm(dim=1, keepdim=True)).unbind(1)
     rotation = torch.stack(
         [
@@ -39,8 +56,5 @@ def turn_at_random(state: Tensor, layout: AtomLayout, generator: torch.Generator
         ],
         1,
     ).view(n, 3, 3)  # fmt: skip
-    mirrored = torch.rand(n, generator=generator, device=state.device) < 0.5
-    rotation = torch.where(mirrored.view(n, 1, 1), -rotation, rotation)
-    x = channel(state, "positions")
-    turned = torch.einsum("aij,aj->ai", layout.expand(rotation.to(x.dtype)), x)
-    return joined(turned, channel(state, "kinds"))
+    mirrored = torch.rand(n, generator=generator, device=device) < 0.5
+    return torch.where(mirrored.view(n, 1, 1), -rotation, rotation)

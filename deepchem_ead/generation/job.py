@@ -88,6 +88,7 @@ class GenerationSettings:
         if said and noise_scale is not None:
             raise ValueError(f"noise_scale={noise_scale} and stepper={stepper!r}: give it once")
         stepper = resolve_stepper(stepper)
+        _check_objective(config, stepper)
         if hasattr(stepper, "noise_scale"):
             # Dummy atoms are the most probable ones: with little noise all atoms become dummies.
             given = not finds_size(config, options.n_atoms)
@@ -123,6 +124,22 @@ class GenerationSettings:
             "steps": self.steps,
             "seed": self.seed,
         } | ({} if self.start is None else self.start.describe())
+
+
+def _check_objective(config: EADConfig, stepper: Stepper) -> None:
+    """Refuse a stepper for models trained with another objective.
+
+    Raises
+    ------
+    ValueError
+    """
+    needed = getattr(stepper, "objective", config.objective)
+    if needed != config.objective:
+        raise ValueError(
+            f"{stepper} takes a model trained with objective={needed!r}, and this one was trained "
+            f"with objective={config.objective!r}; use another stepper, or train one, for example "
+            "with preset='conformers-qm9-direct'"
+        )
 
 
 class GeneratedPart(NamedTuple):

@@ -58,8 +58,9 @@ class SamplingOptions:
     stepper : str or stepper object, optional
         The configuration's by default: "ancestral" (EDM's posterior), "churn" (amplified
         noise), "ddim", "dpm++2m"; "heun" and "dpm++2s", which evaluate the network twice a
-        step; "rtk", "rtk-ula" and "rtk-uld", which do so as often as they are told. Options
-        follow a colon: "ancestral:eta=0.5".
+        step; "rtk", "rtk-ula" and "rtk-uld", which do so as often as they are told; "direct", the
+        passes of a model trained with the direct objective. Options follow a colon:
+        "ancestral:eta=0.5".
     noise_scale : float, optional
         Factor of the noise that the ancestral stepper adds; by default the configuration's, or
         1 where the model finds the size (with less, nearly all atoms become dummies). 1 draws

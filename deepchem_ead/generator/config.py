@@ -66,6 +66,22 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
             )
         if self.quotient_loss and self.frame != "quotient":
             raise ValueError(f"quotient_loss needs frame='quotient', not {self.frame!r}")
+        if self.objective == "direct":
+            self._check_direct()
+
+    def _check_direct(self) -> None:
+        """Refuse what the direct objective cannot do."""
+        for name, needed, why in (
+            ("self_conditioning", True, "its network is told its earlier estimate"),
+            ("position_target", "residual", "estimates are compared as positions at any noise"),
+            ("variable_size", False, "estimates are kept atom by atom, dummy atoms come and go"),
+            ("quotient_loss", False, "it leaves out rotations in its own way"),
+        ):
+            found = getattr(self, name)
+            if found != needed:
+                raise ValueError(
+                    f"objective='direct' needs {name}={needed!r}, not {found!r}: {why}"
+                )
 
     @classmethod
     def from_dict(cls, values: dict) -> EADConfig:

@@ -16,15 +16,18 @@ from deepchem_ead.diffusion import (
     N_LEVEL_FEATURES,
     SIGMA_COLUMN,
     DiffusionProcess,
+    DirectObjective,
     atoms_only,
     closed_shell,
     feature_target,
     position_target,
+    state_width,
 )
 from deepchem_ead.generator.checkpoint import prefixed
 from deepchem_ead.generator.conditions import N_EMBEDDING, ConditionEmbedding, ConditionStatistics
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.generator.last_estimates import LastEstimates
 from deepchem_ead.optim.average import RunningAverage
 from deepchem_ead.optim.clipping import GradientClipper
 
@@ -66,6 +69,7 @@ class EADNetwork(nn.Module):
             config.channel_levels,
             config.bonds,
             config.bond_weight,
+            direct_objective(config),
         )
         self._odd, self._n_elements = encoding.odd, encoding.n_kinds
         #: The context has a column that says "no dummy atoms here".
@@ -91,6 +95,10 @@ class EADNetwork(nn.Module):
             self.embedding_average = RunningAverage(self.embedding, config.ema_decay)
             self.statistics = ConditionStatistics(config.condition_names, config.max_atoms)
         self.clipper = GradientClipper(config.clipping_rule) if config.gradient_clipping else None
+        #: What it said of each training molecule, with the direct objective.
+        self.last_estimates: LastEstimates | None = None
+        if self.process.direct is not None:
+            self.last_estimates = LastEstimates(state_width(encoding.n_features))
         # Entry n counts the training molecules of n atoms.
         self.register_buffer("size_counts", torch.zeros(config.max_atoms + 1, dtype=torch.int64))
 
@@ -178,20 +186,27 @@ class EADNetwork(nn.Module):
             (A,) or None, ``earlier`` (an `EarlierState` or None), ``bonds`` (`Bonds` or None),
             ``fixed_size`` (B,) and
             ``conditions`` (B, P) or None (see `context`), and ``rank`` (B,): the layout's molecule
-            of each input row.
+            of each input row. With the direct objective also ``items`` and ``told`` (B,), and
+            ``turns`` (B, 3, 3) or None (see `LastEstimates`).
         """
         denoiser = self.denoiser if self.training else self.sampling_denoiser
-        loss = self.process.loss(
+        earlier, keeps = batch["earlier"], self.last_estimates if self.training else None
+        items, layout, turns = batch["items"], batch["layout"], batch["turns"]
+        if keeps is not None and items is not None:
+            earlier = keeps.of(items, batch["told"], layout, turns)
+        loss, found = self.process.loss_and_estimate(
             denoiser,
             batch["clean"],
             batch["levels"],
             batch["eps"],
-            batch["layout"],
+            layout,
             batch["node_weight"],
             self.context(batch["fixed_size"], batch["conditions"], averaged=not self.training),
-            batch["earlier"],
+            earlier,
             batch["bonds"],
         )
+        if keeps is not None and items is not None and found is not None:
+            keeps.propose(items, found, layout, turns)
         return loss[batch["rank"]].unsqueeze(1)
 
     def before_optimizer_step(self) -> None:
@@ -202,10 +217,19 @@ class EADNetwork(nn.Module):
             self.clipper(p for p in parameters if p.grad is not None)
 
     def after_optimizer_step(self) -> None:
-        """Update the averaged weights."""
+        """Update the averaged weights, and keep the estimates of the molecules of the step."""
+        if self.last_estimates is not None:
+            self.last_estimates.commit()
         self.average.update_parameters(self.denoiser)
         if self.embedding is not None:
             self.embedding_average.update_parameters(self.embedding)
+
+
+def direct_objective(config: EADConfig) -> DirectObjective | None:
+    """What the direct objective is made of; None with another."""
+    if config.objective != "direct":
+        return None
+    return DirectObjective(config.guide_floor, config.huber_width)
 
 
 def context_columns(config: EADConfig) -> dict[str, int]:

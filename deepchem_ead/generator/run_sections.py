@@ -18,6 +18,9 @@ from deepchem_ead.sampling import (
 from deepchem_ead.tasks import TaskMixture
 
 PLACEMENTS = ("auto", "host", "resident")
+OBJECTIVES = ("noise", "direct")
+#: Without so much of the distance to the data a map that returns what it is told has no loss.
+LEAST_GUIDE = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ class TrainingOptions(FitOptions):
 
     Attributes
     ----------
+    objective : str
+        "noise": the squared error of the noise (EDM, EAD). "direct": a map from noise to data that
+        is applied to its own results (DDDM, see `deepchem_ead.diffusion.direct`).
+    guide_floor, huber_width : float
+        Of the direct objective: least weight of the distance to the clean molecule, and the
+        distance (Angstrom) below which distances are squared.
     tasks : str
         What it learns to be asked for, "free" or a mixture such as "free=0.6,edit=0.4", of which
         each molecule draws one: names in `deepchem_ead.tasks.TASKS` and their shares.
@@ -96,6 +105,9 @@ class TrainingOptions(FitOptions):
         (quotient-space diffusion). Only with ``frame="quotient"``.
     """
 
+    objective: str = "noise"
+    guide_floor: float = 0.1
+    huber_width: float = 0.05
     tasks: str = "free"
     clipping_rule: str = "edm"
     placement: str = "auto"
@@ -107,9 +119,19 @@ class TrainingOptions(FitOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check(
+            positive=("huber_width",),
             not_negative=("dummy_weight", "composition_weight", "bond_weight"),
-            choices={"clipping_rule": CLIPPING_RULES, "placement": PLACEMENTS},
+            choices={
+                "objective": OBJECTIVES,
+                "clipping_rule": CLIPPING_RULES,
+                "placement": PLACEMENTS,
+            },
         )
+        if not LEAST_GUIDE <= self.guide_floor <= 1:
+            raise ValueError(
+                f"guide_floor must lie between {LEAST_GUIDE} and 1, not {self.guide_floor}: with "
+                "less, a map that returns the estimate it is told all but has no loss"
+            )
         try:
             TaskMixture.read(self.tasks)
         except ValueError as error:

@@ -53,8 +53,8 @@ class EADModel(StartsFromMolecules, ResumableModel):
     Parameters
     ----------
     preset : str or Path, optional
-        "qm9", "qm9-conditional", "qm9-joint", "qm9-small", "paper-qm9", "paper-geom", or a YAML
-        file of `EADConfig`.
+        "qm9", "qm9-conditional", "qm9-joint", "qm9-small", "conformers-qm9",
+        "conformers-qm9-direct", "paper-qm9", "paper-geom", or a YAML file of `EADConfig`.
     initial_weights : str or Path, optional
         Start from a trained model instead of random weights: a folder or name as in
         ``from_pretrained``, or a checkpoint file. Without a preset its configuration is the
@@ -196,7 +196,7 @@ class EADModel(StartsFromMolecules, ResumableModel):
             conditions = known(*labels, *weights, self._columns) if training else inputs[2]
         noising = Noising(self.config, self.encoding, self.model.denoiser.equivariant)
         if training:
-            prepared = noising.training(X, ids, conditions, self._global_step)
+            prepared = noising.training(X, ids, conditions, self._global_step, self._batch_rows)
         else:
             prepared = noising.evaluation(X, ids, conditions, inputs[1])
         prepared = {k: v if v is None else v.to(self.device) for k, v in prepared.items()}

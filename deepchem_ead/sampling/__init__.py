@@ -3,6 +3,7 @@
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
 from deepchem_ead.sampling.churn import ChurnStepper
 from deepchem_ead.sampling.cohort import Cohort
+from deepchem_ead.sampling.direct import DirectStepper
 from deepchem_ead.sampling.dpm_solver_2s import DPMSolverSinglestep
 from deepchem_ead.sampling.grids import GRIDS, resolve_grid
 from deepchem_ead.sampling.guides import (
@@ -65,6 +66,7 @@ __all__ = [
     "Cohort",
     "DPMSolverSinglestep",
     "DPMSolverStepper",
+    "DirectStepper",
     "EtaStepper",
     "GradientGuidance",
     "Guide",

@@ -13,6 +13,7 @@ from deepchem_ead.parts import make_part
 from deepchem_ead.registry import Registry
 from deepchem_ead.sampling.adaptive import AdaptiveSchedule
 from deepchem_ead.sampling.churn import ChurnStepper
+from deepchem_ead.sampling.direct import DirectStepper
 from deepchem_ead.sampling.dpm_solver_2s import DPMSolverSinglestep
 from deepchem_ead.sampling.heun import HeunStepper
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
@@ -49,6 +50,7 @@ STEPPERS: Registry[Stepper | Callable[..., Stepper]] = Registry(
         "rtk": RTKStepper(),
         "rtk-ula": RTKLangevinStepper(),
         "rtk-uld": RTKUnderdampedStepper(),
+        "direct": DirectStepper(),
     },
 )
 

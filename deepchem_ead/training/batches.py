@@ -15,12 +15,13 @@ IN_MEMORY_BYTES = 2 << 30
 
 
 class RawBatch(NamedTuple):
-    """Rows of a dataset."""
+    """Rows of a dataset, and which they are."""
 
     X: np.ndarray
     y: np.ndarray
     w: np.ndarray
     ids: np.ndarray
+    rows: np.ndarray
 
 
 class ShuffledBatches:
@@ -44,9 +45,12 @@ class ShuffledBatches:
         self.shuffle = shuffle
         large = _n_bytes(dataset) > IN_MEMORY_BYTES
         if large and isinstance(dataset, DiskDataset):
-            self._parts = [_ShardRows(dataset, i, n) for i, n in enumerate(_shard_lengths(dataset))]
+            lengths = _shard_lengths(dataset)
+            starts = np.cumsum([0, *lengths]).tolist()
+            self._parts = [_ShardRows(dataset, i, starts[i], n) for i, n in enumerate(lengths)]
         else:
-            rows = RawBatch(dataset.X, dataset.y, dataset.w, dataset.ids)
+            X = dataset.X
+            rows = RawBatch(X, dataset.y, dataset.w, dataset.ids, np.arange(len(X)))
             self._parts = [_MemoryRows(rows)]
 
     def __len__(self) -> int:
@@ -83,14 +87,16 @@ class _MemoryRows:
 
 
 class _ShardRows:
-    def __init__(self, dataset: DiskDataset, index: int, length: int) -> None:
-        self._dataset, self._index, self._length = dataset, index, length
+    def __init__(self, dataset: DiskDataset, index: int, first: int, length: int) -> None:
+        self._dataset, self._index = dataset, index
+        self._first, self._length = first, length
 
     def __len__(self) -> int:
         return self._length
 
     def load(self) -> RawBatch:
-        return RawBatch(*self._dataset.get_shard(self._index))
+        rows = self._first + np.arange(self._length)
+        return RawBatch(*self._dataset.get_shard(self._index), rows)
 
 
 def _shard_lengths(dataset: DiskDataset) -> list[int]:

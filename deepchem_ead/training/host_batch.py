@@ -40,7 +40,12 @@ class Noising:
     equivariant: bool
 
     def training(
-        self, X: np.ndarray, ids: Sequence | None, conditions: np.ndarray | None, step: int
+        self,
+        X: np.ndarray,
+        ids: Sequence | None,
+        conditions: np.ndarray | None,
+        step: int,
+        rows: np.ndarray | None = None,
     ) -> dict:
         """A batch to learn from: everything random depends on the seed and the step only.
 
@@ -53,12 +58,15 @@ class Noising:
         conditions : ndarray, (B, P), optional
             Properties of each molecule, NaN where unknown. Some of them are hidden.
         step : int
+        rows : ndarray, (B,) int64, optional
+            Rows of the molecules in the data set, by which their estimates are kept.
         """
         encoded, fixed_size = self._encode(X, ids, training_nodes, step)
         if conditions is not None:
             seen = training_conditions(len(conditions), self.config, step)
             conditions = np.where(seen, conditions, np.nan)
         batch = noised(encoded, self.config, step, self.equivariant)
+        batch["items"] = None if rows is None else torch.from_numpy(rows[encoded.order])
         return batch | _told(encoded, fixed_size, conditions)
 
     def evaluation(
@@ -76,6 +84,9 @@ class Noising:
             "levels": levels,
             "eps": eps,
             "earlier": None,
+            "told": None,
+            "turns": None,
+            "items": None,
             "layout": encoded.layout,
             "node_weight": node_weights(encoded.is_dummy, self.config),
             "bonds": training_bonds(encoded, bonded),

@@ -12,8 +12,9 @@ from deepchem_ead.diffusion import (
     EarlierState,
     among,
     bonds_of_pairs,
+    random_turns,
     sample_levels,
-    turn_at_random,
+    turn,
 )
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import EncodedMolecules
@@ -88,11 +89,14 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
     """
     levels, eps, bonded = training_noise(encoded, config, key)
     earlier = training_earlier(encoded, levels, config, key)
+    turns = None if equivariant else random_turns(encoded.layout, _generator(config, key, 4))
     return {
-        "clean": training_clean(encoded, config, key, equivariant),
+        "clean": encoded.clean if turns is None else turn(encoded.clean, turns, encoded.layout),
+        "turns": turns,
         "levels": levels,
         "eps": eps,
         "earlier": earlier,
+        "told": training_told(encoded, config, key),
         "layout": encoded.layout,
         "node_weight": node_weights(encoded.is_dummy, config),
         "bonds": training_bonds(encoded, bonded),
@@ -132,19 +136,6 @@ def training_bonds(encoded: EncodedMolecules, bonded: Tensor) -> Bonds | None:
     return Bonds(kinds, among(bonded, encoded.layout) & (kinds >= 0))
 
 
-def training_clean(
-    encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: bool
-) -> Tensor:
-    """Clean data (A, 3 + F), turned at random for a network that is not equivariant.
-
-    It depends on seed and step only.
-    """
-    if equivariant:
-        return encoded.clean
-    generator = _generator(config, key, 4)
-    return turn_at_random(encoded.clean, encoded.layout, generator)
-
-
 def training_earlier(
     encoded: EncodedMolecules, levels: Tensor, config: EADConfig, key: Key
 ) -> EarlierState | None:
@@ -154,7 +145,7 @@ def training_earlier(
     the whole batch. The host of a device's generator cannot know it: half of the molecules of
     every batch are told then. It depends on seed and step only.
     """
-    if not config.self_conditioning:
+    if not config.self_conditioning or config.objective == "direct":
         return None
     generator = _generator(config, key, 3)
     n, device = encoded.layout.n_molecules, encoded.clean.device
@@ -166,6 +157,17 @@ def training_earlier(
     levels = earlier_levels(levels, encoded.layout, ahead, config)
     eps = torch.randn(encoded.clean.shape, generator=generator, device=device)
     return EarlierState(levels, eps, tells >= 0.5)
+
+
+def training_told(encoded: EncodedMolecules, config: EADConfig, key: Key) -> Tensor | None:
+    """Molecules (B,) bool that are told their last estimate, with the direct objective: half.
+
+    It depends on seed and step only.
+    """
+    if config.objective != "direct":
+        return None
+    generator, n = _generator(config, key, 6), encoded.layout.n_molecules
+    return torch.rand(n, generator=generator, device=encoded.clean.device) < 0.5
 
 
 def earlier_levels(levels: Tensor, layout: AtomLayout, ahead: Tensor, config: EADConfig) -> Tensor:

@@ -130,6 +130,7 @@ class ResidentPlacement:
         key = self._step if self.generator is None else self.generator
         inputs = noised(encoded, self.config, key, self.equivariant)
         inputs |= {"fixed_size": fixed_size, "conditions": None, "rank": self._rank}
+        inputs["items"] = molecules.rows_of(chosen)
         if self.config.condition_names:
             inputs["conditions"] = molecules.conditions(chosen).masked_fill(~seen, torch.nan)
         return inputs, [], [plan.weight.unsqueeze(1)]

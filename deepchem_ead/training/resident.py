@@ -15,12 +15,13 @@ from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
+from deepchem_ead.training.estimates import prepare_estimates
 from deepchem_ead.training.hooks import hang_on
 from deepchem_ead.training.placement import ResidentPlacement
 from deepchem_ead.training.position import TrainingPosition
 from deepchem_ead.training.resident_data import ResidentMolecules
 from deepchem_ead.training.run import TrainingRun, train
-from deepchem_ead.training.state import TrainingState
+from deepchem_ead.training.state import TrainingState, kept_estimates, load_estimates
 from deepchem_ead.training.step import TrainingStep, weighted_mean
 from deepchem_ead.training.world import World
 
@@ -114,6 +115,7 @@ class ResidentTrainer:
             network.statistics.measure(
                 self.molecules.properties[as_given], self.molecules.counts[as_given]
             )
+        prepare_estimates(network, encoding, [(X, None)])
         self.network = network.to(self.device).train()
         on_gpu = self.device.type == "cuda"
         #: Learning rate of the next step: a tensor, which a graph can hold.
@@ -283,7 +285,10 @@ class ResidentTrainer:
         position = TrainingPosition(
             epoch, batch, n_batches, 0, self.elapsed, finished, placement="resident"
         )
-        state = TrainingState(self.global_step, position, self.network.state_dict(), optimizer)
+        state = TrainingState(
+            self.global_step, position, self.network.state_dict(), optimizer,
+            estimates=kept_estimates(self.network),
+        )  # fmt: skip
         state.write(self.model_dir, self.config, keep)
 
     def restore(self) -> bool:
@@ -300,6 +305,7 @@ class ResidentTrainer:
             return False
         state = TrainingState.read(candidates, self.config, self.network)
         self.network.load_state_dict(state.weights)
+        load_estimates(self.network, state.estimates)
         optimizer = self._step.optimizer
         # Its own groups: the step needs the rate as a tensor, and a graph what can be captured.
         groups = optimizer.state_dict()["param_groups"]

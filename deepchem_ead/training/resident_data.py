@@ -98,6 +98,7 @@ class ResidentMolecules:
         encoded = encoding.encode(X, n_nodes=counts if config.variable_size else None)
         #: Row of X of each molecule, (M,).
         self.rows = encoded.order
+        self._rows = torch.from_numpy(self.rows).to(device)
         #: Atoms of each molecule, (M,), on the host; molecules are sorted by it.
         self.counts = counts[encoded.order]
         self._ids = np.asarray(range(len(X)) if ids is None else ids)[encoded.order]
@@ -135,6 +136,10 @@ class ResidentMolecules:
     def ids_of(self, molecules: Sequence[int]) -> list:
         """Names of molecules by their numbers here."""
         return self._ids[molecules].tolist()
+
+    def rows_of(self, molecules: Tensor) -> Tensor:
+        """Rows of X of a batch of molecules (B,), on the device."""
+        return self._rows[molecules]
 
     def plan(self, epoch: int, first_step: int = 0) -> EpochPlan:
         """The molecules of an epoch, on the device.

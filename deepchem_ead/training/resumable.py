@@ -29,7 +29,7 @@ from deepchem_ead.training.placement import Batch, HostPlacement, Placement
 from deepchem_ead.training.position import TrainingPosition
 from deepchem_ead.training.progress import TrainingProgress
 from deepchem_ead.training.run import TrainingRun, train
-from deepchem_ead.training.state import TrainingState
+from deepchem_ead.training.state import TrainingState, kept_estimates, load_estimates
 from deepchem_ead.training.step import TrainingStep
 from deepchem_ead.training.world import World
 
@@ -100,12 +100,13 @@ class ResumableModel(TorchModel):
         self.world = World()
         self._run: TrainingRun | None = None
         self._batch_ids: Sequence = ()
+        self._batch_rows: np.ndarray | None = None
         self._step: TrainingStep | None = None
 
     # ------------------------------------------------------------------ copies
 
     def __getstate__(self) -> dict:
-        state = self.__dict__ | {"_run": None, "_batch_ids": (), "_step": None}
+        state = self.__dict__ | {"_run": None, "_batch_ids": (), "_batch_rows": None, "_step": None}
         state["wandb_logger"] = None
         state.pop("_summary_writer", None)
         # Optimisers lose their hooks when they are copied, and rates may be functions: both are
@@ -226,6 +227,7 @@ class ResumableModel(TorchModel):
             try:
                 train(run, step, self._global_step, look)
             finally:
+                self._batch_rows = None
                 if bar is not None:
                     bar.close()
             mean = log.close()
@@ -238,7 +240,7 @@ class ResumableModel(TorchModel):
         batches = ShuffledBatches(dataset, self.batch_size, self.config.seed, not deterministic)
 
         def prepare(rows: RawBatch) -> Batch:
-            self._batch_ids = rows.ids
+            self._batch_ids, self._batch_rows = rows.ids, rows.rows
             return self._prepare_batch(([rows.X], [rows.y], [rows.w]))
 
         return HostPlacement(batches.epoch, len(batches), prepare)
@@ -351,6 +353,7 @@ class ResumableModel(TorchModel):
             self.model.state_dict(),
             self._pytorch_optimizer.state_dict(),
             self._lr_schedule.state_dict() if self._lr_schedule else None,
+            kept_estimates(self.model),
         )
         state.write(model_dir or self.model_dir, self.config, max_checkpoints_to_keep)
 
@@ -392,5 +395,6 @@ class ResumableModel(TorchModel):
             raise CheckpointError(f"there is no checkpoint in {model_dir or self.model_dir}")
         state = TrainingState.read(candidates, self.config, self.model)
         self.model.load_state_dict(state.weights)
+        load_estimates(self.model, state.estimates)
         self._load_optimizer(state.optimizer, state.rate_schedule)
         self._global_step, self.training_position = state.global_step, state.position

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -41,6 +41,9 @@ class TrainingState:
         State of the PyTorch optimizer.
     rate_schedule : dict, optional
         State of a DeepChem learning rate schedule, where there is one.
+    estimates : dict of str to Tensor
+        What the network said of each training molecule (`LastEstimates.tensors`), where that is
+        kept.
     """
 
     global_step: int
@@ -48,11 +51,13 @@ class TrainingState:
     weights: dict[str, Tensor]
     optimizer: dict
     rate_schedule: dict | None = None
+    estimates: dict[str, Tensor] = field(default_factory=dict)
 
     def write(self, folder: str | Path, config: Settings, keep: int) -> None:
         """Write the newest checkpoint of a folder, which keeps ``keep`` of them."""
         optimizer, groups = flatten_optimizer(self.optimizer)
         tensors = prefixed("model", self.weights) | prefixed("optimizer", optimizer)
+        tensors |= prefixed("estimates", self.estimates)
         data = {
             "config": config.to_dict(),
             "global_step": self.global_step,
@@ -92,6 +97,7 @@ class TrainingState:
             weights,
             unflatten_optimizer(without_prefix("optimizer", tensors), data["optimizer_groups"]),
             data["rate_schedule"],
+            without_prefix("estimates", tensors),
         )
 
 
@@ -110,3 +116,16 @@ def check_config(config: Settings, stored: dict, source: str | Path) -> None:
             for k, (mine, theirs) in differences.items()
         )
         raise CheckpointError(f"{source} belongs to another configuration: {listed}")
+
+
+def kept_estimates(network: nn.Module) -> dict[str, Tensor]:
+    """What a network keeps of what it said of training molecules, if it does."""
+    kept = getattr(network, "last_estimates", None)
+    return {} if kept is None else kept.tensors()
+
+
+def load_estimates(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """What `kept_estimates` gave, into a network that keeps some."""
+    kept = getattr(network, "last_estimates", None)
+    if kept is not None:
+        kept.load(tensors)

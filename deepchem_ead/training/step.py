@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepchem_ead.training.estimates import refuse_several
 from deepchem_ead.training.placement import Placement
 from deepchem_ead.training.world import World
 
@@ -61,6 +62,7 @@ class TrainingStep:
         refuse: Callable[[float, Placement], None] | None = None,
         graph: torch.Generator | None = None,
     ) -> None:
+        refuse_several(network, world)
         self.network, self.optimizer, self.placement = network, optimizer, placement
         self.world, self._loss_of, self._refuse = world, loss, refuse
         self.trained = [p for group in optimizer.param_groups for p in group["params"]]

@@ -17,6 +17,7 @@ from deepchem_ead.properties.labels import (
     check_units,
     select_labels,
 )
+from deepchem_ead.training.estimates import prepare_estimates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +96,8 @@ def prepare_generator(
     MoleculeError, ValueError
         If a molecule cannot be read, or labels cannot be learned from.
     """
+    rows = dataset.iterbatches(4096, deterministic=True)
+    prepare_estimates(network, encoding, ((X, ids) for X, _, _, ids in rows))
     counted = network.size_counts.any() and network.statistics is None
     if counted and not config.closed_shell:
         return

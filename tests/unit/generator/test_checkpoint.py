@@ -253,7 +253,9 @@ def test_wrong_options_are_explained(overrides, message):
 
 
 def test_unknown_presets_and_files_are_explained(tmp_path):
-    with pytest.raises(ValueError, match="there are paper-geom, paper-qm9, qm9, qm9-cond"):
+    with pytest.raises(
+        ValueError, match="there are conformers-qm9, .*paper-geom, paper-qm9, qm9, qm9-cond"
+    ):
         EADModel("qm9-smal")
     with pytest.raises(ValueError, match="no configuration file"):
         EADModel(tmp_path / "missing.yaml")

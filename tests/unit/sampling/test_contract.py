@@ -109,6 +109,11 @@ class TestRTKUnderdamped(SamplerTests):
     schedule, stepper, bias = COIN, "rtk-uld", 0.219
 
 
+class TestDirect(SamplerTests):
+    # With estimates that do not heed what they are told, passes change nothing.
+    stepper = "direct:passes=3"
+
+
 def test_all_that_is_registered_is_tested_here():
     tested = [cls for cls in SamplerTests.__subclasses__() if cls.__module__ == __name__]
     for what, registry in (

@@ -43,6 +43,7 @@ def run(start, schedule="random-coin:sync_fraction=0.5,interval=5", denoiser=pai
         ("random-coin:sync_fraction=0.5,interval=5", "ancestral", "renoise"),
         ("settled-first:sync_fraction=0.5,interval=5", "ddim", "langevin"),
         ("staircase:window=3", "heun", "repaint"),
+        ("synchronous", "direct:passes=3,eta=1", "literal"),
     ],
 )
 def test_what_is_known_comes_back_to_the_last_bit(known, schedule, stepper, rule, dtype):
