@@ -227,7 +227,7 @@ def train(X, changes, device, graph, properties=None, epochs=3, folder=None, **o
 RATES = {"learning_rate_decay": "cosine", "warmup_steps": 5, "p_sync": 0.2, "level_power": 1.5}
 ASKED = {**TOLD, **DUMMIES, "dummy_weight": 0.5, "level_features": "fourier"}
 ESTIMATES = {"self_conditioning": True, "feature_target": "types", "composition": True,
-             "composition_weight": 0.1, "quotient_loss": True, "precision": "bf16"}  # fmt: skip
+             "composition_weight": 0.1, "symmetry": "quotient", "precision": "bf16"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,6 @@ from deepchem_ead.diffusion.frames import (
     PreconditionedFrame,
     QuotientFrame,
     project_noise,
-    project_rotation,
 )
 from deepchem_ead.diffusion.kernels import (
     as_column,
@@ -57,9 +56,19 @@ from deepchem_ead.diffusion.position_targets import (
     position_target,
 )
 from deepchem_ead.diffusion.process import DiffusionProcess, EarlierState
+from deepchem_ead.diffusion.quotient import Orbits, inertia_tensor, project_rotation
 from deepchem_ead.diffusion.rotations import random_turns, turn, turn_at_random, turned
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Outputs, Seen
+from deepchem_ead.diffusion.symmetry import (
+    SYMMETRIES,
+    AveragedSymmetry,
+    KabschSymmetry,
+    NoSymmetry,
+    QuotientSymmetry,
+    Symmetry,
+    resolve_symmetry,
+)
 
 __all__ = [
     "BOND_COLUMNS",
@@ -72,9 +81,11 @@ __all__ = [
     "NOISE_SCHEDULES",
     "N_LEVEL_FEATURES",
     "POSITION_TARGETS",
+    "SYMMETRIES",
     "UNKNOWN_BOND",
     "Asked",
     "AtomLayout",
+    "AveragedSymmetry",
     "Bonds",
     "ClosedShellTypes",
     "Denoiser",
@@ -85,17 +96,22 @@ __all__ = [
     "Estimate",
     "Estimator",
     "Frame",
+    "KabschSymmetry",
+    "NoSymmetry",
     "NoiseSchedule",
     "SIGMA_COLUMN",
     "NoiseTarget",
+    "Orbits",
     "Outputs",
     "PairIndex",
     "PositionNoise",
     "PositionResidual",
     "PreconditionedFrame",
     "QuotientFrame",
+    "QuotientSymmetry",
     "Seen",
     "SizeGroup",
+    "Symmetry",
     "TypeTarget",
     "among",
     "any_channel",
@@ -109,6 +125,7 @@ __all__ = [
     "eta_step",
     "feature_target",
     "forward_step",
+    "inertia_tensor",
     "langevin_step",
     "joined",
     "level_of",
@@ -118,6 +135,7 @@ __all__ = [
     "project_rotation",
     "pseudo_huber",
     "random_turns",
+    "resolve_symmetry",
     "sample_levels",
     "shifted",
     "spread_step",

@@ -42,47 +42,6 @@ def project_noise(eps: Tensor, tau: Tensor, layout: AtomLayout) -> Tensor:
     return (e - q * layout.expand(coefficient)).to(eps.dtype)
 
 
-def project_rotation(eps: Tensor, y: Tensor, tau: Tensor, layout: AtomLayout) -> Tensor:
-    """Remove from positional noise what a rotation of all atoms explains.
-
-    With weights ``1 / tau_i^2``, positions Y around their weighted mean and their inertia tensor K:
-    ``eps_i - (K^-1 sum_j Y_j x eps_j / tau_j) x Y_i / tau_i``. The orthogonal projection that
-    leaves ``sum_i y_i x eps_i / tau_i = 0``, if the noise has been projected by `project_noise`.
-    This holds by itself for the expectation of the noise given the noisy molecule, because it is
-    that of all rotated ones: nothing true is removed. At equal levels it is the horizontal
-    projection of quotient-space diffusion.
-
-    Parameters
-    ----------
-    eps : Tensor, (A, 3)
-    y : Tensor, (A, 3)
-        Noisy positions in variance-exploding form (Angstrom).
-    tau : Tensor, (A,) float64
-    layout : AtomLayout
-
-    Returns
-    -------
-    Tensor, (A, 3), dtype of ``eps``
-
-    References
-    ----------
-    Quotient-space diffusion, arXiv:2604.21809, Theorem 4 and eq. 11; the weights are an addition.
-    """
-    q = (1 / tau.to(torch.float64)).unsqueeze(1)
-    e, y = eps.to(torch.float64), y.to(torch.float64)
-    centre = layout.sum(q * q * y) / layout.sum(q * q)
-    arms = q * (y - layout.expand(centre))
-    squares = layout.sum(arms.square().sum(1))
-    inertia = -layout.sum(arms.unsqueeze(2) * arms.unsqueeze(1))
-    # Atoms on a line do not turn around it, a single one does not turn at all.
-    diagonal = squares * (1 + 1e-12) + torch.finfo(torch.float64).tiny
-    inertia.diagonal(dim1=1, dim2=2).add_(diagonal.unsqueeze(1))
-    momentum = layout.sum(torch.linalg.cross(arms, e))
-    turn: Tensor = torch.linalg.solve_ex(inertia, momentum.unsqueeze(2))[0].squeeze(2)
-    removed: Tensor = torch.linalg.cross(layout.expand(turn), arms)
-    return (e - removed).to(eps.dtype)
-
-
 class Frame(Protocol):
     """Positions in, positions out: see `QuotientFrame`, `PreconditionedFrame` and `EDMFrame`.
 

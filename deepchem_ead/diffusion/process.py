@@ -13,13 +13,14 @@ from deepchem_ead.diffusion.bonds import Bonds, bond_error, bond_probabilities, 
 from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of, shifted
 from deepchem_ead.diffusion.direct import DirectObjective, LastEstimate
 from deepchem_ead.diffusion.feature_targets import FeatureTarget, NoiseTarget
-from deepchem_ead.diffusion.frames import Frame, project_rotation
+from deepchem_ead.diffusion.frames import Frame
 from deepchem_ead.diffusion.kernels import forward_step
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
 from deepchem_ead.diffusion.position_targets import PositionNoise, PositionTarget
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Seen
+from deepchem_ead.diffusion.symmetry import NoSymmetry, Symmetry
 
 #: Numbers of atoms are told in quarters, as EDM's scale of types has them in sums of features.
 COUNT_SCALE = 0.25
@@ -75,8 +76,9 @@ class DiffusionProcess(Estimator):
         not count.
     composition_weight : float
         Weight of the feature target's composition error in the loss. 0 without one.
-    quotient_loss : bool
-        The loss leaves out errors that a rotation of the molecule explains (`project_rotation`).
+    symmetry : Symmetry
+        What the loss makes of it that a molecule may be turned in any way. Only with a frame that
+        is exact at unequal levels.
     channel_levels : bool
         The denoiser is told the level of an atom's kind beside that of its position.
     bonds : bool
@@ -100,7 +102,7 @@ class DiffusionProcess(Estimator):
     self_conditioning: bool = False
     composition: bool = False
     composition_weight: float = 0.0
-    quotient_loss: bool = False
+    symmetry: Symmetry = NoSymmetry()
     channel_levels: bool = False
     bonds: bool = False
     bond_weight: float = 1.0
@@ -209,7 +211,8 @@ class DiffusionProcess(Estimator):
         """Denoising loss of each molecule: error of the noise per degree of freedom.
 
         ``sum_i weight_i (k_i |eps_hat_i - eps_i|^2 + error_i) / ((3 + F) n)`` with the noise of the
-        positions, projected by the frame, the position target's weight k, and the feature target's
+        positions, projected by the frame (see `symmetry` for what else it may be compared with),
+        the position target's weight k, and the feature target's
         error, which is again a squared error of noise where that is what is predicted. The
         composition error of a molecule, times ``composition_weight``, and the error of its bonds,
         times ``bond_weight``, are added to the sum over its atoms. With the direct objective its
@@ -275,9 +278,7 @@ class DiffusionProcess(Estimator):
         tau_h = self.schedule.tau_at(level_of(levels, "kinds")).to(w.dtype).unsqueeze(1)
         target_x = self.frame.project(channel(noise, "positions"), tau, layout)
         told = h_out, channel(w, "kinds"), tau_h, channel(noise, "kinds")
-        missed = eps_x - target_x
-        if self.quotient_loss:
-            missed = project_rotation(missed, channel(w, "positions"), tau, layout)
+        missed = self.symmetry.missed(eps_x, target_x, channel(clean, "positions"), tau, layout)
         weight = self.positions.weight(tau).to(w.dtype)
         error_h = self.features.error(*told)
         if self.frame.exact:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.denoisers import DENOISERS
 from deepchem_ead.diffusion import EDMFrame
 from deepchem_ead.generator.run_sections import SamplingDefaults, TrainingOptions
@@ -64,8 +65,11 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
                 f"bonds need a denoiser that says something about pairs, such as "
                 f"denoiser={writing[0]!r}; {self.denoiser!r} does not"
             )
-        if self.quotient_loss and self.frame != "quotient":
-            raise ValueError(f"quotient_loss needs frame='quotient', not {self.frame!r}")
+        if self.symmetry != "none" and self.frame == EDMFrame.name:
+            raise ValueError(
+                f"symmetry={self.symmetry!r} needs frame='quotient' or 'preconditioned': the noise "
+                f"of frame={self.frame!r} is not that of a molecule that may be anywhere"
+            )
         if self.objective == "direct":
             self._check_direct()
 
@@ -75,7 +79,7 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
             ("self_conditioning", True, "its network is told its earlier estimate"),
             ("position_target", "residual", "estimates are compared as positions at any noise"),
             ("variable_size", False, "estimates are kept atom by atom, dummy atoms come and go"),
-            ("quotient_loss", False, "it leaves out rotations in its own way"),
+            ("symmetry", "none", "it leaves out rotations in its own way"),
         ):
             found = getattr(self, name)
             if found != needed:
@@ -90,7 +94,7 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
         Fields may stand in their sections or without them, and options of the denoiser among the
         others.
         """
-        values = cls.flat(values)
+        values = _with_symmetry(cls.flat(values))
         own = {field.name for field in fields(cls)}
         network = DENOISERS[values.get("denoiser", cls.denoiser)]
         theirs = {field.name for field in fields(network.Options)} - own
@@ -117,6 +121,18 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
         if mine == theirs:  # an option that is given is no other than one that is the default
             found.pop("denoiser_options", None)
         return found
+
+
+def _with_symmetry(values: dict) -> dict:
+    """Values with the name that ``quotient_loss`` has now."""
+    values = dict(values)
+    former = values.pop("quotient_loss", False)
+    if not isinstance(former, bool):
+        raise ValueError(f"quotient_loss must be of type bool, not {former!r}")
+    if former:
+        warn_caller("quotient_loss=True is called symmetry='quotient' now", DeprecationWarning)
+        values.setdefault("symmetry", "quotient")
+    return values
 
 
 def preset_names() -> list[str]:

@@ -21,6 +21,7 @@ from deepchem_ead.diffusion import (
     closed_shell,
     feature_target,
     position_target,
+    resolve_symmetry,
     state_width,
 )
 from deepchem_ead.generator.checkpoint import prefixed
@@ -65,7 +66,7 @@ class EADNetwork(nn.Module):
             config.self_conditioning,
             config.composition,
             config.composition_weight,
-            config.quotient_loss,
+            resolve_symmetry(config.symmetry),
             config.channel_levels,
             config.bonds,
             config.bond_weight,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deepchem_ead.diffusion import resolve_symmetry
 from deepchem_ead.generator.settings import Settings, structural
 from deepchem_ead.optim.clipping import CLIPPING_RULES
 from deepchem_ead.optim.rate import DECAYS
@@ -100,9 +101,11 @@ class TrainingOptions(FitOptions):
         Weight in the loss of the squared error of the expected numbers of atoms of each type.
     bond_weight : float
         Weight in the loss of the cross-entropy of bonds, of a model that knows bonds.
-    quotient_loss : bool
-        The loss leaves out errors in the positions that a rotation of the molecule explains
-        (quotient-space diffusion). Only with ``frame="quotient"``.
+    symmetry : str
+        What the loss makes of it that a molecule may be turned in any way: "none" (EDM, EAD);
+        "quotient", errors that a rotation explains do not count (quotient-space diffusion);
+        "averaged", the target is a mean over all orientations; "kabsch", the clean molecule is
+        aligned first. See `deepchem_ead.diffusion.symmetry`. Not with ``frame="edm"``.
     """
 
     objective: str = "noise"
@@ -114,7 +117,7 @@ class TrainingOptions(FitOptions):
     dummy_weight: float = 1.0
     composition_weight: float = 0.0
     bond_weight: float = 0.2
-    quotient_loss: bool = False
+    symmetry: str = "none"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,10 +135,11 @@ class TrainingOptions(FitOptions):
                 f"guide_floor must lie between {LEAST_GUIDE} and 1, not {self.guide_floor}: with "
                 "less, a map that returns the estimate it is told all but has no loss"
             )
-        try:
-            TaskMixture.read(self.tasks)
-        except ValueError as error:
-            raise ValueError(f"tasks: {error}") from None
+        for name, resolve in (("tasks", TaskMixture.read), ("symmetry", resolve_symmetry)):
+            try:
+                resolve(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,13 @@ import pytest
 import torch
 from sampling_toys import bond_denoiser, make_process, pair_denoiser, seeing
 
-from deepchem_ead.diffusion import AtomLayout, EDMFrame, sample_levels
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    EDMFrame,
+    NoSymmetry,
+    QuotientSymmetry,
+    sample_levels,
+)
 
 
 def test_loss_of_the_exact_denoiser_is_the_posterior_variance():
@@ -76,7 +82,7 @@ def test_quotient_loss_ignores_rotations_and_nothing_else():
 
     found = {}
     for quotient in (False, True):
-        changed = replace(process, quotient_loss=quotient)
+        changed = replace(process, symmetry=QuotientSymmetry() if quotient else NoSymmetry())
         found[quotient] = changed.loss(pair_denoiser, clean, levels, eps, layout)
         turned = changed.loss(turned_output, clean, levels, eps, layout)
         assert torch.allclose(found[quotient], turned, rtol=1e-8) == quotient

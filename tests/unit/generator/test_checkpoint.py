@@ -242,7 +242,7 @@ def test_presets_are_valid_and_documented_numbers(preset):
         ({"p_sync": 1.5}, r"p_sync must lie in \[0, 1\]"),
         ({"n_layers": "six"}, "n_layers must be of type int"),
         ({"frame": "absolut"}, "frame must be one of quotient, preconditioned, edm"),
-        ({"frame": "edm", "quotient_loss": True}, "quotient_loss needs frame='quotient'"),
+        ({"frame": "edm", "symmetry": "kabsch"}, "symmetry='kabsch' needs frame='quotient'"),
         ({"elements": "H,Xx"}, "Xx"),
         ({"batch_size": 0}, "batch_size must be positive"),
     ],

@@ -44,7 +44,7 @@ def assert_same_weights(one, other):
     [
         {"variable_size": False},
         {"variable_size": True},
-        {"variable_size": True, "quotient_loss": True},
+        {"variable_size": True, "symmetry": "quotient"},
         {"variable_size": False, "position_target": "residual"},
     ],
 )
@@ -61,7 +61,7 @@ def test_overfits_a_handful_of_molecules(qm9_sample, tmp_path, changes):
     before = model.predict(many).mean()
     model.fit(many, nb_epoch=40, checkpoint_interval=0)
     after = model.predict(many).mean()
-    if "quotient_loss" not in changes:
+    if "symmetry" not in changes:
         assert before == pytest.approx(1.0, abs=0.15)  # the network starts near "no noise"
     assert after < 0.5 * before
 
