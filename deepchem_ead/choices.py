@@ -10,6 +10,7 @@ SCHEDULES = ("synchronous", "staircase", "adaptive", "settled-first", "random-co
 REPEAT_RULES = ("literal", "repaint", "hold", "langevin", "renoise")
 STEPPERS = (
     "ancestral", "ddim", "dpm++2m", "dpm++2s", "heun", "churn", "rtk", "rtk-ula", "rtk-uld",
+    "quotient", "quotient-ddim", "quotient-sde",
     "direct",
 )  # fmt: skip
 

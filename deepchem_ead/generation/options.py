@@ -58,7 +58,8 @@ class SamplingOptions:
     stepper : str or stepper object, optional
         The configuration's by default: "ancestral" (EDM's posterior), "churn" (amplified
         noise), "ddim", "dpm++2m"; "heun" and "dpm++2s", which evaluate the network twice a
-        step; "rtk", "rtk-ula" and "rtk-uld", which do so as often as they are told; "direct", the
+        step; "rtk", "rtk-ula" and "rtk-uld", which do so as often as they are told; "quotient",
+        "quotient-ddim" and "quotient-sde", whose estimates do not turn molecules; "direct", the
         passes of a model trained with the direct objective. Options follow a colon:
         "ancestral:eta=0.5".
     noise_scale : float, optional

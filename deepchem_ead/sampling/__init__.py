@@ -20,6 +20,7 @@ from deepchem_ead.sampling.guides import (
 from deepchem_ead.sampling.heun import HeunStepper
 from deepchem_ead.sampling.loop import SampleResult, run_cohorts, sample
 from deepchem_ead.sampling.noise import MoleculeNoise, NoiseSource
+from deepchem_ead.sampling.quotient import QuotientSDEStepper, QuotientStepper
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
 from deepchem_ead.sampling.registry import (
     REPEAT_RULES,
@@ -48,6 +49,7 @@ from deepchem_ead.sampling.steppers import (
     DPMSolverStepper,
     EtaStepper,
     MemorylessStepper,
+    MoleculeStepper,
     Stepper,
     StepperRun,
 )
@@ -75,9 +77,12 @@ __all__ = [
     "LevelWindow",
     "MemorylessStepper",
     "MoleculeNoise",
+    "MoleculeStepper",
     "NoiseSource",
     "PropertyGuidance",
     "Query",
+    "QuotientSDEStepper",
+    "QuotientStepper",
     "RTKLangevinStepper",
     "RTKStepper",
     "RTKUnderdampedStepper",

@@ -38,7 +38,7 @@ from deepchem_ead.sampling.state import (
     Step,
     Transition,
 )
-from deepchem_ead.sampling.steppers import Stepper, check_step
+from deepchem_ead.sampling.steppers import MoleculeStepper, Stepper, check_step
 
 #: Estimates of the clean data (A, 3 + F) and, of a process that knows bonds, of these (E, K).
 _Answer = tuple[Tensor, Tensor | None]
@@ -119,6 +119,8 @@ class Cohort:
         self._callback = callback
         self._rule = resolve_repeat_rule(repeat_rule)
         self._kernel = resolve_stepper(stepper).begin(process.schedule)
+        if isinstance(self._kernel, MoleculeStepper):
+            self._kernel = self._kernel.on(layout)
         check_step(self._kernel)
         grid = resolve_grid(steps, process.schedule).to(layout.index.device)
         self._known = None

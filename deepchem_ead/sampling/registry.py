@@ -16,6 +16,7 @@ from deepchem_ead.sampling.churn import ChurnStepper
 from deepchem_ead.sampling.direct import DirectStepper
 from deepchem_ead.sampling.dpm_solver_2s import DPMSolverSinglestep
 from deepchem_ead.sampling.heun import HeunStepper
+from deepchem_ead.sampling.quotient import QuotientSDEStepper, QuotientStepper
 from deepchem_ead.sampling.random_coin import RandomCoinSchedule
 from deepchem_ead.sampling.repeat import RepeatRule, hold, langevin, literal, renoise, repaint
 from deepchem_ead.sampling.replay import ReplaySchedule
@@ -50,6 +51,9 @@ STEPPERS: Registry[Stepper | Callable[..., Stepper]] = Registry(
         "rtk": RTKStepper(),
         "rtk-ula": RTKLangevinStepper(),
         "rtk-uld": RTKUnderdampedStepper(),
+        "quotient": QuotientStepper(1.0),
+        "quotient-ddim": QuotientStepper(0.0),
+        "quotient-sde": QuotientSDEStepper(),
         "direct": DirectStepper(),
     },
 )

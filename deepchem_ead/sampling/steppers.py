@@ -10,7 +10,14 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import NoiseSchedule, as_column, dpm_solver_2m_step, eta_step, shifted
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    NoiseSchedule,
+    as_column,
+    dpm_solver_2m_step,
+    eta_step,
+    shifted,
+)
 from deepchem_ead.sampling.state import Query, Transition
 
 
@@ -74,6 +81,40 @@ class MemorylessStepper:
         """Nothing."""
 
 
+class MoleculeStepper(MemorylessStepper):
+    """Base of steppers that look at whole molecules: they are told which atoms are one.
+
+    The sampling loop calls `on` of what has it, once, and takes steps with what it returns.
+    """
+
+    def on(self, layout: AtomLayout) -> StepperRun:
+        """The stepper at work on molecules of this layout."""
+        return _OnMolecules(self, layout)
+
+    def step(self, transition: Transition) -> Tensor:
+        raise ValueError(f"{self} looks at whole molecules: take steps with its on(layout)")
+
+    def step_of(self, transition: Transition, layout: AtomLayout) -> Tensor:
+        """As `StepperRun.step`, for molecules of this layout."""
+        raise NotImplementedError
+
+
+class _OnMolecules(MemorylessStepper):
+    def __init__(self, stepper: MoleculeStepper, layout: AtomLayout) -> None:
+        self._stepper, self._layout = stepper, layout
+
+    def step(self, transition: Transition) -> Tensor:
+        return self._stepper.step_of(transition, self._layout)
+
+
+def check_share(eta: float, noise_scale: float) -> None:
+    """Refuse a share of the posterior's noise, or a factor of it, that is none."""
+    if not 0.0 <= eta <= 1.0:
+        raise ValueError(f"eta must lie between 0 and 1, not {eta}")
+    if not noise_scale >= 0:
+        raise ValueError(f"noise_scale must not be negative, not {noise_scale}")
+
+
 @dataclass(frozen=True)
 class EtaStepper(MemorylessStepper):
     """The eta family: ``eta=1`` is EDM's ancestral sampling, ``eta=0`` is DDIM.
@@ -97,10 +138,7 @@ class EtaStepper(MemorylessStepper):
     noise_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.eta <= 1.0:
-            raise ValueError(f"eta must lie between 0 and 1, not {self.eta}")
-        if not self.noise_scale >= 0:
-            raise ValueError(f"noise_scale must not be negative, not {self.noise_scale}")
+        check_share(self.eta, self.noise_scale)
 
     def step(self, transition: Transition) -> Tensor:
         w, x_hat, _, _, tau_t, tau_s, noise, _ = transition

@@ -114,6 +114,23 @@ class TestDirect(SamplerTests):
     stepper = "direct:passes=3"
 
 
+class TestQuotient(SamplerTests):
+    schedule, stepper = COIN, "quotient"
+
+
+class TestQuotientDDIM(SamplerTests):
+    stepper = "quotient-ddim"
+
+
+class TestQuotientSDE(SamplerTests):
+    # Two atoms have the orbits that are most curved, and it is of first order.
+    stepper, bias = "quotient-sde", 0.08
+
+
+class TestQuotientSDEWithACoin(SamplerTests):
+    schedule, stepper, bias = COIN, "quotient-sde", 0.08
+
+
 def test_all_that_is_registered_is_tested_here():
     tested = [cls for cls in SamplerTests.__subclasses__() if cls.__module__ == __name__]
     for what, registry in (
