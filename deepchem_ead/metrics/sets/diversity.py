@@ -47,7 +47,7 @@ class InternalDiversity(BaseNumbers):
     Parameters
     ----------
     pairs : int
-        Drawn at random, always the same.
+        Drawn at random, always the same, where there are more.
     """
 
     name = "internal_diversity"
@@ -59,6 +59,13 @@ class InternalDiversity(BaseNumbers):
         known = [f for f in sample.derive(fingerprints) if f is not None]
         if len(known) < 2:
             return {"internal_diversity": float("nan")}
+        if len(known) * (len(known) - 1) // 2 <= self.pairs:
+            similar = [
+                value
+                for i, each in enumerate(known)
+                for value in DataStructs.BulkTanimotoSimilarity(each, known[:i])
+            ]
+            return {"internal_diversity": 1 - float(np.mean(similar))}
         random = np.random.default_rng(0)
         first = random.integers(0, len(known), self.pairs)
         second = (first + random.integers(1, len(known), self.pairs)) % len(known)

@@ -1,13 +1,17 @@
-"""Kinds of molecules of a set, as numbers of `judge`."""
+"""Kinds of molecules of a set and how they differ, as numbers of `judge`."""
 
 from __future__ import annotations
 
+from itertools import combinations
+
+import numpy as np
 import pytest
-from rdkit import Chem
+from rdkit import Chem, DataStructs
 from rdkit.Chem import AllChem
 
 from deepchem_ead import judge
 from deepchem_ead.metrics.sets import SETS, Sample
+from deepchem_ead.metrics.sets.diversity import InternalDiversity, fingerprints
 from deepchem_ead.metrics.sets.kinds import KINDS
 
 
@@ -35,3 +39,14 @@ def test_they_are_rows_of_a_report_with_errors():
     assert (row.value, row.n) == (0.25, 4) and row.error == pytest.approx((3 / 16 / 3) ** 0.5)
     nothing = SETS["kinds"]()(Sample({"constitution": [None]}, 1), None)
     assert all(value != value for value in nothing.values())
+
+
+def test_diversity_is_of_all_pairs_where_there_are_few_and_of_a_sample_otherwise():
+    smiles = ["CCO", "c1ccncc1", None, "CC(=O)NC", "CCCO", "C1CC1N", "CC#N"]
+    sample = Sample({"constitution": smiles}, len(smiles))
+    known = [each for each in fingerprints(sample) if each is not None]
+    every = [1 - DataStructs.TanimotoSimilarity(*pair) for pair in combinations(known, 2)]
+    (exact,) = InternalDiversity()(sample, sample).values()
+    assert exact == pytest.approx(np.mean(every))
+    (drawn,) = InternalDiversity(pairs=14)(sample, sample).values()
+    assert drawn != exact and abs(drawn - exact) < 4 * np.std(every) / np.sqrt(14)
