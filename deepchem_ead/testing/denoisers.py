@@ -137,6 +137,22 @@ class DenoiserTests:
             told = network(Seen(x, h, layout, reference=1.5 * x))
         assert torch.equal(plain.dx, told.dx) == ("reference" not in network.reads)
 
+    def test_a_reference_moves_with_the_molecule(self):
+        """Turned, mirrored and shifted together, state and estimate have an answer that turns."""
+        network, (x, h, layout) = self.make(), noised_molecules([10, 600, 3])
+        symmetries = ("translation", "permutation", "rotation", "reflection")
+
+        def told(seen: Seen) -> Outputs:
+            # Not of the shape of x, and not turned as it is.
+            apart = seen.layout.center(seen.x)
+            mean = seen.layout.expand(seen.layout.mean(seen.h[:, 2:3] * apart))
+            moved = 0.3 * seen.h[:, :1] * apart + seen.h[:, 1:2] * mean
+            return network(seen.replace(reference=seen.x + moved))
+
+        assert_equivariant(
+            told, x, h, layout, symmetries=symmetries if network.equivariant else symmetries[:2]
+        )
+
     def test_columns_of_pairs_are_read_if_it_says_so(self):
         x, h, layout = noised_molecules([10, 600])
         network = self.make(n_pair_columns=3)
