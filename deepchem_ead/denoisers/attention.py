@@ -14,7 +14,8 @@ from deepchem_ead.denoisers.base import (
     InputColumns,
 )
 from deepchem_ead.denoisers.egnn import by_rows
-from deepchem_ead.denoisers.layers import AdaptiveNorm, condition_network
+from deepchem_ead.denoisers.handedness import N_COLUMNS, Handedness
+from deepchem_ead.denoisers.layers import AdaptiveNorm, bounded, condition_network
 from deepchem_ead.denoisers.pair_outputs import PairOutputs
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 from deepchem_ead.kernels.attention_backend import AttentionBackend, attention_network
@@ -22,11 +23,6 @@ from deepchem_ead.kernels.pair_attention import PairInputs, PairWeights, pair_at
 
 #: Width of the pair features.
 N_PAIR_FEATURES = 32
-
-#: What the length of a move, in units of the noise, approaches. Moves are products of features and
-#: positions, which both grow with the moves before: unbounded, a few layers turn a large one into
-#: infinity. The noise of an atom is hardly ever longer than 5, where this takes away 3 %.
-LARGEST_MOVE = 20.0
 
 #: Pairs of vector channels whose inner products the features see.
 N_PRODUCTS = 16
@@ -88,6 +84,9 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         Columns of `Outputs.pairs`, which `PairOutputs` reads from the normalised features after the
         last block, from the estimate of the clean molecule ``x - s dx`` and from what is told of
         pairs, by PyTorch.
+    stereo : bool
+        It learns from tags of centres (`Seen.stereo`) by `Handedness`, by PyTorch. Its columns
+        stand behind the input features. Reflections act on the tags, too.
 
     Notes
     -----
@@ -114,6 +113,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         backend: str = "auto",
         n_pair_columns: int = 0,
         n_pair_outputs: int = 0,
+        stereo: bool = False,
     ) -> None:
         super().__init__()
         self.n_pair_columns = n_pair_columns
@@ -124,8 +124,9 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         self.in_features = in_features
         self.out_features = out_features
         self.sigma_column = sigma_column
-        self.embedding = nn.Linear(in_features, n_features)
-        self.condition = condition_network(in_features)
+        n_columns = in_features + N_COLUMNS * stereo
+        self.embedding = nn.Linear(n_columns, n_features)
+        self.condition = condition_network(n_columns)
         self.blocks = nn.ModuleList(
             AttentionBlock(n_features, n_heads, n_pair_columns) for _ in range(n_layers)
         )
@@ -134,9 +135,10 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         self.pair_outputs = None
         if n_pair_outputs:
             self.pair_outputs = PairOutputs(n_features, n_pair_outputs, n_pair_columns)
+        self.handedness = Handedness(in_features, n_features) if stereo else None
 
     Options = AttentionOptions
-    reads = frozenset({"reference", "step", "pairs"})
+    reads = frozenset({"reference", "step", "pairs", "stereo"})
     writes = frozenset({"pairs"})
     bytes_per_pair = (180, 1300)  # measured on molecules of 500 and 1,000 atoms
 
@@ -155,6 +157,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
             sigma_column=columns.sigma,
             n_pair_columns=columns.n_pair_columns,
             n_pair_outputs=n_pair_outputs,
+            stereo=columns.stereo,
             **asdict(options),
         )
 
@@ -172,16 +175,31 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         x, layout = seen.x, seen.layout
         step = 1.0 if self.sigma_column is None else seen.h[:, self.sigma_column, None]
         step = step if seen.step is None else seen.step.unsqueeze(1)
+        first, tagged = None, None
+        if self.handedness is not None:
+            seen, first, tagged = self.handedness.before(seen, step)
         kernel = self._kernel(x)
         if kernel is not None:
             dx, h_out = attention_network.evaluate(self, seen, kernel)
         else:
             dx, h_out = self._evaluate(seen, step)
+        h_out, *read = h_out.split(
+            [self.out_features, *(m.out_features for m in self.read_outs)], 1
+        )
+        x = layout.center(seen.x)
+        estimate = x - step * dx
+        if self.handedness is not None and tagged is not None:
+            last = self.handedness.after(estimate, read[-1], tagged)
+            dx, estimate = dx + first + last, estimate - step * last
         if self.pair_outputs is None:
             return Outputs(dx, h_out)
-        h_out, atoms = h_out.tensor_split([self.out_features], 1)
-        estimate = layout.center(x) - step * dx
-        return Outputs(dx, h_out, self.pair_outputs(atoms, estimate, layout, seen.pairs))
+        return Outputs(dx, h_out, self.pair_outputs(read[0], estimate, layout, seen.pairs))
+
+    @property
+    def read_outs(self) -> list[nn.Linear]:
+        """What else is read from the normalised features after the last block."""
+        found = [] if self.pair_outputs is None else [self.pair_outputs.atoms]
+        return found if self.handedness is None else [*found, self.handedness.last.atoms]
 
     def _evaluate(self, seen: Seen, step: Tensor | float) -> tuple[Tensor, Tensor]:
         """Moves and what is read out of the features, by PyTorch or Triton."""
@@ -203,9 +221,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
 
     def _read_out(self, features: Tensor, condition: Tensor) -> Tensor:
         n = self.norm_out(features, condition)
-        if self.pair_outputs is None:
-            return self.embedding_out(n)
-        return torch.cat([self.embedding_out(n), self.pair_outputs.atoms(n)], 1)
+        return torch.cat([self.embedding_out(n), *(read(n) for read in self.read_outs)], 1)
 
 
 class AttentionBlock(nn.Module):
@@ -263,5 +279,4 @@ class AttentionBlock(nn.Module):
         h = h + self.mlp(self.norm_mlp(h, condition))
         weights = self.move(h).to(vectors.dtype)
         move = (weights.unsqueeze(2) * vectors).sum(1)
-        bound = (1 + move.square().sum(1, keepdim=True) / LARGEST_MOVE**2).rsqrt()
-        return torch.cat([h, move * bound], 1)
+        return torch.cat([h, bounded(move)], 1)

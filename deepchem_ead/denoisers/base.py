@@ -27,12 +27,15 @@ class InputColumns:
         Part and meaning of every column: ``("features", "C")``, ``("evidence", "dummy")``.
     pairs : dict of str to int
         Number of columns of `Seen.pairs` by what they say: "noisy distance". Empty: there are none.
+    stereo : bool
+        Tags of centres are told as `Seen.stereo`.
     """
 
     widths: dict[str, int] = field(default_factory=dict)
     sigma: int | None = None
     labels: tuple[tuple[str, str | int], ...] = ()
     pairs: Mapping[str, int] = field(default_factory=dict)
+    stereo: bool = False
 
     @property
     def total(self) -> int:
@@ -84,7 +87,8 @@ class DenoiserNetwork(nn.Module):
         (``EADModel(denoiser="egnn", n_layers=4)``) and at the command line.
     reads : frozenset of str
         What it takes of a `Seen` beyond ``x``, ``h`` and ``layout``: "reference", "levels", "step",
-        "pairs". A process that tells an earlier estimate is refused without "reference".
+        "pairs", "stereo". A process that tells an earlier estimate is refused without "reference",
+        one that tells tags of centres without "stereo".
     writes : frozenset of str
         What its `Outputs` can have beyond ``dx`` and ``h``: "pairs". One that writes them has a
         keyword ``n_pair_outputs`` in `build`.
@@ -143,6 +147,8 @@ class DenoiserNetwork(nn.Module):
         ):  # fmt: skip
             if value is not None and tuple(value.shape) != expected:
                 raise ValueError(f"{what} {tuple(value.shape)} does not fit {n} atoms: {expected}")
+        if seen.stereo is not None and len(seen.stereo.tags) != n:
+            raise ValueError(f"{len(seen.stereo.tags)} tags of centres do not fit {n} atoms")
         if n_pair_columns is None or seen.pairs is None:
             return
         n_pairs = sum(g.n_molecules * g.size * (g.size - 1) for g in seen.layout.groups)

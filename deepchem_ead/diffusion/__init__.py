@@ -8,6 +8,7 @@ from deepchem_ead.diffusion.bonds import (
     Bonds,
     among,
     bonds_of_pairs,
+    pair_rows,
 )
 from deepchem_ead.diffusion.channels import (
     CHANNELS,
@@ -60,6 +61,13 @@ from deepchem_ead.diffusion.quotient import Orbits, inertia_tensor, project_rota
 from deepchem_ead.diffusion.rotations import random_turns, turn, turn_at_random, turned
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Outputs, Seen
+from deepchem_ead.diffusion.stereo import (
+    STEREO_COLUMNS,
+    Shown,
+    Stereo,
+    signed_volumes,
+    stereo_of,
+)
 from deepchem_ead.diffusion.symmetry import (
     SYMMETRIES,
     AveragedSymmetry,
@@ -82,6 +90,7 @@ __all__ = [
     "N_LEVEL_FEATURES",
     "POSITION_TARGETS",
     "SYMMETRIES",
+    "STEREO_COLUMNS",
     "UNKNOWN_BOND",
     "Asked",
     "AtomLayout",
@@ -110,8 +119,10 @@ __all__ = [
     "QuotientFrame",
     "QuotientSymmetry",
     "Seen",
+    "Shown",
     "SizeGroup",
     "Symmetry",
+    "Stereo",
     "TypeTarget",
     "among",
     "any_channel",
@@ -129,6 +140,7 @@ __all__ = [
     "langevin_step",
     "joined",
     "level_of",
+    "pair_rows",
     "position_target",
     "posterior_spread",
     "project_noise",
@@ -138,9 +150,11 @@ __all__ = [
     "resolve_symmetry",
     "sample_levels",
     "shifted",
+    "signed_volumes",
     "spread_step",
     "state_width",
     "turn",
+    "stereo_of",
     "turn_at_random",
     "turned",
 ]

@@ -11,6 +11,7 @@ from deepchem_ead.diffusion.bonds import Bonds
 from deepchem_ead.diffusion.channels import by_column
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.diffusion.seen import Denoiser
+from deepchem_ead.diffusion.stereo import Stereo
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,8 @@ class Asked:
         What is given of the bonds. None: nothing. Only for a process that knows bonds, as the next.
     previous_bonds : Tensor, (E, K), optional
         An earlier estimate of the bonds, NaN in molecules that have none.
+    stereo : Stereo, optional
+        What is given of the stereo. None: nothing. Only for a process that is told.
     """
 
     w: Tensor
@@ -42,6 +45,7 @@ class Asked:
     previous: Tensor | None = None
     bonds: Bonds | None = None
     previous_bonds: Tensor | None = None
+    stereo: Stereo | None = None
 
     def replace(self, **changes: Any) -> Asked:
         """The same with other values of some attributes."""
@@ -50,9 +54,10 @@ class Asked:
     def take(self, chosen: Tensor) -> Asked:
         """The same of some molecules, (B,) bool."""
         nodes = self.layout.expand(chosen)
-        bonds, previous_bonds = self.bonds, self.previous_bonds
-        if bonds is not None or previous_bonds is not None:
+        bonds, previous_bonds, stereo = self.bonds, self.previous_bonds, self.stereo
+        if bonds is not None or previous_bonds is not None or stereo is not None:
             pairs = nodes[self.layout.pairs.first]
+            stereo = None if stereo is None else stereo.take(nodes, pairs)
             bonds = None if bonds is None else Bonds(bonds.kinds[pairs], bonds.given[pairs])
             previous_bonds = None if previous_bonds is None else previous_bonds[pairs]
         return Asked(
@@ -63,6 +68,7 @@ class Asked:
             None if self.previous is None else self.previous[nodes],
             bonds,
             previous_bonds,
+            stereo,
         )
 
 

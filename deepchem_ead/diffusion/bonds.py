@@ -58,18 +58,28 @@ def bonds_of_pairs(columns: Tensor, layout: AtomLayout) -> Tensor:
     """
     first = layout.pairs.first
     n = layout.counts[layout.index]
-    # Row i of a molecule's pairs holds j = i + 1, ..., i + n - 1 (mod n).
-    before = layout.counts * (layout.counts - 1)
     place = torch.arange(layout.n_nodes, device=n.device) - layout.starts[layout.index]
-    row = (before.cumsum(0) - before)[layout.index] + place * (n - 1)
-    bonds = columns.clamp_min(0)
-    partner, kind = bonds // BOND_STRIDE, bonds % BOND_STRIDE
-    pair = row.unsqueeze(1) + (partner - place.unsqueeze(1) - 1) % n.unsqueeze(1)
+    partner, kind = bond_partners(columns)
+    pair = pair_rows(layout).unsqueeze(1) + (partner - place.unsqueeze(1) - 1) % n.unsqueeze(1)
     # What is no bond goes to a row of its own, which is cut off: a graph knows no other choice.
     pair = torch.where(kind > 0, pair, len(first))
     kinds = kind.new_zeros(len(first) + 1).index_put_((pair.flatten(),), kind.flatten())[:-1]
     unknown = columns[:, 0] < 0
     return torch.where(unknown[first] | unknown[layout.pairs.second], UNKNOWN_BOND, kinds)
+
+
+def bond_partners(columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Partner, by its place in the molecule, and kind of each bond of atoms (A, S); 0: none."""
+    bonds = columns.clamp_min(0)
+    return bonds // BOND_STRIDE, bonds % BOND_STRIDE
+
+
+def pair_rows(layout: AtomLayout) -> Tensor:
+    """Where the pairs of each node begin, (A,): j = i + 1, ..., i + n - 1 (mod n) in turn."""
+    before = layout.counts * (layout.counts - 1)
+    place = torch.arange(layout.n_nodes, device=before.device) - layout.starts[layout.index]
+    rows = (before.cumsum(0) - before)[layout.index]
+    return rows + place * (layout.counts[layout.index] - 1)
 
 
 def among(atoms: Tensor, layout: AtomLayout) -> Tensor:

@@ -20,6 +20,7 @@ from deepchem_ead.diffusion.level_features import LEVEL_FEATURES
 from deepchem_ead.diffusion.position_targets import PositionNoise, PositionTarget
 from deepchem_ead.diffusion.schedule import NoiseSchedule
 from deepchem_ead.diffusion.seen import Denoiser, Seen
+from deepchem_ead.diffusion.stereo import Stereo, told_sides
 from deepchem_ead.diffusion.symmetry import NoSymmetry, Symmetry
 
 #: Numbers of atoms are told in quarters, as EDM's scale of types has them in sums of features.
@@ -88,6 +89,8 @@ class DiffusionProcess(Estimator):
     direct : DirectObjective, optional
         What the positions' error is instead of that of their noise. It is not told its earlier
         estimates of bonds.
+    stereo : bool
+        The denoiser is told what is given of the stereo (see `stereo`).
 
     References
     ----------
@@ -107,6 +110,7 @@ class DiffusionProcess(Estimator):
     bonds: bool = False
     bond_weight: float = 1.0
     direct: DirectObjective | None = None
+    stereo: bool = False
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -189,7 +193,11 @@ class DiffusionProcess(Estimator):
             before = asked.previous_bonds if self.direct is None else None
             told = told_bonds(asked.bonds, before, layout, w)
             pairs = told if pairs is None else torch.cat([pairs, told], 1)
-        seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs)
+        stereo = asked.stereo if self.stereo else None
+        if self.stereo:
+            told = told_sides(stereo, layout, w)
+            pairs = told if pairs is None else torch.cat([pairs, told], 1)
+        seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs, stereo)
         out = denoiser(seen)
         dx, h_out = out
         eps_x = self.positions.noise(dx, channel(w, "positions"), tau, layout)
@@ -207,6 +215,7 @@ class DiffusionProcess(Estimator):
         context: Tensor | None = None,
         earlier: EarlierState | LastEstimate | None = None,
         bonds: Bonds | None = None,
+        stereo: Stereo | None = None,
     ) -> Tensor:
         """Denoising loss of each molecule: error of the noise per degree of freedom.
 
@@ -237,6 +246,8 @@ class DiffusionProcess(Estimator):
             it.
         bonds : Bonds, optional
             In a process that knows bonds: those of the clean molecules.
+        stereo : Stereo, optional
+            In a process that is told: what is given of theirs.
 
         Returns
         -------
@@ -247,7 +258,7 @@ class DiffusionProcess(Estimator):
         EAD, arXiv:2603.10093, eq. 11; the normalisation is EDM's (arXiv:2203.17003, code).
         """
         loss, _ = self.loss_and_estimate(
-            denoiser, clean, levels, eps, layout, node_weight, context, earlier, bonds
+            denoiser, clean, levels, eps, layout, node_weight, context, earlier, bonds, stereo
         )
         return loss
 
@@ -262,11 +273,12 @@ class DiffusionProcess(Estimator):
         context: Tensor | None = None,
         earlier: EarlierState | LastEstimate | None = None,
         bonds: Bonds | None = None,
+        stereo: Stereo | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """The loss (B,), and with the direct objective the estimate (A, 3 + F) to be kept."""
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
-        asked = Asked(w, levels, layout, context, bonds=bonds)
+        asked = Asked(w, levels, layout, context, bonds=bonds, stereo=stereo)
         if isinstance(earlier, LastEstimate):
             asked = asked.replace(
                 previous=self._beside(earlier.previous(layout), w, levels, layout)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from deepchem_ead.diffusion.layout import AtomLayout
+from deepchem_ead.diffusion.stereo import Stereo
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,9 @@ class Seen:
     pairs : Tensor, (E, W), optional
         Invariant columns of each ordered pair of atoms, in the order of `AtomLayout.pairs`
         (`columns.InputColumns.pairs` says which). None: there are none.
+    stereo : Stereo, optional
+        Tags of centres, of whose triple products with them something may be made. What it says
+        about double bonds stands in ``pairs``, too. None: nothing is told.
     """
 
     x: Tensor
@@ -43,6 +47,7 @@ class Seen:
     levels: Tensor | None = None
     step: Tensor | None = None
     pairs: Tensor | None = None
+    stereo: Stereo | None = None
 
     def replace(self, **changes: Any) -> Seen:
         """The same with other values of some attributes."""

@@ -11,6 +11,7 @@ from rdkit import Chem
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.bond_columns import without_columns
+from deepchem_ead.chem.graph_stereo import graph_stereo
 from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import atoms_of, kekulised_bonds
@@ -68,7 +69,7 @@ class ModelSource:
                 f"{name} has {size} atoms with hydrogens, and the model knows at most "
                 f"{model.config.max_atoms}; take weights of larger molecules"
             )
-        start = Given(batch, "conformer")
+        start = Given(batch, "conformer", stereo=graph_stereo(molecule))
         start.check(np.array([size]), model.encoding)
         self._model, self._progress = model, progress
         self._options = replace(seeded(options), start=start, n_atoms=size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,10 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepchem_ead.chem.bond_columns import MAX_BONDS, bond_columns
+from deepchem_ead.chem.bond_columns import bond_columns
+from deepchem_ead.chem.centres import possible_centres
+from deepchem_ead.chem.graph_stereo import GraphStereo
 from deepchem_ead.chem.kinds import format_kind
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.diffusion import AtomLayout, Bonds, among, bonds_of_pairs
+from deepchem_ead.diffusion import (
+    AtomLayout,
+    Bonds,
+    Stereo,
+    among,
+    bonds_of_pairs,
+    pair_rows,
+    stereo_of,
+)
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.sampling import Start
@@ -32,10 +43,14 @@ class Given:
         What is given of them (`deepchem_ead.tasks.TASKS`): "edit", position and kind, which come
         back to the last bit and in their frame; "conformer", the kind; or "variation:level=300",
         what noise of that level leaves of both. A model that knows bonds is given them, too, where
-        the task says so: those of the molecules, or else those that their coordinates show.
+        the task says so: those of the molecules, or else those that their coordinates show; and
+        with them their configuration, if it is one that is told.
     bond_kinds : ndarray, optional
         Kinds (`deepchem_ead.chem.bond_kinds`) of the bonds of the molecules, where these parts do
         not show them: a part of an aromatic ring. Its Kekule orders come back as they are.
+    stereo : GraphStereo, optional
+        The configuration of one molecule for all, for a model that is told with the bonds; by
+        default that of the coordinates.
     grows : int
         Atoms that join the given ones at least, where sizes are drawn.
 
@@ -52,6 +67,7 @@ class Given:
     task: str | Task = "edit"
     bond_kinds: np.ndarray | None = None
     grows: int = 0
+    stereo: GraphStereo | None = None
 
     def __post_init__(self) -> None:
         if not len(self.molecules):
@@ -111,7 +127,19 @@ class Given:
             kinds = self._of_pairs(rows, layout, self._kind_columns)
             bonds = Bonds(kinds, among(known.atoms, layout) & (kinds >= 0))
             start = start._replace(bonds=bonds)
+            if encoding.has_stereo:
+                start = start._replace(stereo=self._stereo(rows, layout, known.atoms))
         return start
+
+    def _stereo(self, rows: np.ndarray, layout: AtomLayout, known: Tensor) -> Stereo:
+        """What is told of the stereo of the molecules ``rows``."""
+        device = layout.index.device
+        if self.stereo is not None:
+            return _told_of_each(self.stereo, layout).to(device)
+        columns = self._of_atoms(rows, layout, self._kind_columns).to(torch.int64)
+        centres = self._of_atoms(rows, layout, self._centres).to(torch.bool)
+        positions = self._of_atoms(rows, layout, self.molecules.positions)
+        return stereo_of(positions.to(torch.float64), columns, centres, layout, known)
 
     def orders(self, rows: np.ndarray, layout: AtomLayout, encoding: AtomEncoding) -> Tensor | None:
         """Orders of the given bonds of the molecules ``rows``, -1 between others, (E,) int64.
@@ -131,11 +159,18 @@ class Given:
 
     def _of_pairs(self, rows: np.ndarray, layout: AtomLayout, columns: list[np.ndarray]) -> Tensor:
         """Number of the bond of each pair, (E,), from columns of each given molecule."""
-        flat = np.zeros((layout.n_nodes, MAX_BONDS), np.int64)
+        return bonds_of_pairs(self._of_atoms(rows, layout, columns).to(torch.int64), layout)
+
+    def _of_atoms(
+        self, rows: np.ndarray, layout: AtomLayout, values: Sequence[np.ndarray]
+    ) -> Tensor:
+        """Values (A, ...) of the atoms of each given molecule, 0 beyond them."""
+        like = np.asarray(values[0])
+        flat = np.zeros((layout.n_nodes, *like.shape[1:]), like.dtype)
         for first, row in zip(layout.starts.tolist(), rows, strict=True):
-            own = self._of(row, columns)
+            own = self._of(row, values)
             flat[first : first + len(own)] = own
-        return bonds_of_pairs(torch.from_numpy(flat).to(layout.index.device), layout)
+        return torch.from_numpy(flat).to(layout.index.device)
 
     @cached_property
     def _bonded(self) -> MoleculeBatch:
@@ -154,6 +189,12 @@ class Given:
         return self._columns(self.bond_kinds)
 
     @cached_property
+    def _centres(self) -> list[np.ndarray]:
+        """Atoms of each molecule that may be stereocentres, (n,) bool each."""
+        pairs = zip(self._kinds, self._kind_columns, strict=True)
+        return [possible_centres(kinds[:, 0], columns) for kinds, columns in pairs]
+
+    @cached_property
     def _order_columns(self) -> list[np.ndarray]:
         graphs = self._bonded.graphs
         return self._columns(None if graphs is None else graphs.bonds[:, 2])
@@ -168,5 +209,20 @@ class Given:
         return {"task": repr(self.task), "given": counts[0] if len(counts) == 1 else counts}
 
     @staticmethod
-    def _of(row: int, values: list[np.ndarray]) -> np.ndarray:
+    def _of(row: int, values: Sequence[np.ndarray]) -> np.ndarray:
         return values[0] if len(values) == 1 else values[row]
+
+
+def _told_of_each(stereo: GraphStereo, layout: AtomLayout) -> Stereo:
+    """One configuration as that of the first atoms of all molecules."""
+    told = Stereo.nothing(layout.to("cpu"))
+    neighbours, tags, sides = told.neighbours.clone(), told.tags, told.sides
+    n = len(stereo.tags)
+    ends = torch.from_numpy(np.concatenate([stereo.sides, stereo.sides[:, [1, 0, 2]]]))
+    starts, counts, rows = (t.cpu() for t in (layout.starts, layout.counts, pair_rows(layout)))
+    for first, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        neighbours[first : first + n] = torch.from_numpy(stereo.neighbours)
+        tags[first : first + n] = torch.from_numpy(stereo.tags)
+        a, b, side = ends.T
+        sides[rows[first + a] + (b - a - 1) % count] = side
+    return Stereo(neighbours, tags, sides)

@@ -70,6 +70,14 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
                 f"symmetry={self.symmetry!r} needs frame='quotient' or 'preconditioned': the noise "
                 f"of frame={self.frame!r} is not that of a molecule that may be anywhere"
             )
+        if self.stereo and not self.bonds:
+            raise ValueError("stereo is told with the bonds that are given: set bonds=True")
+        if self.stereo and "stereo" not in DENOISERS[self.denoiser].reads:
+            reading = [name for name, network in DENOISERS.items() if "stereo" in network.reads]
+            raise ValueError(
+                f"stereo needs a denoiser that is told it, such as denoiser={reading[0]!r}; "
+                f"{self.denoiser!r} is not"
+            )
         if self.objective == "direct":
             self._check_direct()
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepchem_ead.caller import warn_caller
+from deepchem_ead.chem.centres import possible_centres
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.chem.kinds import Kind, format_kind, parse_kinds
 from deepchem_ead.chem.overlap import Overlap, find_overlaps
@@ -39,6 +40,8 @@ class EncodedMolecules:
         ``order[k]`` is the input row of the layout's molecule k.
     bonds : Tensor, (A, S) int64, or None
         Bonds of each atom as `diffusion.bonds_of_pairs` reads them; None in a model without bonds.
+    centres : Tensor, (A,) bool, or None
+        Atoms that may be stereocentres; None in a model that is not told.
     """
 
     clean: Tensor
@@ -46,6 +49,7 @@ class EncodedMolecules:
     is_dummy: Tensor | None
     order: np.ndarray
     bonds: Tensor | None = None
+    centres: Tensor | None = None
 
 
 #: Formal charges are at most this, of either sign.
@@ -81,6 +85,7 @@ class AtomEncoding:
         charged = parse_kinds(config.charged_kinds) if config.charged_kinds else ()
         self.kinds: tuple[Kind, ...] = (*((int(z), 0) for z in self.elements), *charged)
         self.has_charges, self.has_bonds = bool(charged), config.bonds
+        self.has_stereo = config.stereo
         self._numbers, self._charges = np.array(self.kinds).T
         n_types = len(self.kinds) + self.has_dummies
         self.n_features = n_types + config.include_charge
@@ -152,14 +157,17 @@ class AtomEncoding:
         flat_types = torch.from_numpy(types[used])
         clean = joined(torch.from_numpy(centered[used]), self.table[flat_types])
         is_dummy = flat_types == self.n_kinds if self.has_dummies else None
-        bonds = None
+        bonds = centres = None
         if self.has_bonds:
             columns = np.zeros((len(X), width, X.shape[2] - 5), np.int64)
             columns[:, : X.shape[1]] = X[:, :, 5:] * present[:, :, None]
             columns = np.take_along_axis(columns, rank[:, :, None], 1)[order]
             bonds = torch.from_numpy(columns[used])
+            if self.has_stereo:
+                possible = possible_centres(np.append(self._numbers, 0)[types], columns)
+                centres = torch.from_numpy(possible[used])
         layout = AtomLayout.from_counts(nodes[order])
-        return EncodedMolecules(clean, layout, is_dummy, order, bonds)
+        return EncodedMolecules(clean, layout, is_dummy, order, bonds, centres)
 
     def first_rows(
         self, kinds: Sequence[np.ndarray], positions: Sequence[np.ndarray], nodes: Sequence[int]

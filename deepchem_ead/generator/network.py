@@ -15,6 +15,7 @@ from deepchem_ead.diffusion import (
     FRAMES,
     N_LEVEL_FEATURES,
     SIGMA_COLUMN,
+    STEREO_COLUMNS,
     DiffusionProcess,
     DirectObjective,
     atoms_only,
@@ -71,6 +72,7 @@ class EADNetwork(nn.Module):
             config.bonds,
             config.bond_weight,
             direct_objective(config),
+            config.stereo,
         )
         self._odd, self._n_elements = encoding.odd, encoding.n_kinds
         #: The context has a column that says "no dummy atoms here".
@@ -84,8 +86,10 @@ class EADNetwork(nn.Module):
             before = columns["features"] + columns["evidence"]
             sigma = before + SIGMA_COLUMN[config.level_features]
         labels = tuple(input_labels(config, encoding))
-        told = BOND_COLUMNS if config.bonds else {}
-        seen = InputColumns(columns, sigma, labels, {**self.process.frame.pair_columns, **told})
+        told = {**self.process.frame.pair_columns}
+        told |= BOND_COLUMNS if config.bonds else {}
+        told |= STEREO_COLUMNS if config.stereo else {}
+        seen = InputColumns(columns, sigma, labels, told, config.stereo)
         network = DENOISERS[config.denoiser]
         says = {"n_pair_outputs": len(BOND_KINDS)} if config.bonds else {}
         self.denoiser = network.build(seen, encoding.n_features, config.network_options, **says)
@@ -185,10 +189,10 @@ class EADNetwork(nn.Module):
         batch : dict
             ``clean`` (A, 3 + F), ``levels`` (A,), ``eps`` (A, 3 + F), ``layout``, ``node_weight``
             (A,) or None, ``earlier`` (an `EarlierState` or None), ``bonds`` (`Bonds` or None),
-            ``fixed_size`` (B,) and
-            ``conditions`` (B, P) or None (see `context`), and ``rank`` (B,): the layout's molecule
-            of each input row. With the direct objective also ``items`` and ``told`` (B,), and
-            ``turns`` (B, 3, 3) or None (see `LastEstimates`).
+            ``stereo`` (`Stereo` or None), ``fixed_size`` (B,) and ``conditions`` (B, P) or None
+            (see `context`), and ``rank`` (B,): the layout's molecule of each input row. With the
+            direct objective also ``items`` and ``told`` (B,), and ``turns`` (B, 3, 3) or None (see
+            `LastEstimates`).
         """
         denoiser = self.denoiser if self.training else self.sampling_denoiser
         earlier, keeps = batch["earlier"], self.last_estimates if self.training else None
@@ -205,6 +209,7 @@ class EADNetwork(nn.Module):
             self.context(batch["fixed_size"], batch["conditions"], averaged=not self.training),
             earlier,
             batch["bonds"],
+            batch["stereo"],
         )
         if keeps is not None and items is not None and found is not None:
             keeps.propose(items, found, layout, turns)

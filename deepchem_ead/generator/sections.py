@@ -35,6 +35,9 @@ class DataOptions(Settings):
         Empty: it knows no formal charges.
     bonds : bool
         The model knows bonds: it learns them, generates them, and can be given some of them.
+    stereo : bool
+        With bonds that are given the network is told the configuration of their centres and double
+        bonds.
     max_atoms : int
         Largest molecule.
     variable_size : bool
@@ -62,6 +65,7 @@ class DataOptions(Settings):
     elements: str = structural("H,C,N,O,F", same_states=True, may_widen=True)
     charged_kinds: str = structural("", same_states=True, may_widen=True)
     bonds: bool = structural(False, may_widen=True)
+    stereo: bool = structural(False, may_widen=True)
     max_atoms: int = structural(29, may_widen=True)
     variable_size: bool = structural(True, same_states=True)
     dummy_padding: str = structural("full", may_widen=True)

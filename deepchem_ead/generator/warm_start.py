@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from rdkit import Chem
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepchem_ead.chem.elements import parse_elements, symbol_of
 from deepchem_ead.errors import CheckpointError
@@ -30,6 +30,8 @@ from deepchem_ead.generator.network import (
 INPUT_MAPS = ("embedding.", "condition.0.")
 #: The last map of a denoiser, whose rows say something about types.
 OUTPUT_MAP = "embedding_out."
+#: What a denoiser learns from tags of centres, and what else reads of the stereo.
+STEREO_PART, PAIR_MAPS = "handedness.", (".pair.told", "pair_outputs.told.weight")
 #: By how much a new element's logit is below that of its relative: it takes 2 % of the relative's
 #: atoms to begin with.
 RARER = 4.0
@@ -116,7 +118,7 @@ class TrainedWeights:
         flag, their_flag = (FIXED_SIZE in context_columns(c) for c in (config, self.config))
         if their_flag and not flag:
             differences["p_fixed_size"] = (config.p_fixed_size, self.config.p_fixed_size)
-        for name in ("self_conditioning", "composition"):
+        for name in ("self_conditioning", "composition", "stereo"):
             if getattr(self.config, name) and not getattr(config, name):
                 differences[name] = (False, True)
         if differences:
@@ -206,6 +208,10 @@ def widened(
                 # What a network adds to its input by itself comes behind it.
                 n = len(known)
                 tensor = torch.cat([_gathered(tensor[:, :n], columns, -1), tensor[:, n:]], -1)
+            if config.stereo and not source_config.stereo and tensor.dim() == 2:
+                # What is told of the stereo comes last, of atoms as of pairs.
+                more = max(target.shape[1] - tensor.shape[1], 0) * _reads_stereo(name)
+                tensor = nn.functional.pad(tensor, (0, more))
             if name.startswith(OUTPUT_MAP):
                 # Networks that are not equivariant give the positions' three outputs first.
                 n_positions = len(tensor) - len(output_labels(encodings[0]))
@@ -215,6 +221,9 @@ def widened(
                     features[torch.tensor(new)] -= RARER
                 tensor = torch.cat([tensor[:n_positions], features])
         out[name] = tensor
+    if config.stereo and not source_config.stereo:  # their last maps are zero to begin with
+        new = (name for name in expected if name.startswith(STEREO_PART))
+        out |= {name: expected[name].clone() for name in new}
     check_shapes(out, expected, source)
     return out
 
@@ -225,6 +234,10 @@ def _reads(name: str, weight: Tensor | None, labels: list[Label]) -> bool:
         return False
     width = weight.shape[-1]
     return width == len(labels) or (name.startswith(INPUT_MAPS) and width > len(labels))
+
+
+def _reads_stereo(name: str) -> bool:
+    return name.startswith(INPUT_MAPS) or name.endswith(PAIR_MAPS)
 
 
 def _relatives(source: AtomEncoding, target: AtomEncoding) -> dict[str, str]:

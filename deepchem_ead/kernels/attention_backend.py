@@ -29,6 +29,8 @@ class AttentionBackend(Backend):
     n_features, n_heads, n_pair_columns, n_pair_outputs : int
     blocks : ModuleList
         With the weights of the pair operation, `PairWeights`, as ``pair``.
+    read_outs : list of Linear
+        What is read from the features of atoms beside the outputs.
     backend : {"auto", "torch", "native", "triton"}
         "native" computes the whole network on the CPU, "triton" its pair operation on a GPU.
     precision : {"auto", "fp32", "bf16"}

@@ -171,9 +171,9 @@ class StartsFromMolecules:
     ) -> Chem.Mol:
         """Generate conformers of a molecule.
 
-        Configurations of atoms and double bonds that the molecule specifies are checked in every
-        conformer. The model tells mirror images apart by nothing: a conformer all of whose centres
-        are inverted is mirrored, one with other errors is drawn again.
+        A model with ``stereo=True`` is told the configurations of atoms and double bonds that the
+        molecule specifies. Whatever the model, they are checked in every conformer: one all of
+        whose centres are inverted is mirrored, one with other errors is drawn again.
 
         Parameters
         ----------

@@ -83,6 +83,8 @@ class Cohort:
         The same in the frame of the query, NaN before the first.
     bonds : Bonds or None
         What is given of the bonds.
+    stereo : Stereo or None
+        What is given of the stereo.
     bonds_hat : Tensor, (E, K), or None
         The last estimate of the bonds, NaN before the first; None of a process without bonds.
     unfinished : Tensor, (B,) bool
@@ -152,6 +154,7 @@ class Cohort:
             self.bonds = None if start is None else start.bonds
             n_pairs = len(layout.pairs.first)
             self.bonds_hat = torch.full_like(w[:1, :1], torch.nan).expand(n_pairs, len(BOND_KINDS))
+        self.stereo = start.stereo if process.stereo and start is not None else None
         self.unfinished = torch.ones_like(layout.counts, dtype=torch.bool)
         self.n_evaluations = torch.zeros_like(layout.counts)
         self.n_steps = torch.zeros_like(layout.counts)

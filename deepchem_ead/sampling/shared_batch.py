@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion import Asked, AtomLayout, Bonds, Denoiser, DiffusionProcess
+from deepchem_ead.diffusion import (
+    Asked,
+    AtomLayout,
+    Bonds,
+    Denoiser,
+    DiffusionProcess,
+    Stereo,
+)
 from deepchem_ead.sampling.cohort import Cohort
 
 
@@ -30,7 +37,7 @@ class SharedBatch:
         if len(self._cohorts) == 1 and bool(unfinished.all()):
             (cohort,) = self._cohorts
             self._layout, self._context, self._nodes = cohort.layout, cohort.context, None
-            self._pairs = None
+            self._pairs, self._stereo = None, cohort.stereo
             return
         counts = torch.cat([cohort.layout.counts for cohort in self._cohorts])
         order = torch.argsort(counts, stable=True)
@@ -41,6 +48,8 @@ class SharedBatch:
         self._nodes = torch.arange(self._layout.n_nodes, device=counts.device)
         self._nodes += self._layout.expand(offset)
         self._pairs = _pair_rows(counts, order)
+        stereo = _stereo(self._cohorts)
+        self._stereo = None if stereo is None else stereo.take(self._nodes, self._pairs)
         contexts = [cohort.context for cohort in self._cohorts]
         told = [context for context in contexts if context is not None]
         self._context = torch.cat(told)[order] if told else None
@@ -90,6 +99,7 @@ class SharedBatch:
         if self._nodes is not None:
             previous = None if asked.previous is None else asked.previous[self._nodes]
             asked = asked.replace(w=w[self._nodes], levels=levels[self._nodes], previous=previous)
+        asked = asked.replace(stereo=self._stereo)
         if not with_bonds:
             return asked
         bonds, previous = _bonds(self._cohorts), None
@@ -110,6 +120,14 @@ def _bonds(cohorts: Sequence[Cohort]) -> Bonds | None:
         nothing = torch.zeros_like(cohort.layout.pairs.first)
         parts.append(cohort.bonds or Bonds(nothing, nothing > 0))
     return Bonds(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def _stereo(cohorts: Sequence[Cohort]) -> Stereo | None:
+    """What is given of the stereo of all cohorts; None: nothing."""
+    if all(cohort.stereo is None for cohort in cohorts):
+        return None
+    parts = [cohort.stereo or Stereo.nothing(cohort.layout) for cohort in cohorts]
+    return Stereo(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def _pair_rows(counts: Tensor, order: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from deepchem_ead.diffusion import (
     CHANNELS,
     AtomLayout,
     Bonds,
+    Stereo,
     by_column,
     channel,
     level_of,
@@ -33,11 +34,14 @@ class Start(NamedTuple):
         says what C is). One level between may stand for the highest.
     bonds : Bonds, optional
         Bonds that are given, for a process that knows bonds.
+    stereo : Stereo, optional
+        The stereo that is given, for a process that is told.
     """
 
     clean: Tensor
     levels: Tensor
     bonds: Bonds | None = None
+    stereo: Stereo | None = None
 
 
 class KnownRows:
@@ -70,7 +74,7 @@ class KnownRows:
     """
 
     def __init__(self, start: Start, layout: AtomLayout, n_columns: int, timesteps: int) -> None:
-        clean, levels, _ = start
+        clean, levels, *_ = start
         n, device = layout.n_nodes, layout.index.device
         if clean.shape != (n, n_columns):
             shape = tuple(clean.shape)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.denoisers import DENOISERS, DenoiserNetwork, InputColumns
-from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
+from deepchem_ead.diffusion import AtomLayout, Outputs, Seen, Stereo, signed_volumes
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.testing.equivariance import (
     assert_equivariant,
@@ -70,12 +70,15 @@ class DenoiserTests:
         dtype: torch.dtype = torch.float64,
         n_pair_columns: int = 0,
         n_pair_outputs: int = 0,
+        stereo: bool = False,
     ) -> DenoiserNetwork:
         """A network with random weights whose outputs are not next to nothing."""
         cls = DENOISERS[self.denoiser]
         torch.manual_seed(0)
         told = {"pairs": n_pair_columns} if n_pair_columns else {}
-        columns = InputColumns({"features": _N_IN - 1, "level": 1}, sigma=_N_IN - 1, pairs=told)
+        columns = InputColumns(
+            {"features": _N_IN - 1, "level": 1}, sigma=_N_IN - 1, pairs=told, stereo=stereo
+        )
         more = {"n_pair_outputs": n_pair_outputs} if n_pair_outputs else {}
         network = cls.build(columns, _N_OUT, cls.Options(**self.options), **more).to(dtype)
         with torch.no_grad():
@@ -197,6 +200,39 @@ class DenoiserTests:
             single = AtomLayout.from_counts([1])
             assert told(Seen(x[:1], h[:1], single)).pairs.shape == (0, _N_PAIR_OUT)
 
+    def test_tags_of_centres_if_it_reads_them(self):
+        """Mirrored molecules with mirrored tags have mirrored outputs; either alone does not."""
+        if "stereo" not in DENOISERS[self.denoiser].reads:
+            return
+        network = self.make(stereo=True)
+        x, h, layout = noised_molecules([10, 600, 3])
+
+        def told(seen: Seen) -> Outputs:
+            return network(seen.replace(stereo=_any_stereo(seen)))
+
+        symmetries = ("translation", "permutation", "rotation", "reflection")
+        assert_equivariant(
+            told, x, h, layout, symmetries=symmetries if network.equivariant else symmetries[:2]
+        )
+        seen = Seen(x, h, layout, reference=x + 0.1, step=h[:, -1].abs())
+        stereo = _any_stereo(seen)
+        assert {-1, 0, 1} == set(stereo.tags.tolist())
+        outputs = network(seen.replace(stereo=stereo))
+        flipped = network(seen.replace(stereo=stereo._replace(tags=-stereo.tags)))
+        assert not torch.isclose(flipped.dx, outputs.dx).all()
+        (outputs.dx.square().sum() + outputs.h[:, :_N_OUT].square().sum()).backward()
+        without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+        assert not without
+        with torch.no_grad():
+            nothing = network(seen.replace(stereo=Stereo.nothing(layout)))
+            torch.testing.assert_close(nothing.dx, network(seen).dx, rtol=0, atol=1e-10)
+            single = Seen(*noised_molecules([600]))
+            alone = told(single)
+            nodes = slice(int(layout.starts[1]), int(layout.starts[1] + layout.counts[1]))
+            torch.testing.assert_close(
+                alone.dx, told(Seen(x, h, layout)).dx[nodes], rtol=0, atol=1e-10
+            )
+
     def test_known_atoms_do_not_move_meanwhile_if_it_reads_steps(self):
         """Where the step is 0, what a network has said of the atom does not enter what it says
         next."""
@@ -252,6 +288,19 @@ class DenoiserTests:
             self_conditioning=reads, learning_rate=self.learning_rate, warmup_steps=0,
             **{**self.options, **options},
         )  # fmt: skip
+
+
+def _any_stereo(seen: Seen) -> Stereo:
+    """Tags and neighbours that follow from what is seen as those of molecules do."""
+    layout = seen.layout
+    molecules = seen.h[:, 0].split(layout.counts.tolist())
+    # The four atoms of the largest first columns, in this order.
+    first = torch.stack([column.argsort(descending=True)[:4] for column in molecules])
+    told = Stereo(
+        layout.expand(first), torch.zeros_like(layout.index), Stereo.nothing(layout).sides
+    )
+    side = signed_volumes(seen.x, told.nodes(layout)).values.sign()
+    return told._replace(tags=(side * seen.h[:, 1].round().clamp(-1, 1)).to(torch.int64))
 
 
 def _dataset(n: int):

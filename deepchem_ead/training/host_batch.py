@@ -18,6 +18,7 @@ from deepchem_ead.training.noising import (
     training_bonds,
     training_conditions,
     training_nodes,
+    training_stereo,
 )
 
 
@@ -90,6 +91,7 @@ class Noising:
             "layout": encoded.layout,
             "node_weight": node_weights(encoded.is_dummy, self.config),
             "bonds": training_bonds(encoded, bonded),
+            "stereo": training_stereo(encoded, bonded, self.config, None),
         }
 
     def _encode(self, X, ids, draw_nodes, key) -> tuple[EncodedMolecules, np.ndarray | None]:

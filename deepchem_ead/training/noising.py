@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,10 +12,14 @@ from deepchem_ead.diffusion import (
     AtomLayout,
     Bonds,
     EarlierState,
+    Shown,
+    Stereo,
     among,
     bonds_of_pairs,
+    channel,
     random_turns,
     sample_levels,
+    stereo_of,
     turn,
 )
 from deepchem_ead.generator.config import EADConfig
@@ -90,8 +96,9 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
     levels, eps, bonded = training_noise(encoded, config, key)
     earlier = training_earlier(encoded, levels, config, key)
     turns = None if equivariant else random_turns(encoded.layout, _generator(config, key, 4))
+    clean = encoded.clean if turns is None else turn(encoded.clean, turns, encoded.layout)
     return {
-        "clean": encoded.clean if turns is None else turn(encoded.clean, turns, encoded.layout),
+        "clean": clean,
         "turns": turns,
         "levels": levels,
         "eps": eps,
@@ -100,6 +107,8 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
         "layout": encoded.layout,
         "node_weight": node_weights(encoded.is_dummy, config),
         "bonds": training_bonds(encoded, bonded),
+        # Of what is seen: turns may be mirrored.
+        "stereo": training_stereo(replace(encoded, clean=clean), bonded, config, key),
     }
 
 
@@ -134,6 +143,29 @@ def training_bonds(encoded: EncodedMolecules, bonded: Tensor) -> Bonds | None:
         return None
     kinds = bonds_of_pairs(encoded.bonds, encoded.layout)
     return Bonds(kinds, among(bonded, encoded.layout) & (kinds >= 0))
+
+
+def training_stereo(
+    encoded: EncodedMolecules, bonded: Tensor, config: EADConfig, key: Key | None
+) -> Stereo | None:
+    """What is told of the stereo of a batch whose bonds are given among these atoms (A,) bool.
+
+    Tags are what the molecules are, and every atom that may be a centre has one, whether its
+    neighbours differ or not: what a tag means is the same. In half of the molecules all are told,
+    in the others a random share, as graphs do not always specify everything. It depends on seed and
+    step only; without a key all are told. None in a model that is told nothing.
+    """
+    if encoded.centres is None or encoded.bonds is None:
+        return None
+    layout, shown = encoded.layout, None
+    if key is not None:
+        generator = _generator(config, key, 6)
+        device = encoded.clean.device
+        draws = torch.rand(layout.n_nodes, generator=generator, device=device)
+        share = 2 * torch.rand(layout.n_molecules, generator=generator, device=device)
+        shown = Shown(share.clamp_max(1), draws)
+    positions = channel(encoded.clean, "positions")
+    return stereo_of(positions, encoded.bonds, encoded.centres, layout, bonded, shown)
 
 
 def training_earlier(

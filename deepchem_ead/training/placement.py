@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from deepchem_ead.generator.config import EADConfig
-from deepchem_ead.generator.encoding import EncodedMolecules
 from deepchem_ead.training.noising import noised, seed_of
 from deepchem_ead.training.resident_data import ResidentMolecules
 
@@ -104,7 +102,6 @@ class ResidentPlacement:
         self._plan, self._planned = molecules.plan(0, 0), (0, 0)
         self._row = torch.zeros(1, dtype=torch.int64, device=device)
         self._rank = torch.arange(len(self._plan.weight), device=device)
-        self._order = np.arange(len(self._plan.weight))
         self._at, self._step = 0, 0
 
     def begin(self, epoch: int, batch: int, step: int) -> None:
@@ -125,8 +122,7 @@ class ResidentPlacement:
             table.index_select(0, self._row)[0]
             for table in (plan.molecules, plan.fixed_size, plan.seen)
         )
-        clean, is_dummy, bonds = molecules.gather(chosen)
-        encoded = EncodedMolecules(clean, molecules.layout, is_dummy, self._order, bonds)
+        encoded = molecules.gather(chosen)
         key = self._step if self.generator is None else self.generator
         inputs = noised(encoded, self.config, key, self.equivariant)
         inputs |= {"fixed_size": fixed_size, "conditions": None, "rank": self._rank}

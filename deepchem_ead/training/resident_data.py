@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepchem_ead.diffusion import AtomLayout
 from deepchem_ead.generator.config import EADConfig
-from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.generator.encoding import AtomEncoding, EncodedMolecules
 from deepchem_ead.training.noising import training_conditions, training_nodes
 
 
@@ -107,15 +107,16 @@ class ResidentMolecules:
         #: Properties (M, P) of the molecules in the same order, on the host.
         self.properties = np.asarray(properties, np.float64)[encoded.order]
         self._properties = torch.from_numpy(self.properties).to(device)
-        clean, bonds = encoded.clean, encoded.bonds
+        clean, bonds, centres = encoded.clean, encoded.bonds, encoded.centres
         if config.variable_size:
             # A dummy atom is the last row of a molecule with one node too many.
             padded = encoding.encode(X[:1], n_nodes=counts[:1] + 1)
             clean = torch.cat([clean, padded.clean[-1:]])
-        if bonds is not None and config.variable_size:
-            bonds = torch.cat([bonds, torch.zeros_like(bonds[:1])])
         self._clean = clean.to(device)
-        self._bonds = None if bonds is None else bonds.to(device)
+        self._bonds, self._centres = (
+            None if table is None else self._with_dummy(table).to(device)
+            for table in (bonds, centres)
+        )
         self._counts = encoded.layout.counts.to(device)
         self._starts = encoded.layout.starts.to(device)
         self.steps_per_epoch = max(len(X) // config.batch_size, 1)
@@ -127,6 +128,7 @@ class ResidentMolecules:
         layout = AtomLayout.from_counts(np.repeat(self._sizes, self._slots))
         place = torch.arange(layout.n_nodes) - layout.expand(layout.starts)
         self.layout, self._place = layout.to(device), place.to(device)
+        self._order = np.arange(layout.n_molecules)
 
     @property
     def n_molecules(self) -> int:
@@ -171,18 +173,25 @@ class ResidentMolecules:
             torch.from_numpy(np.concatenate(weights).astype(np.float32)).to(self.device),
         )
 
-    def gather(self, molecules: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Clean data (A, 3 + F), dummy atoms (A,) and bonds (A, S) of a batch of molecules (B,).
-
-        The latter two are None in models that know none.
-        """
+    def gather(self, molecules: Tensor) -> EncodedMolecules:
+        """A batch of molecules (B,)."""
         owner = self.layout.expand(molecules)
         rows = self._starts[owner] + self._place
         is_dummy = None
         if self.config.variable_size:
             is_dummy = self._place >= self._counts[owner]
             rows = rows.masked_fill(is_dummy, len(self._clean) - 1)
-        return self._clean[rows], is_dummy, None if self._bonds is None else self._bonds[rows]
+        bonds, centres = (
+            None if table is None else table[rows] for table in (self._bonds, self._centres)
+        )
+        return EncodedMolecules(
+            self._clean[rows], self.layout, is_dummy, self._order, bonds, centres
+        )
+
+    def _with_dummy(self, table: Tensor) -> Tensor:
+        """A table of atoms with a row of zeros for dummy atoms, where there are some."""
+        extra = torch.zeros_like(table[:1])
+        return torch.cat([table, extra]) if self.config.variable_size else table
 
     def conditions(self, molecules: Tensor) -> Tensor:
         """Properties (B, P) float64 of a batch of molecules (B,), NaN where unknown."""

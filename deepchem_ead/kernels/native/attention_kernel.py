@@ -55,15 +55,15 @@ def _getters(n_layers: int, told: bool) -> dict[str, attrgetter]:
 def parameters_of(network: nn.Module) -> dict[str, Tensor]:
     """All parameters by their names; ``named_parameters`` takes milliseconds for this.
 
-    What a read-out of pairs applies to each atom's features stands below the weights of the
-    invariant outputs, as more of them.
+    What else is read from each atom's features stands below the weights of the invariant outputs,
+    as more of them.
     """
     getters = _getters(len(network.blocks), network.n_pair_columns > 0)
     parameters = {name: get(network) for name, get in getters.items()}
-    if network.pair_outputs is not None:
+    if network.read_outs:
         for name in ("weight", "bias"):
-            both = (network.embedding_out, network.pair_outputs.atoms)
-            parameters[f"embedding_out.{name}"] = torch.cat([getattr(m, name) for m in both])
+            every = (network.embedding_out, *network.read_outs)
+            parameters[f"embedding_out.{name}"] = torch.cat([getattr(m, name) for m in every])
     return parameters
 
 

@@ -33,7 +33,7 @@ def evaluate(network: nn.Module, seen: Seen, kernel: AttentionKernel) -> tuple[T
     -------
     dx : Tensor, (A, 3)
     h : Tensor, (A, F or more)
-        Behind the network's own outputs stands what a read-out of pairs asks for about each atom.
+        Behind the network's own outputs stands what `read_outs` ask for about each atom.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _problem(
         n_layers=sizes.layers,
         n_features=sizes.features,
         n_heads=sizes.heads,
-        in_features=network.in_features,
+        in_features=named["embedding.weight"].shape[1],
         out_features=len(named["embedding_out.weight"]),
         n_threads=torch.get_num_threads(),
         sigma_column=-1 if sigma_column is None else sigma_column,

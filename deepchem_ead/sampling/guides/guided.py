@@ -62,6 +62,10 @@ class GuidedProcess(Estimator):
         return self.process.bonds
 
     @property
+    def stereo(self) -> bool:
+        return self.process.stereo
+
+    @property
     def features(self) -> FeatureTarget:
         return self.process.features
 

@@ -10,7 +10,7 @@ from attention_data import attention
 from denoiser_data import N_IN, N_OUT, real_batch
 
 from deepchem_ead.denoisers import AttentionDenoiser
-from deepchem_ead.denoisers.attention import LARGEST_MOVE
+from deepchem_ead.denoisers.layers import LARGEST_MOVE
 from deepchem_ead.denoisers.pair_outputs import PairOutputs
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout

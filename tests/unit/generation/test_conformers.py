@@ -9,6 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from deepchem_ead import MoleculeBatch
+from deepchem_ead.chem.graph_stereo import graph_stereo
 from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation import conformers as module
@@ -125,6 +126,31 @@ def test_atoms_are_numbered_as_rdkit_numbers_the_smiles(smiles):
         assert ends == [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in expected.GetBonds()]
     again = MODEL.conformers(smiles, n=2, check_bonds=False, **QUICK)
     assert np.array_equal(again.GetConformer(1).GetPositions(), mol.GetConformer(1).GetPositions())
+
+
+@pytest.mark.parametrize("smiles", ["C[C@H](O)F", "C[C@@H](O)F", "CC(O)F", "F/C=C\\[C@H](O)C"])
+def test_the_network_is_told_what_the_smiles_says(smiles, monkeypatch):
+    told, network = [], type(MODEL.model.sampling_denoiser)
+    forward = network.forward
+
+    def record(self, seen):
+        told.append(seen)
+        return forward(self, seen)
+
+    monkeypatch.setattr(network, "forward", record)
+    monkeypatch.setattr(Configuration, "righted", lambda self, x, check: (x, None))
+    MODEL.conformers(smiles, n=3, **QUICK)
+    stereo = graph_stereo(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+    for seen in told:
+        tags = seen.stereo.tags.view(3, -1)
+        assert (tags.numpy() == stereo.tags).all()
+        assert int(seen.stereo.sides.abs().sum()) == 2 * 3 * len(stereo.sides)
+        i, j = seen.layout.pairs
+        sides = {(a, b): side for a, b, side in stereo.sides.tolist()}
+        n = seen.layout.counts[0]
+        for a, b, side in zip(i.tolist(), j.tolist(), seen.stereo.sides.tolist(), strict=True):
+            if a < b < n:
+                assert side == sides.get((a, b), sides.get((b, a), 0))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from denoiser_data import N_IN
 from native_variants import VARIANTS
 from torch import Tensor
 
-from deepchem_ead.diffusion import Seen
+from deepchem_ead.denoisers.handedness import N_COLUMNS
+from deepchem_ead.diffusion import Seen, Stereo
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.kernels.native import attention_kernel
 
@@ -83,11 +84,65 @@ def test_matches_pytorch_with_all_gradients(variant, n_columns, n_outputs, optio
         assert error <= limit, f"{name}: {error:.1e}"
 
 
+def handed(dtype=torch.float32, **options):
+    """A network whose moves of tagged neighbours are not 0, as they are to begin with."""
+    denoiser = attention(n_pair_columns=5, n_pair_outputs=3, stereo=True, **options)
+    for gates in (denoiser.handedness.first, denoiser.handedness.last):
+        gates.out.weight.data.normal_(std=0.3)
+    return denoiser.to(dtype)
+
+
+def tagged(told: Seen) -> Seen:
+    """With a tag of every other atom of molecules that are large enough."""
+    layout, generator = told.layout, torch.Generator().manual_seed(3)
+    n = layout.n_nodes
+    counts = layout.counts[layout.index].unsqueeze(1)
+    places = torch.randint(0, 100, (n, 1), generator=generator) + torch.arange(4)
+    tags = (torch.arange(n) % 2) * (2 * (torch.arange(n) % 3 > 0).long() - 1)
+    tags = tags.masked_fill(counts[:, 0] < 4, 0)
+    return told.replace(stereo=Stereo(places % counts, tags, Stereo.nothing(layout).sides))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_tags_of_centres_match_pytorch_with_all_gradients(variant):
+    wanted = ("x", "h", "step", "pairs")
+    exact = handed(backend="torch", dtype=torch.float64)
+    expected = outputs_and_gradients(exact, tagged(seen(SIZES, 5, torch.float64, wanted)))
+    fast = native(handed(), variant)
+    found = outputs_and_gradients(fast, tagged(seen(SIZES, 5, wanted=wanted)))
+    bound, gradient_bound = BOUNDS[variant[1]]
+    for name, target in expected.items():
+        limit = bound if name in ("dx", "h_out", "pair outputs") else gradient_bound
+        error = float((found[name].double() - target).norm() / target.norm())
+        assert error <= limit, f"{name}: {error:.1e}"
+    plain = fast(seen(SIZES, 5)).dx
+    assert (plain - found["dx"]).norm() > 0.01 * plain.norm()
+
+
+def test_new_gates_change_nothing():
+    """A network that has not learned of tags computes what it computed without them."""
+    before, after = (
+        native(attention(n_pair_columns=5, n_pair_outputs=3, stereo=stereo), VARIANTS[0])
+        for stereo in (False, True)
+    )
+    state = after.state_dict() | before.state_dict()
+    for name in ("embedding.weight", "condition.0.weight"):
+        state[name] = torch.nn.functional.pad(state[name], (0, N_COLUMNS))
+    after.load_state_dict(state)
+    told = seen(SIZES, 5)
+    with torch.no_grad():
+        expected = before(told)
+        for molecules in (told, tagged(told)):
+            found = after(molecules)
+            assert torch.equal(torch.cat(found, 1), torch.cat(expected, 1))
+            assert torch.equal(found.pairs, expected.pairs)
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
 def test_bitwise_independent_of_threads_and_batch(variant):
-    denoiser = native(attention(n_heads=8, n_pair_columns=5, n_pair_outputs=3), variant)
+    denoiser = native(handed(n_heads=8), variant)
     counts = [18, 1, 29, 9, 40, 2]
-    told = seen(counts, 5)
+    told = tagged(seen(counts, 5))
 
     def evaluate(molecules: Seen) -> tuple[Tensor, Tensor]:
         with torch.no_grad():
@@ -108,6 +163,7 @@ def test_bitwise_independent_of_threads_and_batch(variant):
         alone = Seen(
             told.x[rows], told.h[rows], AtomLayout.from_counts([n]), told.reference[rows],
             step=told.step[rows], pairs=told.pairs[edges],
+            stereo=Stereo(*(t[rows] for t in told.stereo[:2]), told.stereo.sides[edges]),
         )  # fmt: skip
         assert torch.equal(evaluate(alone)[0], whole[0][rows])
         assert torch.equal(evaluate(alone)[1], whole[1][edges])
@@ -141,7 +197,8 @@ def test_what_does_not_fit_is_refused_and_more_columns_are_pytorchs():
     denoiser, told = attention(n_pair_columns=4, n_pair_outputs=2), seen(SIZES, 4)
     assert denoiser.active_backend == "native fp32"
     for wrong in ({"pairs": told.pairs[1:]}, {"pairs": told.pairs[:, 1:]},
-                  {"step": told.step[1:]}, {"reference": told.reference[1:]}):  # fmt: skip
+                  {"step": told.step[1:]}, {"reference": told.reference[1:]},
+                  {"stereo": Stereo.nothing(AtomLayout.from_counts([3]))}):  # fmt: skip
         with pytest.raises(ValueError, match="fit"):
             denoiser(told.replace(**wrong))
     many = attention(n_pair_columns=65)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import deepchem as dc
 import numpy as np
 import pytest
 import torch
 
 from deepchem_ead import EADModel, MoleculeBatch
-from deepchem_ead.errors import MoleculeError
+from deepchem_ead.errors import CheckpointError, MoleculeError
 from deepchem_ead.generation.given import Given
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 from deepchem_ead.molnet.sample import load_sample
 from deepchem_ead.tasks import TaskMixture
+from deepchem_ead.training.host_batch import Noising
 from deepchem_ead.training.noising import noised
+from deepchem_ead.training.placement import ResidentPlacement
 from deepchem_ead.training.resident_data import ResidentMolecules
 
 JOINT = dict(
     denoiser="attention", n_layers=1, n_features=32, n_heads=4, bonds=True,
-    charged_kinds="N+,O-", include_charge=False, feature_target="types",
+    charged_kinds="N+,O-", stereo=True, include_charge=False, feature_target="types",
     frame="preconditioned", position_target="residual", channel_levels=True,
     self_conditioning=True, tasks="free,edit,conformer,perceive", batch_size=8,
 )  # fmt: skip
@@ -48,6 +53,13 @@ def model(X) -> EADModel:
 
 def config(**changes) -> EADConfig:
     return EADConfig.load("qm9", **{**JOINT, **changes})
+
+
+def most_centres(X) -> int:
+    """The molecule with most atoms that may be stereocentres."""
+    encoded = AtomEncoding(config()).encode(X)
+    n_centres = encoded.layout.sum(encoded.centres.int())
+    return int(encoded.order[int(n_centres.argmax())])
 
 
 def edges(batch, i=0):
@@ -113,10 +125,85 @@ def test_molecules_on_the_device_have_the_bonds_of_those_on_the_host(X, padding)
     encoding = AtomEncoding(settings)
     resident = ResidentMolecules(X, encoding, settings, torch.device("cpu"))
     chosen = resident.plan(1).molecules[0]
-    clean, is_dummy, bonds = resident.gather(chosen)
+    found = resident.gather(chosen)
     rows = np.argsort(encoding.count_atoms(X), kind="stable")[chosen]
     expected = encoding.encode(X[rows], n_nodes=resident.layout.counts.numpy())
-    assert torch.equal(bonds, expected.bonds) and torch.equal(clean, expected.clean)
+    assert all(
+        torch.equal(getattr(found, name), getattr(expected, name))
+        for name in ("clean", "bonds", "centres", "is_dummy")
+    )
+
+
+def test_tags_are_given_with_the_graph(X):
+    encoded = AtomEncoding(config()).encode(X)
+    assert encoded.centres.any()
+    told = {
+        task: noised(encoded, config(tasks=task), 3, equivariant=True)["stereo"]
+        for task in ("free", "perceive", "edit", "conformer")
+    }
+    for task in ("free", "perceive"):
+        assert not told[task].tags.any() and not told[task].sides.any()
+    n_edit, n_conformer = (int(told[task].tags.abs().sum()) for task in ("edit", "conformer"))
+    assert 0 < n_edit < n_conformer <= int(encoded.centres.sum())
+    again = noised(encoded, config(tasks="conformer"), 3, equivariant=True)["stereo"]
+    other = noised(encoded, config(tasks="conformer"), 4, equivariant=True)["stereo"]
+    assert torch.equal(again.tags, told["conformer"].tags)
+    assert not torch.equal(other.tags, again.tags)
+    mirrored = AtomEncoding(config()).encode(X * np.where(np.arange(11) < 3, -1, 1))
+    turned = noised(mirrored, config(tasks="conformer"), 3, equivariant=True)["stereo"]
+    assert torch.equal(turned.tags, -again.tags) and torch.equal(turned.sides, again.sides)
+
+
+def test_both_placements_tell_the_same(model, X):
+    """Given the same molecules: one batch of all."""
+    chosen = most_centres(X)
+    settings = config(tasks="edit,conformer", dummy_padding="full", p_fixed_size=0.0)
+    encoding, same = AtomEncoding(settings), np.repeat(X[chosen : chosen + 1], 8, 0)
+    resident = ResidentMolecules(same, encoding, settings, torch.device("cpu"))
+    placement = ResidentPlacement(resident, settings, True)
+    for step in range(5):
+        placement.begin(0, 0, step)
+        (there, _, _) = placement.batch()
+        here = Noising(settings, encoding, True).training(same, None, None, step)
+        assert here["stereo"].tags.any()
+        for name in ("stereo", "bonds"):
+            assert all(map(torch.equal, here[name], there[name]))
+        losses = [model.model({**batch, "conditions": None}) for batch in (here, there)]
+        torch.testing.assert_close(losses[0].mean(), losses[1].mean())
+
+
+def test_weights_that_were_told_no_stereo_can_begin(X, molecules, tmp_path):
+    data = dc.data.NumpyDataset(X)
+    before = EADModel("qm9", **{**JOINT, "stereo": False})
+    before.fit(data, nb_epoch=1)
+    before.save_pretrained(tmp_path)
+    model = EADModel("qm9", initial_weights=tmp_path, **JOINT)
+    assert np.array_equal(model.predict(data), before.predict(data))
+    options = dict(start=Given(molecules[5:6], "conformer"), n_atoms=int(molecules.counts[5]))
+    found, expected = (one.generate(2, **options, **OPTIONS) for one in (model, before))
+    assert np.array_equal(found.coordinates, expected.coordinates)
+    model.save_pretrained(tmp_path / "told")
+    with pytest.raises(CheckpointError, match="stereo is False here and True there"):
+        EADModel("qm9", initial_weights=tmp_path / "told", **{**JOINT, "stereo": False})
+
+
+def test_opposite_tags_make_other_molecules(model, molecules, X):
+    """The same in any batch; one tag of several is enough."""
+    model, chosen = copy.deepcopy(model), most_centres(X)
+    torch.nn.init.ones_(model.model.sampling_denoiser.handedness.first.out.weight)
+    given = molecules[chosen : chosen + 1]
+    options = dict(n_atoms=int(given.counts[0]), **OPTIONS)
+
+    def conformers(molecule, **more):
+        start = Given(molecule, "conformer")
+        return model.generate(3, start=start, **options, **more).coordinates
+
+    here = conformers(given)
+    assert np.array_equal(here, conformers(given, batch_size=1))
+    mirrored = replace(given, coordinates=-given.coordinates)
+    assert np.abs(here - conformers(mirrored)).max() > 1e-3
+    nowhere = replace(given, coordinates=0 * given.coordinates)
+    assert np.abs(here - conformers(nowhere)).max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -141,6 +228,7 @@ def test_data_that_do_not_fit_are_refused(X, change, message):
         ({"charged_kinds": "S-"}, "S- is no charged atom of one of the elements"),
         ({"charged_kinds": "N"}, "N is no charged atom"),
         ({"denoiser": "egnn", "self_conditioning": False, "n_heads": 8}, "bonds need a denoiser"),
+        ({"bonds": False}, "stereo is told with the bonds that are given: set bonds=True"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(options, message):
