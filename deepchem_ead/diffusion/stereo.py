@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepchem_ead.diffusion.bonds import BOND_KINDS, bond_partners, pair_rows
+from deepchem_ead.bonding import BOND_KINDS
+from deepchem_ead.diffusion.bonds import bond_partners, pair_rows
 from deepchem_ead.diffusion.layout import AtomLayout
 
 #: Columns of `Seen.pairs` about double bonds between two atoms, and how many: cis and trans.
