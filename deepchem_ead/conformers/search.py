@@ -90,7 +90,10 @@ class Preparation:
         for level in (self._relax, self._energy):
             if level is not None:
                 level.check(molecule)
-        self._first = self._force_field() if rough and self._relax is not None else None
+        rough = rough and self._relax is not None
+        self._first = self._force_field() if rough else None
+        # What is to be relaxed anyway may have long bonds before.
+        self._check_bonds = options.check_bonds and not rough
 
     def _force_field(self) -> MMFF94s | None:
         if self._relax is None or self._relax.name == MMFF94s.name:
@@ -104,7 +107,7 @@ class Preparation:
 
     def __call__(self, positions: np.ndarray, origin: str) -> Conformer | str:
         """The conformer, or what is wrong with it."""
-        x, problem = self._checked(np.asarray(positions, np.float64), self.options.check_bonds)
+        x, problem = self._checked(np.asarray(positions, np.float64), self._check_bonds)
         if problem is not None:
             return problem
         energy = None

@@ -1,5 +1,6 @@
 """Datasets of molecules in 3D as DeepChem datasets."""
 
+from deepchem_ead.molnet.conformer_sets import ConformerSet, load_conformers
 from deepchem_ead.molnet.datasets import DATASETS, DatasetInfo
 from deepchem_ead.molnet.drugs3d import load_drugs3d
 from deepchem_ead.molnet.drugs3d_table import Drugs3DTable
@@ -9,11 +10,13 @@ from deepchem_ead.molnet.splits import EDMSplitter, MurckoSplitter, edm_halves
 
 __all__ = [
     "DATASETS",
+    "ConformerSet",
     "DatasetInfo",
     "Drugs3DTable",
     "EDMSplitter",
     "MurckoSplitter",
     "edm_halves",
+    "load_conformers",
     "load_drugs3d",
     "load_file_3d",
     "load_qm9_3d",

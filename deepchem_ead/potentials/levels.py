@@ -104,9 +104,16 @@ class MMFF94s:
 
 
 class _Smooth:
-    """A level that is minimised by its gradient; subclasses say their `surface`."""
+    """A level that is minimised by its gradient; subclasses say their `surface`.
+
+    Attributes
+    ----------
+    max_force : float
+        Largest force at a minimum, eV/Angstrom.
+    """
 
     name, label, comparable = "", "", True
+    max_force = MAX_FORCE
 
     def surface(self, mol: Chem.Mol) -> Surface:
         """Energy and gradient of a molecule as a function of its positions."""
@@ -126,7 +133,7 @@ class _Smooth:
         """Positions and energy (eV) of the minimum that the positions lead to."""
         hessian = model_hessian(placed(mol, positions))
         found, energy, converged = minimise(
-            self.surface(mol), positions, hessian, MAX_FORCE, MAX_STEPS
+            self.surface(mol), positions, hessian, self.max_force, MAX_STEPS
         )
         if not converged:
             raise MoleculeError(f"{self.label} found no minimum in {MAX_STEPS} steps")
@@ -170,9 +177,18 @@ class ANI2xtLevel(_Smooth):
 
 
 class GFN2(_Smooth):
-    """GFN2-xTB, by the package tblite: all elements, charges and radicals, in the gas phase."""
+    """GFN2-xTB, by the package tblite: all elements, charges and radicals, in the gas phase.
+
+    Parameters
+    ----------
+    max_force : float
+        At a minimum, eV/Angstrom.
+    """
 
     name, label = "gfn2", "GFN2-xTB"
+
+    def __init__(self, max_force: float = MAX_FORCE) -> None:
+        self.max_force = max_force
 
     def surface(self, mol: Chem.Mol) -> Surface:
         try:
