@@ -148,8 +148,9 @@ class DenoiserTests:
         def told(seen: Seen) -> Outputs:
             # Not of the shape of x, and not turned as it is.
             apart = seen.layout.center(seen.x)
-            mean = seen.layout.expand(seen.layout.mean(seen.h[:, 2:3] * apart))
-            moved = 0.3 * seen.h[:, :1] * apart + seen.h[:, 1:2] * mean
+            scale, share, weight = seen.h.split(1, 1)[:3]
+            moved = 0.3 * scale * apart
+            moved = moved + share * seen.layout.expand(seen.layout.mean(weight * apart))
             return network(seen.replace(reference=seen.x + moved))
 
         assert_equivariant(
