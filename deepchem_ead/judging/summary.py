@@ -42,14 +42,14 @@ def sample_of(rows: Sequence[Row]) -> Sample:
 
 
 def compare(rows: Sequence[Row], suite: Suite, known: Known | None) -> list[Row]:
-    """The rows with what comparisons with the reference say."""
-    if known is None or not suite.comparisons:
+    """The rows with what comparisons with the reference, and with other known molecules, say."""
+    if not suite.comparisons:
         return list(rows)
-    sample = sample_of(rows)
+    sample, whole = sample_of(rows), Sample({}, 0) if known is None else known.whole
     new = [replace(row, outcomes=dict(row.outcomes), seconds=dict(row.seconds)) for row in rows]
     for comparison in suite.comparisons:
         began = time.process_time()
-        outcomes = comparison(sample, known.whole)
+        outcomes = comparison(sample, whole)
         seconds = (time.process_time() - began) / max(1, len(rows))
         for row, outcome in zip(new, outcomes, strict=True):
             row.outcomes[comparison.name] = outcome

@@ -1,6 +1,6 @@
-"""Comparisons of molecules with those of a reference, a file each, registered by name."""
+"""Comparisons of molecules with known ones, a file each, registered by name."""
 
-from deepchem_ead.metrics.comparisons import copies, foreign, neighbours, novel
+from deepchem_ead.metrics.comparisons import copies, drug_rings, foreign, neighbours, novel
 from deepchem_ead.metrics.comparisons.comparison import COMPARISONS, BaseComparison, Comparison
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "BaseComparison",
     "Comparison",
     "copies",
+    "drug_rings",
     "foreign",
     "neighbours",
     "novel",

@@ -148,8 +148,11 @@ def _is_functional(atom: Chem.Atom, bonds: list[str]) -> bool:
 def ring_systems(view: MoleculeView) -> list[str] | None:
     """Ring systems as SMILES: rings that share atoms, with the atoms doubly bonded to them."""
     mol = view.once(flat_molecule)
-    if mol is None:
-        return None
+    return None if mol is None else ring_systems_of(mol)
+
+
+def ring_systems_of(mol: Chem.Mol) -> list[str]:
+    """Those of a molecule without explicit hydrogens and stereo."""
     systems: list[set[int]] = []
     for ring in map(set, mol.GetRingInfo().AtomRings()):
         joined = [system for system in systems if system & ring]

@@ -57,7 +57,7 @@ class SuiteMetric:
         return SUMMARIES[summary](values, 0.0).value
 
     def _outcomes(self, views: Views, known: Sample) -> list[Outcome]:
-        if "reference" in self.needs:
+        if hasattr(self.part, "features"):
             return self.part(Sample.of(views.each, self.part.features), known)
         return [self.part(view) for view in views.each]
 

@@ -60,9 +60,10 @@ class Suite:
             require(part.packages, f"{part.name} of the suite {self.name!r}")
 
     def without_reference(self) -> Suite:
-        """Without what compares with known molecules."""
+        """Without what compares with molecules of a reference."""
+        comparisons = tuple(each for each in self.comparisons if "reference" not in each.needs)
         sets = tuple(each for each in self.sets if "reference" not in each.needs)
-        return replace(self, comparisons=(), sets=sets)
+        return replace(self, comparisons=comparisons, sets=sets)
 
     @property
     def of_molecules(self) -> tuple[Check | Comparison, ...]:

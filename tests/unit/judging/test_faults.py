@@ -225,6 +225,31 @@ def test_groups_that_the_reference_does_not_have():
     assert frame["details"].tolist() == details
 
 
+def test_ring_systems_that_drugs_do_not_have(tmp_path):
+    """With and without a reference; drugs of one's own are a file."""
+    given = {"CC1=CCC1": 0, "c1ccccc1C": 1, "C1CC2CC1C2": 0, "O=C1C=CC=CN1": 1, "CCO": None,
+             "c1ccc2[nH]ccc2c1": 1}  # fmt: skip
+    mols = bare([embedded(text) for text in given])
+    frames = [
+        judge(mols, known, {"comparisons": ["drug_rings"]}, progress=False).per_molecule
+        for known in (None, mols)
+    ]
+    for frame in frames:
+        found = [None if pd.isna(passed) else int(passed) for passed in frame["drug_rings"]]
+        assert found == list(given.values())
+    assert frames[0]["rarest_drug_ring"][1] > 300 and "C1CC2CC1C2" in frames[0]["details"][2]
+    own = tmp_path / "mine.smi"
+    own.write_text("smiles name\nCC[C@H]1CCO1 a\n\nOC1CCO1.Cl b\n")
+    suite = {"comparisons": [{"drug_rings": {"file": str(own), "least": 2}}]}
+    oxetane = bare([embedded(text) for text in ("NC1COC1", "NC1CCO1", "c1ccccc1")])
+    frame = judge(oxetane, suite=suite, progress=False).per_molecule
+    assert frame["rarest_drug_ring"].tolist() == [2, 2, 0]
+    assert frame["sound"].tolist() == [True, True, False]
+    own.write_text("CCO\nC1CC\n")
+    with pytest.raises(ValueError, match="line 2: 'C1CC' is no SMILES"):
+        load_suite({"comparisons": [{"drug_rings": {"file": str(own)}}]})
+
+
 @pytest.mark.parametrize(
     ("declared", "shown"),
     [
