@@ -232,10 +232,13 @@ class EADNetwork(nn.Module):
 
 
 def direct_objective(config: EADConfig) -> DirectObjective | None:
-    """What the direct objective is made of; None with another."""
+    """What the direct objective is made of; None with another.
+
+    A network that is told of stereo has to tell mirror images apart.
+    """
     if config.objective != "direct":
         return None
-    return DirectObjective(config.guide_floor, config.huber_width)
+    return DirectObjective(config.guide_floor, config.huber_width, mirrored=not config.stereo)
 
 
 def context_columns(config: EADConfig) -> dict[str, int]:

@@ -16,7 +16,7 @@ LAYOUT = AtomLayout.from_counts([4, 3, 6])
 TOP = 20
 TINY = {
     "preset": "conformers-qm9-direct", "n_layers": 1, "n_features": 32, "n_heads": 2,
-    "bonds": False, "charged_kinds": "", "tasks": "conformer,edit",
+    "bonds": False, "stereo": False, "charged_kinds": "", "tasks": "conformer,edit",
 }  # fmt: skip
 
 

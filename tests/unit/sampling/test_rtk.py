@@ -10,6 +10,7 @@ import torch
 
 from deepchem_ead.diffusion import AtomLayout, NoiseSchedule
 from deepchem_ead.sampling import MoleculeNoise, Transition, resolve_stepper, sample
+from deepchem_ead.sampling.grids import KERNEL_RATIO
 from deepchem_ead.sampling.rtk import (
     SMALLEST_CURVATURE,
     best_step_size,
@@ -146,3 +147,30 @@ def test_one_seed_is_one_result(stepper):
 def test_options_out_of_range_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         resolve_stepper(text)
+
+
+@pytest.mark.parametrize("tau_s", [0.05, 0.6, 3.0])
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_a_kernels_hessian_keeps_its_bounds_at_the_step_of_the_theory(tau_s, share):
+    """Data at two points: concave in between, as far as ``share`` of what the theory allows."""
+    ratio = 1 / KERNEL_RATIO**2
+    a = tau_s * (2 * share) ** 0.5  # Hess log p_s is a^2 / tau^4 - 1 / tau^2 at 0
+    y = torch.linspace(-5 * tau_s, 5 * tau_s, 2001, dtype=torch.float64, requires_grad=True)
+    log_p = torch.logaddexp(-((y - a) ** 2) / (2 * tau_s**2), -((y + a) ** 2) / (2 * tau_s**2))
+    back = (0.3 - y) ** 2 / (2 * tau_s**2 * (1 / ratio - 1))
+    (slope,) = torch.autograd.grad((back - log_p).sum(), y, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), y)
+    scaled = curvature * tau_s**2 * (1 - ratio)  # in units of 1 / v^2
+    assert float(scaled.max()) <= 1 + 1e-9
+    assert float(scaled.min()) == pytest.approx(1 - 2 / 3 * share, abs=1e-6)
+    assert (float(scaled.min()) >= SMALLEST_CURVATURE - 1e-6) and SMALLEST_CURVATURE == 1 / 3
+
+
+def test_the_step_of_the_theory_in_its_own_words():
+    """``e^(2 eta) - 1 = 1 / (2 L)`` for a Hessian within L: between L and 3 L (with tau_s = 1)."""
+    bound = 1.0
+    eta = 0.5 * np.log((2 * bound + 1) / (2 * bound))
+    coupling = 1 / (np.exp(2 * eta) - 1)
+    assert (-bound + coupling, bound + coupling) == pytest.approx((bound, 3 * bound))
+    # In variance-exploding form that time adds the variance e^(2 eta) - 1.
+    assert (1 + (np.exp(2 * eta) - 1)) ** 0.5 == pytest.approx(KERNEL_RATIO)

@@ -26,7 +26,7 @@ from deepchem_ead.training.world import World
 
 TINY = {
     "preset": "conformers-qm9-direct", "n_layers": 1, "n_features": 32, "n_heads": 2,
-    "bonds": False, "charged_kinds": "", "batch_size": 16, "warmup_steps": 0,
+    "bonds": False, "stereo": False, "charged_kinds": "", "batch_size": 16, "warmup_steps": 0,
     "learning_rate_decay": "none",
 }  # fmt: skip
 
