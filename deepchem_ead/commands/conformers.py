@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.commands.options import SmilesColumn, Steps, choice
+from deepchem_ead.commands.options import SmilesColumn, StepperName, Steps, choice
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import ModelName, OutFile, Seed
 
@@ -103,6 +103,7 @@ def conformers(
         typer.Option(min=1, metavar="N", help="Rounds in which what is wrong is drawn again."),
     ] = 10,
     steps: Steps = None,
+    stepper: StepperName = None,
     seed: Seed = 0,
     smiles_column: SmilesColumn = None,
 ) -> None:  # fmt: skip
@@ -121,7 +122,8 @@ def conformers(
         prune=0.1 if prune is None and purpose is None else prune,
     )  # fmt: skip
     written, table = job.conformer_file(
-        given, out, options, method=method and method.value, model=model, steps=steps, seed=seed,
+        given, out, options, method=method and method.value, model=model, steps=steps,
+        stepper=stepper, seed=seed,
         forms=[word.strip() for word in (enumerate_ or "").split(",") if word.strip()],
         max_forms=max_forms, use_start=start, column=smiles_column,
     )  # fmt: skip

@@ -95,6 +95,7 @@ def conformer_file(
     method: str | None = None,
     model: str = "qm9",
     steps: Any = None,
+    stepper: str | None = None,
     seed: int = 0,
     forms: Sequence[str] = (),
     max_forms: int = 32,
@@ -114,8 +115,8 @@ def conformer_file(
         What draws conformers; by default the model.
     model : str
         Name or folder of a model.
-    steps
-        Denoising steps of the model.
+    steps, stepper
+        Of the model, as in ``generate``.
     seed : int
     forms, max_forms, use_start
         See `generate_conformers`.
@@ -135,7 +136,8 @@ def conformer_file(
         new_file(path)
     check_kinds(forms, max_forms)
     entries = read_entries(given, column)
-    make_source = _maker(method, model, steps, seed, options)
+    sampling = SamplingOptions(seed=seed, steps=steps, stepper=stepper)
+    make_source = _maker(method, model, sampling, options)
     written = Written(molecules=len(entries))
     try:
         with ExitStack() as stack:
@@ -174,9 +176,10 @@ class _Counter:
 
 
 def _maker(
-    method: str | None, model: str, steps: Any, seed: int, options: ConformerOptions
+    method: str | None, model: str, sampling: SamplingOptions, options: ConformerOptions
 ) -> MakeSource:
     if method == "etkdg":
+        seed = sampling.seed or 0
         return lambda molecule, name: ETKDG(molecule, name, seed, options.trans_amides)
     loaded = EADModel.from_pretrained(model)
     try:
@@ -185,7 +188,6 @@ def _maker(
         raise ValueError(
             f"{error}; or take --method etkdg, RDKit's ETKDGv3, which needs no model"
         ) from None
-    sampling = SamplingOptions(seed=seed, steps=steps)
 
     def make(molecule: Chem.Mol, name: str) -> Source:
         source = ModelSource(loaded, molecule, name, sampling, progress=False)
