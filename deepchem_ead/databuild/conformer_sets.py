@@ -157,6 +157,8 @@ class DrugGraphs:
         for number in count():
             if all(len(found[part]) >= wanted[part] for part in wanted):
                 break
+            if number == len(candidates):
+                raise ValueError(f"n={n}: the sources have {sum(map(len, found.values()))} graphs")
             smiles = candidates[number].smiles
             turn = parts_of(np.array([scaffold_hash(smiles)]))[0]
             part = {0: "train", 2: "test"}.get(int(turn))

@@ -1,0 +1,170 @@
+"""Conformers of QM9's test graphs by RDKit, relaxed or not, beside DFT and reference ensembles.
+
+    python -m benchmarks.conformer_baselines [--n 500] [--ensembles FOLDER] [--out results.json]
+
+Two conformers of each graph are drawn and, by row, relaxed; the nearer one's RMSD to the DFT
+geometry (heavy atoms, symmetry-corrected) is what counts, its median over graphs with an error from
+a thousand resamples of the graphs. Graphs that get no conformer are counted, and as far as any of
+them count as far away. Seconds are processor time of one thread a conformer, relaxation included.
+
+``--ensembles`` (from ``deepchem-ead data build conformers-qm9``) adds coverage and matching of
+twice as many conformers as each reference has, at 0.5 and 0.05 Angstrom.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rdkit import Chem
+from tqdm import tqdm
+
+from benchmarks.tables import markdown
+from deepchem_ead.conformers import ETKDG, ConformerOptions, find_ensemble
+from deepchem_ead.databuild.conformer_sets import QM9Graphs
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.metrics import evaluate_conformers
+from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
+from deepchem_ead.molnet import load_conformers
+
+ROWS = {"ETKDGv3": None, "+ MMFF94s": "mmff94", "+ ANI-2xt": "ani2xt", "+ GFN2-xTB": "gfn2"}
+BEST_OF = 2
+THRESHOLDS = (0.5, 0.05)
+RESAMPLES = 1000
+
+
+class Drawn(NamedTuple):
+    """Conformers of each graph, None where there are none, and the seconds of each conformer."""
+
+    mols: list[Chem.Mol | None]
+    seconds: float
+
+
+def draw(mols: Sequence[Chem.Mol], numbers: Sequence[int], relax: str | None, label: str) -> Drawn:
+    """So many conformers of each molecule with hydrogens and stereo labels."""
+    found: list[Chem.Mol | None] = []
+    start = time.process_time()
+    for mol, n in zip(tqdm(mols, desc=label), numbers, strict=True):
+        graph = Chem.Mol(mol)
+        graph.RemoveAllConformers()
+        try:
+            options = ConformerOptions(n=n, relax=relax)
+            found.append(find_ensemble(graph, "", ETKDG, options).mol)
+        except MoleculeError:
+            found.append(None)
+    made = sum(mol.GetNumConformers() for mol in found if mol is not None)
+    return Drawn(found, (time.process_time() - start) / max(made, 1))
+
+
+def nearest(mol: Chem.Mol | None, given: Chem.Mol) -> float:
+    """RMSD in Angstrom of the nearest conformer to a geometry; infinite without any."""
+    if mol is None:
+        return math.inf
+    matches = graph_matches(given, mol)
+    return float(best_rmsds(heavy_positions(given), heavy_positions(mol), matches).min())
+
+
+def median_and_error(values: np.ndarray) -> tuple[float, float]:
+    """Median and its error by resampling."""
+    rng = np.random.default_rng(0)
+    drawn = np.median(rng.choice(values, (RESAMPLES, len(values))), axis=1)
+    return float(np.median(values)), float(drawn.std())
+
+
+def beside_geometries(given: list[Chem.Mol], rows: Sequence[str]) -> list[dict[str, float | str]]:
+    """Best of two beside DFT."""
+    table = []
+    for row in rows:
+        drawn = draw(given, [BEST_OF] * len(given), ROWS[row], row)
+        values = np.array([nearest(m, g) for m, g in zip(drawn.mols, given, strict=True)])
+        median, error = median_and_error(values)
+        table.append(
+            {
+                "row": row,
+                "median": median,
+                "error": error,
+                "p90": float(np.quantile(values, 0.9)),
+                "below_0.05": float((values < 0.05).mean()),
+                "failed": int(np.isinf(values).sum()),
+                "seconds": drawn.seconds,
+                "n": len(values),
+            }
+        )
+    return table
+
+
+def beside_ensembles(
+    references: list[Chem.Mol], rows: Sequence[str]
+) -> list[dict[str, float | str]]:
+    """Coverage and matching, failures as missed; errors of the means over molecules."""
+    table = []
+    numbers = [2 * mol.GetNumConformers() for mol in references]
+    for row in rows:
+        drawn = draw(references, numbers, ROWS[row], f"{row}, ensembles")
+        report = evaluate_conformers(references, drawn.mols, THRESHOLDS, "missed")
+        errors = report.per_molecule.groupby("threshold")[list(_SCORES)].sem()
+        for threshold in THRESHOLDS:
+            means = report.summary.loc[threshold, "missed"]
+            table.append(
+                {"row": row, "threshold": threshold, "failed": int(means["failed"])}
+                | {name: float(means[name]) for name in _SCORES}
+                | {f"{name}_error": float(errors.loc[threshold, name]) for name in _SCORES}
+                | {"n": len(references), "stereo_kept": float(means["stereo_kept"])}
+            )
+    return table
+
+
+_SCORES = ("cov_recall", "amr_recall", "cov_precision", "amr_precision")
+
+
+def main() -> None:
+    """Measure and print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--n", type=int, default=500, help="graphs beside DFT")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:3])
+    parser.add_argument("--ensembles", type=Path, help="folder of reference ensembles")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    result: dict[str, list[dict[str, float | str]]] = {"geometries": [], "ensembles": []}
+    if options.n:
+        graphs = QM9Graphs().graphs(options.n, Path("."))
+        given = [graph.mol for graph in graphs if graph.mol is not None]
+        result["geometries"] = beside_geometries(given, options.rows)
+        print(
+            markdown(
+                ["", "RMSD, A", "90 % below", "below 0.05 A", "failed", "s"],
+                [
+                    [
+                        r["row"], f"{r['median']:.3f} ± {r['error']:.3f}", f"{r['p90']:.2f}",
+                        f"{100 * r['below_0.05']:.0f} %", str(r["failed"]), f"{r['seconds']:.3f}",
+                    ]
+                    for r in result["geometries"]
+                ],
+            )
+        )  # fmt: skip
+    if options.ensembles:
+        references = load_conformers(options.ensembles, "test").mols
+        result["ensembles"] = beside_ensembles(references, options.rows)
+        print(
+            markdown(
+                ["", "A", "COV-R", "AMR-R", "COV-P", "AMR-P", "failed"],
+                [
+                    [r["row"], f"{r['threshold']:g}"]
+                    + [f"{r[name]:.3f} ± {r[f'{name}_error']:.3f}" for name in _SCORES]
+                    + [str(r["failed"])]
+                    for r in result["ensembles"]
+                ],
+            )
+        )
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
