@@ -35,6 +35,7 @@ from deepchem_ead.molnet import load_conformers
 
 ROWS = {"ETKDGv3": None, "+ MMFF94s": "mmff94", "+ ANI-2xt": "ani2xt", "+ GFN2-xTB": "gfn2"}
 BEST_OF = 2
+TRIES = 2  # strained cages take RDKit seconds an attempt
 THRESHOLDS = (0.5, 0.05)
 RESAMPLES = 1000
 
@@ -54,7 +55,7 @@ def draw(mols: Sequence[Chem.Mol], numbers: Sequence[int], relax: str | None, la
         graph = Chem.Mol(mol)
         graph.RemoveAllConformers()
         try:
-            options = ConformerOptions(n=n, relax=relax)
+            options = ConformerOptions(n=n, tries=TRIES, relax=relax)
             found.append(find_ensemble(graph, "", ETKDG, options).mol)
         except MoleculeError:
             found.append(None)

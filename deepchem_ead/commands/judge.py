@@ -15,6 +15,7 @@ from deepchem_ead.commands.running import command
     "judge molecules.sdf --reference qm9",
     "judge molecules.sdf --reference qm9 --html report.html --csv molecules.csv",
     "judge ours.sdf theirs.sdf --reference qm9 --html both.html",
+    "judge confs.sdf --conformers reference.sdf --suite fast",
     "judge molecules.sdf --suite full --sdf good.sdf --keep 'posebusters and strain_kcal < 5'",
 )
 def judge(
@@ -33,6 +34,14 @@ def judge(
     held_out: Annotated[
         Path | None,
         typer.Option("--held-out", metavar="FILE", help="Molecules to take for the ceiling."),
+    ] = None,
+    conformers: Annotated[
+        Path | None,
+        typer.Option(
+            "--conformers",
+            metavar="FILE",
+            help="Reference conformers of the same molecules (SDF): coverage, matching, stereo.",
+        ),
     ] = None,
     suite: Annotated[
         str,
@@ -92,6 +101,7 @@ def judge(
         reference=reference,
         held_out=held_out,
         suite=suite,
+        conformers=conformers,
         workers=workers,
         time_limit=time_limit,
         seed=seed,

@@ -132,3 +132,12 @@ def test_what_cannot_be_done_is_one_line(deepchem_ead, tmp_path, monkeypatch, wo
     if words == ["CCO"]:
         assert "or take --method etkdg" in result.err
     assert not list(tmp_path.iterdir())
+
+
+def test_judge_compares_conformers_with_a_reference(deepchem_ead, tmp_path):
+    for seed, name in ((0, "a.sdf"), (1, "b.sdf")):
+        words = ["CCC(C)O", *ETKDG, "--prune", 0, "--seed", seed, "--out", tmp_path / name]
+        assert deepchem_ead("conformers", *words).code == 0
+    words = ["judge", tmp_path / "a.sdf", "--conformers", tmp_path / "b.sdf", "--suite", "fast"]
+    result = deepchem_ead(*words, "--workers", 1)
+    assert result.code == 0 and "cov_recall" in result.out and "left out" in result.out, result.err

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import typer
 
 from deepchem_ead.commands.jobs.outputs import folder_of
-from deepchem_ead.judging import Report, SideBySide, judge, side_by_side
+from deepchem_ead.judging import Report, SideBySide, judge, judge_conformers, side_by_side
 
 _NAMED = 20  # molecules without a judgement that are told
 
@@ -30,7 +30,9 @@ class Outputs(NamedTuple):
         return [path for path in self[:4] if path is not None]
 
 
-def judge_files(files: Sequence[Path], outputs: Outputs, **options: Any) -> None:
+def judge_files(
+    files: Sequence[Path], outputs: Outputs, conformers: Path | None = None, **options: Any
+) -> None:
     """Judge the molecules of files, print the summary and write what is asked for.
 
     Raises
@@ -46,6 +48,9 @@ def judge_files(files: Sequence[Path], outputs: Outputs, **options: Any) -> None
     if outputs.files:
         first = outputs.files[0]
         cache = first.with_name(f".{first.name}.judging.jsonl")
+    beside = []
+    if conformers is not None:
+        beside = [judge_conformers(path, conformers, workers=options["workers"]) for path in files]
     report: Report | SideBySide
     if len(files) > 1:
         report = side_by_side(files, cache=cache, **options)
@@ -56,6 +61,10 @@ def judge_files(files: Sequence[Path], outputs: Outputs, **options: Any) -> None
     for name, each in several.items():
         for k, line in enumerate(remarks(each)):
             typer.echo(f"\n{name}: {line.lstrip()}" if name and not k else line)
+    for path, found in zip(files, beside, strict=False):
+        typer.echo(f"\n{path} beside {conformers}:\n{found.report.table()}")
+        for smiles, count in found.without_reference.items():
+            typer.echo(f"not in the reference: {smiles} ({count:,} conformers)")
     _write(report, outputs)
     if cache is not None:
         with suppress(FileNotFoundError):
