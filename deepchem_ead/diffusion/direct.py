@@ -69,15 +69,17 @@ class DirectObjective:
     Attributes
     ----------
     guide_floor : float
-        Least weight of the distance to the clean data. The other distance alone is 0 for a map that
-        returns what it is told.
+        Least weight u of the distance to the clean data. The other distance alone is 0 for a map
+        that returns what it is told; and as both are distances and no squares, the larger weight
+        wins: with less than 1/2, what is best for atoms far off is within
+        ``width u / sqrt(1 - 2 u)`` of what is told.
     width : float
         c, in Angstrom: squares below it, distances above it.
     mirrored : bool
         Mirror images are the same.
     """
 
-    guide_floor: float = 0.1
+    guide_floor: float = 0.5
     width: float = 0.05
     mirrored: bool = True
 

@@ -81,8 +81,9 @@ class TrainingOptions(FitOptions):
         "noise": the squared error of the noise (EDM, EAD). "direct": a map from noise to data that
         is applied to its own results (DDDM, see `deepchem_ead.diffusion.direct`).
     guide_floor, huber_width : float
-        Of the direct objective: least weight of the distance to the clean molecule, and the
-        distance (Angstrom) below which distances are squared.
+        Of the direct objective: least weight of the distance to the clean molecule, at least 0.1,
+        and the distance (Angstrom) below which distances are squared. With a weight below 1/2 an
+        estimate that is wrong moves at most ``width u / sqrt(1 - 2 u)`` from one pass to the next.
     tasks : str
         What it learns to be asked for, "free" or a mixture such as "free=0.6,edit=0.4", of which
         each molecule draws one: names in `deepchem_ead.tasks.TASKS` and their shares.
@@ -109,7 +110,7 @@ class TrainingOptions(FitOptions):
     """
 
     objective: str = "noise"
-    guide_floor: float = 0.1
+    guide_floor: float = 0.5
     huber_width: float = 0.05
     tasks: str = "free"
     clipping_rule: str = "edm"

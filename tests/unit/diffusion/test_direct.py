@@ -31,7 +31,7 @@ GENERATOR = torch.Generator().manual_seed(0)
 KINDS = torch.randn(LAYOUT.n_nodes, 2, generator=GENERATOR, dtype=torch.float64)
 CLEAN = torch.cat([LAYOUT.center(torch.cat(POSITIONS)), KINDS], 1)
 FLOATING = torch.ones(3, dtype=torch.bool)
-EXACT = DirectObjective(width=1e-6)
+EXACT = DirectObjective(guide_floor=0.1, width=1e-6)
 
 
 def last(state, passes=(1, 1, 1), told=(True, True, True)):
@@ -63,6 +63,19 @@ def test_weights_begin_with_the_data_alone_and_keep_a_floor():
     guide, iteration = DirectObjective(guide_floor=0.1).weights(torch.tensor([0, 1, 3, 9, 999]))
     torch.testing.assert_close(guide, torch.tensor([1, 0.5, 0.25, 0.1, 0.1]))
     torch.testing.assert_close(iteration, 1 - guide)
+
+
+@pytest.mark.parametrize("floor", [0.1, 0.3, 0.6])
+def test_below_a_half_the_data_hardly_draw_an_estimate_that_is_far_off(floor):
+    """What is best for one coordinate, told 0, with the data 2 Angstrom away."""
+    width, x = 0.05, torch.linspace(0, 2.0, 200001, dtype=torch.float64).unsqueeze(1)
+    guide, iteration = DirectObjective(floor, width).weights(torch.tensor(999))
+    loss = guide * pseudo_huber(x - 2, width) + iteration * pseudo_huber(x, width)
+    best = float(x[loss.argmin()])
+    if floor < 0.5:
+        assert best == pytest.approx(width * floor / (1 - 2 * floor) ** 0.5, rel=5e-3)
+    else:
+        assert best > 1.9
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
