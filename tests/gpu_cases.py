@@ -238,6 +238,7 @@ ESTIMATES = {"self_conditioning": True, "feature_target": "types", "composition"
         slow("egnn", ASKED),
         slow("attention", ASKED),
         slow("attention", ESTIMATES),
+        slow("attention", {**ESTIMATES, "symmetry": "averaged"}),
     ],
 )
 def test_a_graph_trains_as_without_one_bit_for_bit(data, denoiser, changes):
