@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from deepchem_ead.chem.atomic import write_text
@@ -48,9 +49,12 @@ def save(
     global_step: int,
     card: str | None = None,
     model_type: str = "EADModel",
+    half: bool = False,
 ) -> None:
-    """Write weights, configuration and model card to a folder."""
+    """Write weights (in half precision if told), configuration and model card to a folder."""
     directory = Path(directory)
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     write_tensors(directory / WEIGHTS, tensors, {"global_step": global_step})
     record = {
         "model_type": model_type,
@@ -101,7 +105,17 @@ def load(
     if _sha256(path) != expected:
         raise CheckpointError(f"{path} is damaged: its sha256 is not the one in {CONFIG}")
     tensors, _ = read_tensors(path)
-    return tensors, config
+    return {name: t.float() if t.dtype == torch.half else t for name, t in tensors.items()}, config
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    """A network's weight in half precision; counts and statistics as they are."""
+    if "/" not in name or not tensor.is_floating_point():
+        return tensor
+    halved = tensor.half()
+    if not halved.isfinite().all():
+        raise ValueError(f"{name} has values beyond half precision: save it without half=True")
+    return halved
 
 
 def names(model_type: str | None = None) -> list[str]:

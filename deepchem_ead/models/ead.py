@@ -336,11 +336,8 @@ class EADModel(StartsFromMolecules, ResumableModel):
         request = Request(self, n, conditions, options)
         if conditions and unguided and options.guidance_scale == 0:
             remark_on_missing_guide(conditions)
-        parts = list(
-            generate_batches(
-                self, n, settings, progress=progress, callback=callback, request=request
-            )
-        )
+        watched = {"progress": progress, "callback": callback}
+        parts = list(generate_batches(self, n, settings, request=request, **watched))
         molecules = MoleculeBatch.concatenate([part.molecules for part in parts])
         info = {"sampled": True} | settings.describe() | request.describe()
         info["evaluations"] = [int(k) for part in parts for k in part.n_evaluations]
@@ -352,23 +349,26 @@ class EADModel(StartsFromMolecules, ResumableModel):
 
     # ------------------------------------------------------------------ trained weights
 
-    def save_pretrained(self, directory: str | Path, card: str | None = None) -> None:
+    def save_pretrained(
+        self, directory: str | Path, card: str | None = None, half: bool = False
+    ) -> None:
         """Write what generation needs: averaged weights, configuration and checksum.
-
-        A weak model for autoguidance, if there is one, goes to the folder ``weak`` below.
 
         Parameters
         ----------
         directory : str or Path
-            Receives ``model.safetensors``, ``config.json`` and ``README.md``.
+            Receives ``model.safetensors``, ``config.json`` and ``README.md``; a weak model for
+            autoguidance, if there is one, goes to the folder ``weak`` below.
         card : str, optional
             Text of the model card; a short one is written by default.
+        half : bool
+            Weights are stored in half precision; they are computed with in single precision.
         """
         self._ensure_built()
         tensors = self.model.averaged_tensors()
-        pretrained.save(directory, tensors, self.config, self._global_step, card)
+        pretrained.save(directory, tensors, self.config, self._global_step, card, half=half)
         if self.weak_model is not None:
-            self.weak_model.save_pretrained(Path(directory) / pretrained.WEAK)
+            self.weak_model.save_pretrained(Path(directory) / pretrained.WEAK, half=half)
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options) -> EADModel:

@@ -8,6 +8,7 @@ import sys
 
 import huggingface_hub.constants
 import pytest
+import torch
 from local_hub import REPOSITORY, LocalHub
 
 from deepchem_ead import CheckpointError, EADModel
@@ -125,3 +126,25 @@ def test_everything_that_is_shipped_is_listed_and_loads():
         assert name in listed
     for name in pretrained.names("EADModel"):
         assert EADModel.from_pretrained(name).model.size_counts.any()
+
+
+def test_half_precision_halves_the_file_and_rounds_the_weights(tmp_path, folder):
+    whole = EADModel.from_pretrained(folder)
+    whole.save_pretrained(tmp_path / "half", half=True)
+    halved = EADModel.from_pretrained(tmp_path / "half")
+    sizes = [(each / pretrained.WEIGHTS).stat().st_size for each in (tmp_path / "half", folder)]
+    assert sizes[0] < 0.6 * sizes[1]
+    for model, other in [(halved, whole), (halved.weak_model, whole.weak_model)]:
+        expected = other.model.averaged_tensors()
+        for name, tensor in model.model.averaged_tensors().items():
+            rounded = expected[name].half().float() if "/" in name else expected[name]
+            assert tensor.dtype == expected[name].dtype
+            assert torch.equal(tensor, rounded)
+
+
+def test_weights_beyond_half_precision_are_refused(tmp_path, folder):
+    tensors, config = pretrained.load(folder)
+    name = next(name for name in tensors if "/" in name)
+    tensors[name][...] = 1e5
+    with pytest.raises(ValueError, match=f"{name}.*without half"):
+        pretrained.save(tmp_path / "half", tensors, config, 0, half=True)
