@@ -122,14 +122,14 @@ def find_ensemble(
     if not found.conformers or (complete and len(found.conformers) < options.n):
         raise MoleculeError(
             f"{name}: {len(found.conformers)} of {options.n} conformers are right after "
-            f"{options.tries} rounds, {found.drawn} drawn; of the others: "
+            f"{found.rounds} rounds, {found.drawn} drawn; of the others: "
             f"{in_words(found.problems)}; ask for fewer, or allow more tries"
         )
     ensemble = _selected(molecule, found, options)
     ensemble.method = source.method
     if len(found.conformers) < options.n:
         ensemble.notes.append(
-            f"{len(found.conformers)} of {options.n} conformers are right after {options.tries} "
+            f"{len(found.conformers)} of {options.n} conformers are right after {found.rounds} "
             "rounds"
         )
     if note := open_centres(molecule):

@@ -19,6 +19,8 @@ from deepchem_ead.errors import MoleculeError
 
 #: Seconds after which RDKit gives up: rings of rings can take for ever.
 TIME_LIMIT = 120
+#: Conformers that are tried first: where all of them fail, seconds each, the round is over.
+_PROBES = 2
 
 
 class ETKDG:
@@ -52,12 +54,20 @@ class ETKDG:
         parameters.useRandomCoords = attempt > 0
         parameters.timeout = TIME_LIMIT
         parameters.trackFailures = True
+        found = self._embed(min(n, _PROBES), parameters)
+        if found and n > _PROBES:
+            parameters.randomSeed += _PROBES
+            found += self._embed(n - _PROBES, parameters)
+        return found
+
+    def _embed(self, n: int, parameters: Any) -> list[np.ndarray]:
         with rdBase.BlockLogs():
             try:
-                ids = list(rdDistGeom.EmbedMultipleConfs(self.molecule, n, parameters))
+                rdDistGeom.EmbedMultipleConfs(self.molecule, n, parameters)
             except (ValueError, RuntimeError) as error:
                 raise MoleculeError(f"{self.name} cannot be embedded in 3D: {error}") from None
-        found = [np.array(self.molecule.GetConformer(i).GetPositions()) for i in ids]
+        # The numbers that are returned are not those of the conformers where some fail.
+        found = [np.array(each.GetPositions()) for each in self.molecule.GetConformers()]
         self.molecule.RemoveAllConformers()
         return found
 

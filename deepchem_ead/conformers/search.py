@@ -18,6 +18,8 @@ from deepchem_ead.potentials.levels import MMFF94s, find_level
 
 #: Conformers drawn in a round for each that is missing, at most.
 _MOST = 8
+#: Rounds one after another without any geometry, right or wrong, after which none is expected.
+_IN_VAIN = 2
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,15 @@ class Found:
     ----------
     conformers : list of Conformer
         In the order in which they were drawn.
-    drawn : int
-        How many the source was asked for.
+    drawn, rounds : int
+        How many the source was asked for, and how often.
     problems : Counter
         What was wrong with others, and how many.
     """
 
     conformers: list[Conformer] = field(default_factory=list)
     drawn: int = 0
+    rounds: int = 0
     problems: Counter[str] = field(default_factory=Counter)
 
 
@@ -166,16 +169,19 @@ def search(
 
     for positions in start:
         take(positions, "start")
-    right = 0
+    right = returned = in_vain = 0
     for attempt in range(options.tries):
         missing = options.n - len(found.conformers)
-        if missing <= 0:
+        if missing <= 0 or in_vain == _IN_VAIN:
             break
-        share = right / found.drawn if found.drawn else 1.0
+        share = right / returned if returned else 1.0
         wanted = int(np.ceil(missing / max(share, 1 / _MOST)))
         before = len(found.conformers)
         drawn = source.draw(wanted, attempt)
         found.drawn += wanted
+        found.rounds += 1
+        returned += len(drawn)
+        in_vain = 0 if len(drawn) else in_vain + 1
         if len(drawn) < wanted:
             found.problems["no geometry was found"] += wanted - len(drawn)
         for positions in drawn:

@@ -264,7 +264,7 @@ def _parameters(mol: Chem.Mol) -> Any:
     with rdBase.BlockLogs():
         found = rdForceFieldHelpers.MMFFGetMoleculeProperties(Chem.Mol(mol), mmffVariant="MMFF94s")
     if found is None:
-        raise MoleculeError("MMFF94s has no parameters for it")
+        raise MoleculeError("MMFF94s has no parameters for it; GFN2-xTB may have")
     return found
 
 

@@ -76,7 +76,8 @@ class Written:
     def summary(self, given: str, out: Path, table: Path) -> str:
         """A few lines for a person."""
         what = given if self.molecules == 1 else f"{self.molecules:,} molecules"
-        lines = [f"{self.conformers:,} conformers of {what} in {out} ({self.method})"]
+        plural = "s" * (self.conformers != 1)
+        lines = [f"{self.conformers:,} conformer{plural} of {what} in {out} ({self.method})"]
         if self.redrawn:
             lines.append(f"wrong, and drawn again: {in_words(self.redrawn)}")
         left_out = [f"{why} {count:,}" for why, count in self.left_out.items() if count]
@@ -268,7 +269,7 @@ def conformer_batch(answer: Answer, seed: int) -> MoleculeBatch:
     size = len(conformers)
     told = ensemble.told()
     same: dict[str, Any] = {
-        "input_record": entry.number, "input_name": entry.name, "input": entry.text,
+        "input_record": entry.number, "input": entry.text,
         "form": answer.form, "method": told["method"], "relaxed": told["relaxed"],
         **{name: told[name] for name in ("energy_level", "redrawn", "notes") if name in told},
         "seed": seed,

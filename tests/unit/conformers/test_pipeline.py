@@ -160,6 +160,27 @@ def test_a_conformer_i_depends_on_the_seed_and_i_only():
         )
 
 
+def test_a_cage_that_cannot_be_embedded_ends_soon():
+    with pytest.raises(MoleculeError, match=r"right after 2 rounds, 24 drawn.*no geometry was"):
+        etkdg("C[C@@]12O[C@H]1[C@]1(CO1)[C@H]2O", n=12)
+
+
+def test_conformers_that_some_attempts_fail_at_are_those_that_did_not(monkeypatch):
+    from rdkit.Chem import rdDistGeom
+
+    embed = rdDistGeom.EmbedMultipleConfs
+
+    def failing(mol, n, parameters):
+        embed(mol, n, parameters)
+        if n > 1:
+            mol.RemoveConformer(0)
+        return list(range(n))
+
+    monkeypatch.setattr(rdDistGeom, "EmbedMultipleConfs", failing)
+    ensemble = etkdg("CCO", n=4)
+    assert len(ensemble) == 4 and ensemble.problems["no geometry was found"] > 0
+
+
 def test_purposes_are_defaults():
     options = ConformerOptions.for_purpose("dft", n=3, relax=None)
     assert (options.n, options.relax, options.keep) == (3, "gfn2", PURPOSES["dft"]["keep"])
