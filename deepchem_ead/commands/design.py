@@ -101,8 +101,8 @@ def design(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Keep only molecules that are sound by a suite of 'judge': fast, standard, full, "
-            "or a YAML file.",
+            help="Keep only what a suite of 'judge' calls sound: fast, standard, full, or a YAML "
+            "file.",
         ),
     ] = None,
     reference: Annotated[

@@ -99,7 +99,8 @@ def signed_volumes(x: Tensor, nodes: Tensor) -> Volumes:
     The size is the root mean square distance of the four from their mean.
     """
     corners = x[nodes]
-    a, b, c = (corners[:, :3] - corners[:, 3:]).unbind(1)
+    *others, last = corners.unbind(1)
+    a, b, c = (corner - last for corner in others)
     faces = [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)]
     faces.append(-(faces[0] + faces[1] + faces[2]))
     # Term by term: a library reduction may order terms by where they stand.

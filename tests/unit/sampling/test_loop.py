@@ -155,7 +155,8 @@ def test_molecules_without_frozen_atoms_are_centred():
 
 #: Evaluations a step, and of the last one together with that which decodes.
 EVALUATIONS = {
-    "heun": (2, 2), "dpm++2s": (2, 2), "rtk": (3, 4), "rtk-ula": (5, 6), "rtk-uld": (5, 6)
+    "heun": (2, 2), "dpm++2s": (2, 2), "rtk": (3, 4), "rtk-ula": (5, 6), "rtk-uld": (5, 6),
+    "direct": (10, 11),
 }  # fmt: skip
 
 
