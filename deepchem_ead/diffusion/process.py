@@ -187,16 +187,19 @@ class DiffusionProcess(Estimator):
             if self.self_conditioning:
                 inputs.append(layout.expand(layout.sum(estimated)))
         share = level_x.to(torch.float64) / self.schedule.timesteps
-        step, pairs = self.frame.step(tau), self.frame.pairs(channel(w, "positions"), tau, layout)
+        step, distances = (
+            self.frame.step(tau),
+            self.frame.pairs(channel(w, "positions"), tau, layout),
+        )
         step = None if step is None else step.to(w.dtype)
+        of_pairs = [] if distances is None else [distances]
         if self.bonds:
             before = asked.previous_bonds if self.direct is None else None
-            told = told_bonds(asked.bonds, before, layout, w)
-            pairs = told if pairs is None else torch.cat([pairs, told], 1)
+            of_pairs.append(told_bonds(asked.bonds, before, layout, w))
         stereo = asked.stereo if self.stereo else None
         if self.stereo:
-            told = told_sides(stereo, layout, w)
-            pairs = told if pairs is None else torch.cat([pairs, told], 1)
+            of_pairs.append(told_sides(stereo, layout, w))
+        pairs = torch.cat(of_pairs, 1) if of_pairs else None
         seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs, stereo)
         out = denoiser(seen)
         dx, h_out = out
