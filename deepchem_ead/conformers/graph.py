@@ -31,17 +31,22 @@ def read_graph(mol: str | Chem.Mol) -> tuple[Chem.Mol, str]:
             raise MoleculeError(f"{mol!r} is not a SMILES that RDKit can read")
         name = repr(mol)
     elif isinstance(mol, Chem.Mol):
-        read = Chem.Mol(mol)
-        with rdBase.BlockLogs():
-            try:
-                Chem.SanitizeMol(read)
-            except ValueError as error:
-                raise MoleculeError(f"the molecule is none for RDKit: {error}") from None
+        read = _sanitized(mol)
         name = repr(Chem.MolToSmiles(Chem.RemoveHs(read)))
     else:
         raise ValueError(f"mol is a {type(mol).__name__}; give a SMILES or an RDKit molecule")
     read.RemoveAllConformers()
     return Chem.AddHs(read), name
+
+
+def _sanitized(mol: Chem.Mol, where: str = "") -> Chem.Mol:
+    copy = Chem.Mol(mol)
+    with rdBase.BlockLogs():
+        try:
+            Chem.SanitizeMol(copy)
+        except ValueError as error:
+            raise MoleculeError(f"{where}the molecule is none for RDKit: {error}") from None
+    return copy
 
 
 def check_graph(molecule: Chem.Mol, name: str) -> None:
@@ -81,12 +86,7 @@ def positions_of(molecule: Chem.Mol, start: Chem.Mol) -> list[np.ndarray]:
     MoleculeError
         If it is another molecule, or has no 3D conformer.
     """
-    own = Chem.Mol(start)
-    with rdBase.BlockLogs():
-        try:
-            Chem.SanitizeMol(own)
-        except ValueError as error:
-            raise MoleculeError(f"start: the molecule is none for RDKit: {error}") from None
+    own = _sanitized(start, "start: ")
     flat = own.GetNumAtoms() > 3 and not any(c.Is3D() for c in own.GetConformers())
     if not own.GetNumConformers() or flat:
         raise MoleculeError("start: it has no 3D conformer")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.sharedctypes import Synchronized
@@ -18,7 +19,7 @@ import torch
 from deepchem_ead import cache
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.databuild.candidates import Candidate, Candidates, small_candidates
-from deepchem_ead.databuild.shards import make_shard, write_arrays
+from deepchem_ead.databuild.shards import is_whole, make_shard, write_arrays
 from deepchem_ead.databuild.sources import (
     WHEELS,
     fetch_wheels,
@@ -121,10 +122,7 @@ def build(
     ImportError
         If torchani is not installed.
     """
-    if n < shard_size or n % shard_size:
-        raise ValueError(f"n={n}: must be a multiple of {shard_size}, the size of a shard")
-    if workers < 1:
-        raise ValueError(f"workers={workers}: must be at least 1")
+    check_request(n, workers, shard_size)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder, "building the data"):
         _check_recipe(folder, shard_size)
@@ -134,7 +132,7 @@ def build(
             wheels.mkdir(exist_ok=True)
             fetch_wheels(wheels)
         workshop = Workshop(folder, wheels, shard_size)
-        whole = [k for k in range(n // shard_size) if _is_whole(workshop.shard(k))]
+        whole = [k for k in range(n // shard_size) if is_whole(workshop.shard(k))]
         missing = sorted(set(range(n // shard_size)) - set(whole))
         if not missing:
             return workshop
@@ -146,6 +144,25 @@ def build(
         else:
             _make_in_processes(workshop, missing, n, progress, workers)
     return workshop
+
+
+def check_request(n: int, workers: int, shard_size: int) -> None:
+    """Refuse a number that is none of whole shards, or no processes."""
+    if n < shard_size or n % shard_size:
+        raise ValueError(f"n={n}: must be a multiple of {shard_size}, the size of a shard")
+    if workers < 1:
+        raise ValueError(f"workers={workers}: must be at least 1")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread of PyTorch meanwhile: the order in which several add is left to chance."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check_recipe(folder: Path, shard_size: int) -> None:
@@ -177,23 +194,10 @@ def _check_recipe(folder: Path, shard_size: int) -> None:
         )
 
 
-def _is_whole(path: Path) -> bool:
-    try:
-        cache.read(path)
-    except FileNotFoundError:
-        return False
-    except cache.DamagedCache as error:
-        logger.warning("%s; making it again", error)
-        return False
-    return True
-
-
 class _Maker:
     """What makes shards in one process."""
 
     def __init__(self, workshop: Workshop, tick: Callable[[], None]):
-        # The order in which threads add numbers is left to chance.
-        torch.set_num_threads(1)
         self.workshop, self.tick = workshop, tick
         self.candidates = workshop.candidates()
         self.ani2xt = ANI2xt(ani2xt_parameters(workshop.wheels))
@@ -220,14 +224,10 @@ def _bar(missing: int, n: int, shard_size: int, progress: bool):
 
 
 def _make_here(workshop: Workshop, missing: list[int], n: int, progress: bool) -> None:
-    threads = torch.get_num_threads()
-    try:
-        with _bar(len(missing), n, workshop.shard_size, progress) as bar:
-            maker = _Maker(workshop, bar.update)
-            for shard in missing:
-                maker.make(shard)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), _bar(len(missing), n, workshop.shard_size, progress) as bar:
+        maker = _Maker(workshop, bar.update)
+        for shard in missing:
+            maker.make(shard)
 
 
 _maker: _Maker | None = None
@@ -235,6 +235,7 @@ _maker: _Maker | None = None
 
 def _start_process(workshop: Workshop, counter: Synchronized) -> None:
     global _maker
+    torch.set_num_threads(1)  # as `one_thread`, for as long as the process lives
 
     def tick() -> None:
         with counter.get_lock():

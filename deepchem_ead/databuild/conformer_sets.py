@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import rdkit
-import torch
 from rdkit import Chem, rdBase
 
 from deepchem_ead import cache
@@ -22,15 +21,15 @@ from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.forms import is_neutral
 from deepchem_ead.chem.rdkit_io import arrays_from_mol
 from deepchem_ead.chem.stereo import draw_stereo, stereo_smiles
-from deepchem_ead.databuild.build import Workshop
+from deepchem_ead.databuild.build import Workshop, check_request, one_thread
 from deepchem_ead.databuild.collect import parts_of
 from deepchem_ead.databuild.geometry import seed_of
 from deepchem_ead.databuild.reference import Recipe, make_reference
-from deepchem_ead.databuild.shards import scaffold_hash, write_arrays
+from deepchem_ead.databuild.shards import is_whole, reason_of, scaffold_hash, write_arrays
 from deepchem_ead.databuild.sources import fetch_wheels
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.locks import hold
-from deepchem_ead.molnet.conformer_sets import LEVELS, SHARDS, EnsembleRow, pack, read_arrays
+from deepchem_ead.molnet.conformer_sets import LEVELS, SHARDS, EnsembleRow, pack
 from deepchem_ead.molnet.qm9_graphs import find_graphs, to_batch
 from deepchem_ead.molnet.qm9pack import load_qm9pack
 from deepchem_ead.molnet.splits import edm_parts
@@ -218,16 +217,13 @@ def build_conformers(
     """
     from tqdm import tqdm
 
-    if n < shard_size or n % shard_size:
-        raise ValueError(f"n={n}: must be a multiple of {shard_size}, the size of a shard")
-    if workers < 1:
-        raise ValueError(f"workers={workers}: must be at least 1")
+    check_request(n, workers, shard_size)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder, "building conformers"):
         _check_recipe(folder, graph_set, shard_size)
         shards = folder / SHARDS
         shards.mkdir(exist_ok=True)
-        missing = [k for k in range(n // shard_size) if not _is_whole(_path(folder, k))]
+        missing = [k for k in range(n // shard_size) if not is_whole(_path(folder, k))]
         if not missing:
             return
         graphs, levels = graph_set.graphs(n, folder), graph_set.levels(folder)
@@ -240,13 +236,9 @@ def build_conformers(
             total=n, initial=done, desc="finding conformers", unit="mol", disable=not progress
         ) as bar:
             if workers == 1:
-                threads = torch.get_num_threads()
-                torch.set_num_threads(1)
-                try:
+                with one_thread():
                     for shard in missing:
                         make(shard, lambda stage: None, tick=bar.update)
-                finally:
-                    torch.set_num_threads(threads)
                 return
             for k, answer in guarded(make, missing, workers, math.inf):
                 if isinstance(answer, Failure):
@@ -256,17 +248,6 @@ def build_conformers(
 
 def _path(folder: Path, shard: int) -> Path:
     return folder / SHARDS / f"{shard:05d}.npz"
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        read_arrays(path)
-    except FileNotFoundError:
-        return False
-    except cache.DamagedCache as error:
-        logger.warning("%s; making it again", error)
-        return False
-    return True
 
 
 def _check_recipe(folder: Path, graph_set: GraphSet, shard_size: int) -> None:
@@ -307,11 +288,8 @@ def _make_shard(
         try:
             with rdBase.BlockLogs():
                 rows.append(_row(graph, levels[graph.level], recipe))
-        except MoleculeError as error:
-            failed.append((graph.index, str(error)))
         except (ValueError, RuntimeError) as error:  # of RDKit; one molecule ends no run of hours
-            reason = str(error).strip().partition("\n")[0]
-            failed.append((graph.index, f"{type(error).__name__}: {reason}"))
+            failed.append((graph.index, reason_of(error)))
         tick()
     arrays = pack(rows, failed)
     cache.built(_path(folder, number), lambda path: write_arrays(path, arrays))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from deepchem_ead.databuild.geometry import Geometry, make_geometry, seed_of
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.molnet.drugs3d_table import LEVELS, STEPS_PER_ANGSTROM
 from deepchem_ead.potentials.ani2xt import ANI2xt
+
+logger = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,16 +55,33 @@ def make_shard(
             with rdBase.BlockLogs():
                 geometry = make_geometry(candidate.smiles, candidate.isomer, ani2xt)
                 rows.append(_row(number, candidate, geometry))
-        except MoleculeError as error:
-            failed.append((number, str(error)))
         except (ValueError, RuntimeError) as error:  # of RDKit; one molecule ends no run of days
-            reason = str(error).strip().partition("\n")[0]
-            failed.append((number, f"{type(error).__name__}: {reason}"))
+            failed.append((number, reason_of(error)))
         tick()
     arrays = _join(rows)
     arrays["failed"] = np.array([number for number, _ in failed], dtype=np.int32)
     arrays["reasons"] = np.array([reason.encode() for _, reason in failed], dtype=np.bytes_)
     return arrays
+
+
+def reason_of(error: Exception) -> str:
+    """Why a molecule could not be made, in a line: our own words, or RDKit's with their kind."""
+    if isinstance(error, MoleculeError):
+        return str(error)
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}"
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there and is what was written; says so if it is damaged."""
+    try:
+        cache.read(path)
+    except FileNotFoundError:
+        return False
+    except cache.DamagedCache as error:
+        logger.warning("%s; making it again", error)
+        return False
+    return True
 
 
 def read_shard(path: Path) -> Arrays:
