@@ -15,10 +15,8 @@ from deepchem_ead.conformers.search import Conformer, Found, Preparation, in_wor
 from deepchem_ead.conformers.source import MakeSource
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
-from deepchem_ead.potentials.levels import find_level, placed
+from deepchem_ead.potentials.levels import GAS_CONSTANT, find_level, placed
 
-#: kcal/mol/K.
-_GAS_CONSTANT = 1.987204258640832e-3
 #: Matches of a graph with itself that pruning looks at.
 _MATCHES = 10_000
 
@@ -191,7 +189,7 @@ def set_energies(ensembles: Sequence[Ensemble], temperature: float) -> None:
     """Write energies, those above the lowest of all, and Boltzmann weights onto conformers."""
     values = [np.asarray(e.energies) for e in ensembles]
     lowest = min(v.min() for v in values)
-    factors = [np.exp(-(v - lowest) / (_GAS_CONSTANT * temperature)) for v in values]
+    factors = [np.exp(-(v - lowest) / (GAS_CONSTANT * temperature)) for v in values]
     total = sum(f.sum() for f in factors)
     for ensemble, energies, factor in zip(ensembles, values, factors, strict=True):
         for conformer, energy, weight in zip(

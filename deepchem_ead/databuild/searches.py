@@ -16,7 +16,7 @@ from deepchem_ead.chem.bonds import distances
 from deepchem_ead.chem.overlap import covalent_radii
 from deepchem_ead.conformers.etkdg import ETKDG
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.potentials.levels import placed
+from deepchem_ead.potentials.levels import GAS_CONSTANT, placed
 
 #: The starts (n, 3) of a molecule with hydrogens, from a first geometry and a seed.
 Search = Callable[[Chem.Mol, np.ndarray, int, int], list[np.ndarray]]
@@ -30,7 +30,6 @@ _KELVIN = 1500.0
 _MASS = 12.0  # of every atom: what is visited does not depend on it, and hydrogens move slowly
 _TIME_STEP, _FRICTION = 2.0, 0.01  # fs, 1/fs
 _STEPS = 250  # between snapshots
-_BOLTZMANN = 1.987204258640832e-3  # kcal/mol/K
 _ACCELERATION = 4.184e-4  # Angstrom/fs^2 of 1 kcal/mol/Angstrom on 1 atomic mass unit
 
 
@@ -94,7 +93,7 @@ def hot_dynamics(molecule: Chem.Mol, first: np.ndarray, n: int, seed: int) -> li
     field = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties)
     rng = np.random.Generator(np.random.PCG64(seed))
     x = first.ravel().copy()
-    thermal = np.sqrt(_BOLTZMANN * _KELVIN * _ACCELERATION / _MASS)
+    thermal = np.sqrt(GAS_CONSTANT * _KELVIN * _ACCELERATION / _MASS)
     v = thermal * rng.standard_normal(x.shape)
     kick = 0.5 * _TIME_STEP * _ACCELERATION / _MASS
     keep = np.exp(-_FRICTION * _TIME_STEP)

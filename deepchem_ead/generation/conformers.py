@@ -59,9 +59,7 @@ class ModelSource:
     def __init__(
         self, model: _Model, molecule: Chem.Mol, name: str, options: SamplingOptions, progress: bool
     ) -> None:
-        if options.n_atoms is not None:
-            raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
-        check_task(model.config, "conformer", bonds=True)
+        _check_asked(model, options)
         batch = graph_batch(molecule, name)
         size = int(batch.counts[0])
         if size > model.config.max_atoms:
@@ -91,9 +89,7 @@ def find_conformers(
     options: SamplingOptions,
 ) -> Chem.Mol:
     """What `EADModel.conformers` returns; arguments and errors are described there."""
-    if options.n_atoms is not None:
-        raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
-    check_task(model.config, "conformer", bonds=True)
+    _check_asked(model, options)
     molecule, name = read_graph(mol)
     if start is None and isinstance(mol, Chem.Mol) and any(c.Is3D() for c in mol.GetConformers()):
         warn_caller(f"{name}: its own conformers are not used; start=mol lets them take part")
@@ -105,6 +101,12 @@ def find_conformers(
     for key, text in found.told().items():
         found.mol.SetProp(f"conformers_{key}", text)
     return found.mol
+
+
+def _check_asked(model: _Model, options: SamplingOptions) -> None:
+    if options.n_atoms is not None:
+        raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
+    check_task(model.config, "conformer", bonds=True)
 
 
 def _next_seed(options: SamplingOptions, attempt: int) -> int:

@@ -21,6 +21,8 @@ from deepchem_ead.potentials.wheels import AUTO3D, ani2xt_parameters, fetch_whee
 
 EV_PER_HARTREE = 27.211386245988
 KCAL_PER_EV = 23.060547830619
+#: kcal/mol/K.
+GAS_CONSTANT = 1.987204258640832e-3
 BOHR = 0.529177210903  # Angstrom
 
 #: Largest force at a minimum, eV/Angstrom, and steps to it.

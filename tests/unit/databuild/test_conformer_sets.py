@@ -20,7 +20,7 @@ from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
 from deepchem_ead.molnet import conformer_sets as stored
 from deepchem_ead.molnet import load_conformers
-from deepchem_ead.potentials.levels import MMFF94s
+from deepchem_ead.potentials.levels import GAS_CONSTANT, MMFF94s
 
 
 class ForceField(MMFF94s):
@@ -81,7 +81,7 @@ def test_hot_dynamics_are_hot():
     first = MMFF94s().relax(molecule, searches.embedded(molecule, None, 1, 1)[0])
     found = searches.hot_dynamics(molecule, first.positions, 12, 1)
     above = np.mean([MMFF94s().energy(molecule, x) for x in found]) - first.energy
-    expected = 0.5 * (3 * molecule.GetNumAtoms() - 6) * searches._BOLTZMANN * searches._KELVIN
+    expected = 0.5 * (3 * molecule.GetNumAtoms() - 6) * GAS_CONSTANT * searches._KELVIN
     assert 0.6 < above / expected < 1.6
 
 
