@@ -86,8 +86,18 @@ def conformers(
     ] = False,
     start: Annotated[
         bool,
-        typer.Option("--start", help="Coordinates of an SDF file take part as conformers."),
+        typer.Option(
+            "--start", help="Begin at the coordinates of an SDF file, which take part as "
+            "conformers; of ETKDGv3 they only take part.",
+        ),
     ] = False,
+    start_level: Annotated[
+        float | None,
+        typer.Option(
+            metavar="L", help="Level of noise that --start gets, above 0 and below the highest "
+            "(1000): the higher, the less is left of it (default 300).",
+        ),
+    ] = None,
     enumerate_: Annotated[
         str | None,
         typer.Option(
@@ -125,7 +135,7 @@ def conformers(
         given, out, options, method=method and method.value, model=model, steps=steps,
         stepper=stepper, seed=seed,
         forms=[word.strip() for word in (enumerate_ or "").split(",") if word.strip()],
-        max_forms=max_forms, use_start=start, column=smiles_column,
+        max_forms=max_forms, use_start=start, start_level=start_level, column=smiles_column,
     )  # fmt: skip
     typer.echo(written.summary(given, out, table))
     for line in job.named_failures(written):

@@ -12,7 +12,7 @@ from rdkit import Chem
 from deepchem_ead.conformers.graph import check_graph, open_centres, positions_of
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.search import Conformer, Found, Preparation, in_words, search
-from deepchem_ead.conformers.source import MakeSource
+from deepchem_ead.conformers.source import MakeSource, Source
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
 from deepchem_ead.potentials.levels import GAS_CONSTANT, find_level, placed
@@ -43,6 +43,8 @@ class Ensemble:
         What was wrong with those that were drawn again.
     pruned, outside, not_kept : int
         Conformers that pruning, the energy window and ``keep`` have left out.
+    start : str
+        What came of the conformers that were given; "" if none were.
     notes : list of str
         What else there is to know.
     """
@@ -57,6 +59,7 @@ class Ensemble:
     pruned: int = 0
     outside: int = 0
     not_kept: int = 0
+    start: str = ""
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -72,6 +75,7 @@ class Ensemble:
             "energy_level": self.energy_level,
             **{name: str(count) for name, count in counts.items() if count},
             "redrawn": in_words(self.problems),
+            "start": self.start,
             "notes": "; ".join(self.notes),
         }
         return {name: text for name, text in texts.items() if text}
@@ -98,7 +102,7 @@ def find_ensemble(
         See `deepchem_ead.conformers.source.MakeSource`.
     options : ConformerOptions
     start : rdkit.Chem.Mol, optional
-        The same molecule with conformers that take part.
+        The same molecule with conformers that take part, and that the source begins at if it can.
     complete : bool
         Fail if fewer than ``options.n`` conformers are right in the end; otherwise a note says so.
     tick : callable
@@ -114,6 +118,7 @@ def find_ensemble(
     try:
         prepare = Preparation(molecule, options, source.rough)
         given = [] if start is None else positions_of(molecule, start)
+        source, said = _begun(source, prepare, given)
     except MoleculeError as error:
         raise MoleculeError(f"{name}: {error}") from None
     found = search(source, prepare, options, given, tick)
@@ -124,7 +129,7 @@ def find_ensemble(
             f"{in_words(found.problems)}; ask for fewer, or allow more tries"
         )
     ensemble = _selected(molecule, found, options)
-    ensemble.method = source.method
+    ensemble.method, ensemble.start = source.method, said
     if len(found.conformers) < options.n:
         ensemble.notes.append(
             f"{len(found.conformers)} of {options.n} conformers are right after {found.rounds} "
@@ -133,6 +138,21 @@ def find_ensemble(
     if note := open_centres(molecule):
         ensemble.notes.append(f"{note}: conformers may be different stereoisomers")
     return ensemble
+
+
+def _begun(source: Source, prepare: Preparation, given: Sequence[np.ndarray]) -> tuple[Source, str]:
+    """The source, begun at given conformers if it can, and what to say of it."""
+    if not given:
+        return source, ""
+    right, problems = prepare.with_configuration(given)
+    begun = source.starting_at(right or given)
+    if begun is None:
+        return source, (
+            f"{source.method} does not begin at coordinates: those given take part as conformers"
+        )
+    if not right:
+        raise MoleculeError(f"start: nothing can begin at it, since {problems[0]}")
+    return begun
 
 
 def _selected(molecule: Chem.Mol, found: Found, options: ConformerOptions) -> Ensemble:

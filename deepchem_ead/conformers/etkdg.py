@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,9 @@ class ETKDG:
             parameters.randomSeed += _PROBES
             found += self._embed(n - _PROBES, parameters)
         return found
+
+    def starting_at(self, conformers: Sequence[np.ndarray]) -> None:
+        """See `Source`: distance geometry begins at random distances."""
 
     def _embed(self, n: int, parameters: Any) -> list[np.ndarray]:
         with rdBase.BlockLogs():

@@ -91,7 +91,9 @@ def positions_of(molecule: Chem.Mol, start: Chem.Mol) -> list[np.ndarray]:
     if not own.GetNumConformers() or flat:
         raise MoleculeError("start: it has no 3D conformer")
     own = Chem.AddHs(own, addCoords=True)
-    if own.GetNumAtoms() != molecule.GetNumAtoms():
+    if own.GetNumAtoms() != molecule.GetNumAtoms() or (
+        Chem.GetFormalCharge(own) != Chem.GetFormalCharge(molecule)
+    ):
         raise MoleculeError(_another(own, molecule))
     same = all(
         a.GetAtomicNum() == b.GetAtomicNum()

@@ -85,7 +85,8 @@ def generate_conformers(
         constitution.
     max_forms : int
     use_start : bool
-        Conformers that come with a molecule take part; otherwise a note says that they do not.
+        Conformers that come with a molecule take part, and are where the source begins if it can;
+        otherwise a note says that they are not used.
     tick : callable
         Told how many conformers have been found since the last call.
 

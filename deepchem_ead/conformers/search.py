@@ -131,6 +131,17 @@ class Preparation:
                 return str(error)
         return Conformer(x, None if self._energy is None else energy, origin)
 
+    def with_configuration(
+        self, conformers: Sequence[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[str]]:
+        """Those of conformers (atoms, 3) that have the right configuration, mirrored if that makes
+        them right, and what is wrong with others."""
+        checked = [self._configuration.righted(x, check_bonds=False) for x in conformers]
+        return (
+            [x for x, problem in checked if problem is None],
+            [problem for _, problem in checked if problem is not None],
+        )
+
     def _checked(self, x: np.ndarray, check_bonds: bool) -> tuple[np.ndarray, str | None]:
         x, problem = self._configuration.righted(x, check_bonds)
         if problem is None and self._amides is not None:

@@ -26,6 +26,12 @@ class Source(Protocol):
     def draw(self, n: int, attempt: int) -> Sequence[np.ndarray]:
         """At most ``n`` conformers, positions (atoms, 3) in Angstrom; others in each attempt."""
 
+    def starting_at(self, conformers: Sequence[np.ndarray]) -> tuple[Source, str] | None:
+        """A source that begins at conformers (atoms, 3), one after another, and what to say of it.
+
+        None: this source begins at nobody's coordinates.
+        """
+
 
 #: Source of a molecule with all hydrogens, which messages call by a name.
 #: Raises MoleculeError for molecules that it cannot draw.

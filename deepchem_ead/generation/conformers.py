@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from deepchem_ead.conformers.ensemble import find_ensemble
 from deepchem_ead.conformers.graph import check_graph, read_graph
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.generation.editing import seeded
+from deepchem_ead.generation.editing import LEVEL, check_level, seeded
 from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.trained_tasks import check_task
@@ -45,21 +46,30 @@ class ModelSource:
         What messages call it.
     options : SamplingOptions
     progress : bool
+    start_level : float
+        Level of the noise that given conformers get where sampling begins at them.
 
     Raises
     ------
     MoleculeError
         If the model does not know such molecules.
     ValueError
-        If it was not trained for conformers.
+        If it was not trained for conformers, or the level is out of range.
     """
 
     method, rough = "model", False
 
     def __init__(
-        self, model: _Model, molecule: Chem.Mol, name: str, options: SamplingOptions, progress: bool
+        self,
+        model: _Model,
+        molecule: Chem.Mol,
+        name: str,
+        options: SamplingOptions,
+        progress: bool,
+        start_level: float = LEVEL,
     ) -> None:
         _check_asked(model, options)
+        check_level(model.config.timesteps, start_level, "start_level")
         batch = graph_batch(molecule, name)
         size = int(batch.counts[0])
         if size > model.config.max_atoms:
@@ -69,15 +79,37 @@ class ModelSource:
             )
         start = Given(batch, "conformer", stereo=graph_stereo(molecule))
         start.check(np.array([size]), model.encoding)
-        self._model, self._progress = model, progress
-        self._options = replace(seeded(options), start=start, n_atoms=size)
+        self._model, self._progress, self._start = model, progress, start
+        self._start_level = start_level
+        self._begin: Sequence[np.ndarray] = ()
+        self._options = replace(seeded(options), n_atoms=size)
+
+    def starting_at(self, conformers: Sequence[np.ndarray]) -> tuple[ModelSource, str]:
+        """See `Source`."""
+        begun = copy(self)
+        begun._begin = list(conformers)
+        return begun, (
+            f"sampling began at the given coordinates with the noise of level {self._start_level:g}"
+        )
 
     def draw(self, n: int, attempt: int) -> list[np.ndarray]:
         """Positions of n samples."""
-        options = self._options
+        options = replace(self._options, start=self._given(n))
         if attempt:
             options = replace(options, seed=_next_seed(options, attempt))
         return list(self._model.generate(n, progress=self._progress, options=options).positions)
+
+    def _given(self, n: int) -> Given:
+        """What each of n samples starts from."""
+        if not self._begin:
+            return self._start
+        one_for_all = len(self._begin) == 1
+        rows = [self._begin[k % len(self._begin)] for k in range(1 if one_for_all else n)]
+        batch = MoleculeBatch.concatenate([self._start.molecules] * len(rows))
+        batch = replace(batch, coordinates=np.concatenate(rows))
+        return replace(
+            self._start, molecules=batch, task=f"conformer:level={float(self._start_level)}"
+        )
 
 
 def find_conformers(
@@ -87,15 +119,19 @@ def find_conformers(
     start: Chem.Mol | None,
     progress: bool,
     options: SamplingOptions,
+    start_level: float | None = None,
 ) -> Chem.Mol:
     """What `EADModel.conformers` returns; arguments and errors are described there."""
     _check_asked(model, options)
+    if start is None and start_level is not None:
+        raise ValueError("start_level says how much is left of start=: give both")
+    level = LEVEL if start_level is None else start_level
     molecule, name = read_graph(mol)
     if start is None and isinstance(mol, Chem.Mol) and any(c.Is3D() for c in mol.GetConformers()):
-        warn_caller(f"{name}: its own conformers are not used; start=mol lets them take part")
+        warn_caller(f"{name}: its own conformers are not used; start=mol begins at them")
 
     def source(molecule: Chem.Mol, name: str) -> ModelSource:
-        return ModelSource(model, molecule, name, options, progress)
+        return ModelSource(model, molecule, name, options, progress, level)
 
     found = find_ensemble(molecule, name, source, wanted, start, complete=True)
     for key, text in found.told().items():

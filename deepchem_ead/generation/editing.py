@@ -20,6 +20,8 @@ from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generation.whole import Molecule, one_molecule, union
 from deepchem_ead.generator.trained import Generator
 
+#: Level of noise that leaves a molecule's neighbours of it.
+LEVEL = 300.0
 #: What is no list of fragments, SMILES by mistake included.
 _ONE = (Chem.Mol, MoleculeBatch, str)
 
@@ -97,15 +99,24 @@ def plan_variation(
     """What `EADModel.vary` generates; arguments and errors are described there."""
     molecule = one_molecule(mol)
     _check_charges(model, molecule)
-    top = model.config.timesteps
-    if not 0 < level < top:
-        raise ValueError(
-            f"level={level}: give a noise level above 0 (the molecule itself) and below {top} "
-            "(nothing of it)"
-        )
+    check_level(model.config.timesteps, level, "level")
     if options.n_atoms is None:
         options = replace(options, n_atoms=int(molecule.counts[0]))
     return replace(seeded(options), start=Given(molecule, f"variation:level={float(level)}"))
+
+
+def check_level(top: int, level: float, name: str) -> None:
+    """Refuse a level of noise that leaves all or nothing of a molecule.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not 0 < level < top:
+        raise ValueError(
+            f"{name}={level}: give a noise level above 0 (the molecule itself) and below {top} "
+            "(nothing of it)"
+        )
 
 
 def seeded(options: SamplingOptions) -> SamplingOptions:

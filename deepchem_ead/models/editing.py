@@ -11,13 +11,10 @@ from rdkit import Chem
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.conformers.options import TRIES, ConformerOptions
 from deepchem_ead.generation.conformers import find_conformers
-from deepchem_ead.generation.editing import plan_edit, plan_variation
+from deepchem_ead.generation.editing import LEVEL, plan_edit, plan_variation
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.whole import Molecule
 from deepchem_ead.keywords import check_keywords
-
-#: Levels of noise that leave a molecule's neighbours of it.
-LEVEL = 300.0
 
 
 class StartsFromMolecules:
@@ -157,6 +154,7 @@ class StartsFromMolecules:
         *,
         purpose: str | None = None,
         start: Chem.Mol | None = None,
+        start_level: float | None = None,
         relax: str | None = None,
         energies: str | None = None,
         prune: float | None = None,
@@ -185,8 +183,11 @@ class StartsFromMolecules:
         purpose : {"screening", "docking", "dft"}, optional
             Defaults of what follows: see `deepchem_ead.conformers.options.PURPOSES`.
         start : rdkit.Chem.Mol, optional
-            The molecule with conformers of its own, which take part: they are checked, relaxed and
-            ranked with those that are drawn.
+            The molecule with conformers of its own: sampling begins at them with the noise of
+            ``start_level``, one after another. They take part, too: they are checked, relaxed and
+            ranked with those that are drawn. Atoms are matched by the graph.
+        start_level : float, optional
+            Above 0; the higher, the less is left of ``start`` (default 300).
         relax : {"mmff94", "ani2xt", "gfn2"}, optional
             Minimise every conformer (MMFF94s, ANI-2xt, GFN2-xTB) and check it again.
         energies : {"mmff94", "ani2xt", "gfn2"}, optional
@@ -232,4 +233,12 @@ class StartsFromMolecules:
             trans_amides=trans_amides, relax=relax, energies=energies, prune=prune, window=window,
             keep=keep,
         )  # fmt: skip
-        return find_conformers(self, mol, wanted, start, progress, options)  # type: ignore[arg-type]
+        return find_conformers(
+            self,  # type: ignore[arg-type]
+            mol,
+            wanted,
+            start,
+            progress,
+            options,
+            start_level,
+        )

@@ -83,6 +83,9 @@ def test_an_sdf_keeps_its_numbers_and_its_conformers_take_part(deepchem_ead, tmp
     own = mol.GetConformer().GetPositions()
     assert np.allclose(found[0].GetConformer().GetPositions(), own, atol=1e-3)
     assert deepchem_ead(*words, "--out", tmp_path / "b.sdf").code == 0
+    note = "ETKDGv3 does not begin at coordinates: those given take part as conformers"
+    assert f"{note} (1 of 3 molecules)" in result.out and found[1].GetProp("start") == note
+    assert rows(tmp_path / "a.csv")[0]["start"] == note
     assert "coordinates were not used" in rows(tmp_path / "b.csv")[0]["notes"]
 
 
@@ -121,6 +124,7 @@ def test_a_molecule_does_not_depend_on_the_others(deepchem_ead, tmp_path):
         (["mol.xyz", *ETKDG], "files do not hold; give a SMILES"),
         (["CCO", *ETKDG, "--enumerate", "salts"], "choose protonation, tautomers, stereo"),
         (["CBr", *ETKDG, "--relax", "ani2xt"], "ANI-2xt does not know Br"),
+        (["CCO", *ETKDG, "--start-level", 100], "is for a model that begins at coordinates"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(deepchem_ead, tmp_path, monkeypatch, words, message):

@@ -28,6 +28,7 @@ from deepchem_ead.conformers.search import in_words
 from deepchem_ead.conformers.source import MakeSource, Source
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.conformers import ModelSource
+from deepchem_ead.generation.editing import LEVEL
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.models.ead import EADModel
@@ -37,7 +38,7 @@ _NAMED = 20  # failures that are told
 COLUMNS = (
     "record", "name", "input", "form", "smiles", "status", "reason", "conformers", "asked", "drawn",
     "redrawn", "pruned", "outside_window", "not_kept", "method", "relaxed", "energy_level",
-    "lowest_energy_kcal_mol", "seed", "notes",
+    "lowest_energy_kcal_mol", "seed", "start", "notes",
 )  # fmt: skip
 
 
@@ -58,6 +59,8 @@ class Written:
         Conformers that were not written, by reason.
     failures : list of str
     method : str
+    starts : Counter
+        What came of conformers that were given, and for how many forms of molecules.
     """
 
     molecules: int = 0
@@ -67,6 +70,7 @@ class Written:
     left_out: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     method: str = ""
+    starts: Counter[str] = field(default_factory=Counter)
 
     @property
     def failed(self) -> int:
@@ -78,6 +82,12 @@ class Written:
         what = given if self.molecules == 1 else f"{self.molecules:,} molecules"
         plural = "s" * (self.conformers != 1)
         lines = [f"{self.conformers:,} conformer{plural} of {what} in {out} ({self.method})"]
+        for what, count in self.starts.items():
+            lines.append(
+                what
+                if count == self.molecules
+                else f"{what} ({count:,} of {self.molecules:,} molecules)"
+            )
         if self.redrawn:
             lines.append(f"wrong, and drawn again: {in_words(self.redrawn)}")
         left_out = [f"{why} {count:,}" for why, count in self.left_out.items() if count]
@@ -101,6 +111,7 @@ def conformer_file(
     forms: Sequence[str] = (),
     max_forms: int = 32,
     use_start: bool = False,
+    start_level: float | None = None,
     column: str | None = None,
 ) -> tuple[Written, Path]:
     """Write conformers to a file, and a row for each molecule to a table beside it.
@@ -121,6 +132,8 @@ def conformer_file(
     seed : int
     forms, max_forms, use_start
         See `generate_conformers`.
+    start_level : float, optional
+        See `EADModel.conformers`.
     column : str, optional
         Column of a table with the SMILES.
 
@@ -138,7 +151,7 @@ def conformer_file(
     check_kinds(forms, max_forms)
     entries = read_entries(given, column)
     sampling = SamplingOptions(seed=seed, steps=steps, stepper=stepper)
-    make_source = _maker(method, model, sampling, options)
+    make_source = _maker(method, model, sampling, options, use_start, start_level)
     written = Written(molecules=len(entries))
     try:
         with ExitStack() as stack:
@@ -177,8 +190,16 @@ class _Counter:
 
 
 def _maker(
-    method: str | None, model: str, sampling: SamplingOptions, options: ConformerOptions
+    method: str | None,
+    model: str,
+    sampling: SamplingOptions,
+    options: ConformerOptions,
+    use_start: bool,
+    start_level: float | None,
 ) -> MakeSource:
+    if start_level is not None and (method == "etkdg" or not use_start):
+        raise ValueError("--start-level is for a model that begins at coordinates: give --start")
+    level = LEVEL if start_level is None else start_level
     if method == "etkdg":
         seed = sampling.seed or 0
         return lambda molecule, name: ETKDG(molecule, name, seed, options.trans_amides)
@@ -191,7 +212,7 @@ def _maker(
         ) from None
 
     def make(molecule: Chem.Mol, name: str) -> Source:
-        source = ModelSource(loaded, molecule, name, sampling, progress=False)
+        source = ModelSource(loaded, molecule, name, sampling, False, level)
         source.method = f"model {short_name(model)}"
         return source
 
@@ -224,6 +245,7 @@ class _Output:
             written.done += 1
             written.method = _words(ensemble)
             written.redrawn.update(ensemble.problems)
+            written.starts.update([ensemble.start] if ensemble.start else [])
             for why, count in (
                 (f"nearer than {self._options.prune:g} A to another one", ensemble.pruned),
                 (f"more than {self._options.window} kcal/mol above the lowest", ensemble.outside),
@@ -271,7 +293,10 @@ def conformer_batch(answer: Answer, seed: int) -> MoleculeBatch:
     same: dict[str, Any] = {
         "input_record": entry.number, "input": entry.text,
         "form": answer.form, "method": told["method"], "relaxed": told["relaxed"],
-        **{name: told[name] for name in ("energy_level", "redrawn", "notes") if name in told},
+        **{
+            name: told[name] for name in ("energy_level", "redrawn", "start", "notes")
+            if name in told
+        },
         "seed": seed,
     }  # fmt: skip
     properties: dict[str, np.ndarray] = {

@@ -222,6 +222,7 @@ def test_a_conformer_of_ones_own_takes_part():
     own = mol.GetConformer().GetPositions()
     ensemble = etkdg("C[C@H](O)CN", n=3, start=mol)
     assert [c.GetProp("origin") for c in ensemble.mol.GetConformers()] == ["start"] + ["drawn"] * 2
+    assert "ETKDGv3 does not begin at coordinates" in ensemble.told()["start"]
     assert np.allclose(ensemble.mol.GetConformer(0).GetPositions(), own)
     order = np.random.default_rng(0).permutation(mol.GetNumAtoms()).tolist()
     for other in (Chem.RenumberAtoms(mol, order), Chem.RemoveHs(mol)):
@@ -317,7 +318,7 @@ def test_what_is_open_or_unused_is_noted():
     (found,) = answers("CCO", mol=mol, n=2)
     assert found.ensemble.notes == ["the molecule's own coordinates were not used"]
     (found,) = answers("CCO", mol=mol, use_start=True, n=2)
-    assert found.ensemble.notes == []
+    assert found.ensemble.notes == [] and "does not begin at coordinates" in found.ensemble.start
     assert found.ensemble.mol.GetConformer(0).GetProp("origin") == "start"
     (found,) = answers("CC.O")
     assert found.ensemble is None and "2 parts" in found.reason and found.entry.number == 7

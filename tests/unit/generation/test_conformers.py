@@ -180,3 +180,66 @@ def test_graphs_that_cannot_be_done_are_refused_with_the_reason(smiles, reason):
 def test_arguments_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         MODEL.conformers("CCO", **QUICK, **options)
+
+
+# ------------------------------------------------------------------------ begun at given conformers
+
+
+def embedded(smiles, n=1, order=None):
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMultipleConfs(mol, n, randomSeed=4)
+    return mol if order is None else Chem.RenumberAtoms(mol, order)
+
+
+def distances_of(x):
+    return np.linalg.norm(x[:, None] - x[None], axis=-1)
+
+
+@pytest.mark.parametrize("smiles", ["C[C@H](O)C#N", "F/C=C\\C", "CC(=O)[O-]", "[NH3+]CC(=O)[O-]"])
+def test_sampling_begins_at_the_users_conformer(smiles):
+    n_atoms = embedded(smiles).GetNumAtoms()
+    order = np.random.default_rng(1).permutation(n_atoms).tolist()
+    start = embedded(smiles, order=order)
+    wanted = distances_of(embedded(smiles).GetConformer().GetPositions())
+    off = {}
+    for level in (5.0, 900.0):
+        found = MODEL.conformers(
+            smiles, 3, start=start, start_level=level, check_bonds=False, tries=30, **QUICK
+        )
+        assert f"with the noise of level {level:g}" in found.GetProp("conformers_start")
+        xs = [c.GetPositions() for c in found.GetConformers()]
+        assert [c.GetProp("origin") for c in found.GetConformers()] == ["start", "drawn", "drawn"]
+        assert np.allclose(distances_of(xs[0]), wanted, atol=1e-5)
+        off[level] = max(np.abs(distances_of(x) - wanted).max() for x in xs[1:])
+        assert np.abs(xs[1] - xs[2]).max() > 0
+    assert off[5.0] < 0.2 < 0.5 < off[900.0]
+
+
+def test_several_conformers_are_begun_at_in_turn(monkeypatch):
+    given, generate = [], MODEL.generate
+    monkeypatch.setattr(
+        MODEL, "generate", lambda n, **k: given.append(k["options"].start) or generate(n, **k)
+    )
+    start = embedded("OCCO", 2)
+    source = module.ModelSource(MODEL, start, "x", module.SamplingOptions(steps=2, seed=0), False)
+    begun, said = source.starting_at([c.GetPositions() for c in start.GetConformers()])
+    assert "level 300" in said
+    begun.draw(3, 0)
+    own = [start.GetConformer(k).GetPositions() for k in (0, 1, 0)]
+    assert np.allclose(given[0].molecules.positions, own) and given[0].task.level == 300
+    source.draw(3, 0)  # which has not changed
+    assert given[1].task.level is None and len(given[1].molecules) == 1
+
+
+def test_a_start_that_cannot_be_is_refused():
+    cis = embedded("F/C=C\\C")
+    with pytest.raises(MoleculeError, match="start: nothing can begin at it, since double bond"):
+        MODEL.conformers("F/C=C/C", start=cis, **QUICK)
+    for other in ("CCN", "CC[O-]"):
+        with pytest.raises(MoleculeError, match="start: it is another molecule"):
+            MODEL.conformers("CCO", start=embedded(other), **QUICK)
+    with pytest.raises(ValueError, match="start_level says how much is left of start=: give both"):
+        MODEL.conformers("CCO", start_level=100, **QUICK)
+    for level in (0, 1000, -3, float("nan")):
+        with pytest.raises(ValueError, match="start_level=.*: give a noise level above 0"):
+            MODEL.conformers("CCO", start=embedded("CCO"), start_level=level, **QUICK)
