@@ -35,6 +35,7 @@ class Theory(StrEnum):
     "conformers 'CC(=O)Nc1ccccc1' --model runs/joint/model --n 20",
     "conformers drugs.csv --method etkdg --relax mmff94 --window 6 --keep 10",
     "conformers 'CC(O)C=CC' --method etkdg --enumerate stereo --relax ani2xt",
+    "conformers 'Oc1ccccn1' --method etkdg --enumerate tautomers --relax gfn2 --solvent water",
 )
 def conformers(
     given: Annotated[
@@ -66,6 +67,13 @@ def conformers(
     energies: Annotated[
         Theory | None,
         choice(Theory, "Level of energies, by which they are then ranked (default: --relax's)"),
+    ] = None,
+    solvent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Continuum (ALPB) that GFN2-xTB computes in: water, dmso, "
+            "octanol ... (default: the gas phase).",
+        ),
     ] = None,
     prune: Annotated[
         float | None,
@@ -105,6 +113,13 @@ def conformers(
             "protonation, or several with commas.",
         ),
     ] = None,
+    ph: Annotated[
+        float | None,
+        typer.Option(
+            "--ph", metavar="PH", help="Of the water that protonation states are compared in, with "
+            "--relax gfn2 --solvent water (default 7.4).",
+        ),
+    ] = None,
     max_forms: Annotated[
         int, typer.Option(min=1, metavar="N", help="Forms of a molecule, at most.")
     ] = 32,
@@ -129,6 +144,7 @@ def conformers(
     options = ConformerOptions.for_purpose(
         purpose and purpose.value, n=n, tries=tries, trans_amides=trans_amides,
         relax=relax and relax.value, energies=energies and energies.value, window=window, keep=keep,
+        solvent=solvent, ph=ph,
         prune=0.1 if prune is None and purpose is None else prune,
     )  # fmt: skip
     written, table = job.conformer_file(

@@ -15,7 +15,7 @@ from deepchem_ead.conformers.search import Conformer, Found, Preparation, in_wor
 from deepchem_ead.conformers.source import MakeSource, Source
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
-from deepchem_ead.potentials.levels import GAS_CONSTANT, find_level, placed
+from deepchem_ead.potentials.levels import GAS_CONSTANT, placed
 
 #: Matches of a graph with itself that pruning looks at.
 _MATCHES = 10_000
@@ -45,6 +45,11 @@ class Ensemble:
         Conformers that pruning, the energy window and ``keep`` have left out.
     start : str
         What came of the conformers that were given; "" if none were.
+    compared : str
+        The forms of the molecule that energies are compared with; "" if there is no other.
+    form_free_energy : float or None
+        kcal/mol above the form that the molecule prefers at a pH, of the lowest conformers; see
+        `deepchem_ead.conformers.protonation`.
     notes : list of str
         What else there is to know.
     """
@@ -60,6 +65,8 @@ class Ensemble:
     outside: int = 0
     not_kept: int = 0
     start: str = ""
+    compared: str = ""
+    form_free_energy: float | None = None
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -73,6 +80,7 @@ class Ensemble:
             "method": self.method,
             "relaxed": self.relaxed or "no",
             "energy_level": self.energy_level,
+            "compared": self.compared,
             **{name: str(count) for name, count in counts.items() if count},
             "redrawn": in_words(self.problems),
             "start": self.start,
@@ -157,7 +165,8 @@ def _begun(source: Source, prepare: Preparation, given: Sequence[np.ndarray]) ->
 
 def _selected(molecule: Chem.Mol, found: Found, options: ConformerOptions) -> Ensemble:
     chosen = found.conformers
-    ranked = options.energy_level is not None
+    relaxed, level = options.relax_level, options.level
+    ranked = level is not None
     if ranked:
         chosen = sorted(chosen, key=_energy)
     every = len(chosen)
@@ -176,8 +185,7 @@ def _selected(molecule: Chem.Mol, found: Found, options: ConformerOptions) -> En
         mol.AddConformer(conformer)
     energies = np.array([_energy(c) for c in chosen]) if ranked else None
     ensemble = Ensemble(
-        mol, energies, "", options.relax and find_level(options.relax).name,
-        options.energy_level and find_level(options.energy_level).name,
+        mol, energies, "", relaxed.name if relaxed else None, level.name if level else None,
         found.drawn, found.problems, pruned, outside, len(kept) - len(chosen),
     )  # fmt: skip
     if energies is not None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rdkit import Chem
-from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
-from deepchem_ead.conformers.ensemble import Ensemble, find_ensemble, set_energies
+from deepchem_ead.conformers.comparison import compare_energies
+from deepchem_ead.conformers.ensemble import Ensemble, find_ensemble
 from deepchem_ead.conformers.forms import MAX_FORMS, Form, enumerate_forms
 from deepchem_ead.conformers.graph import read_graph
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.source import MakeSource
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.potentials.levels import find_level
 
 
 @dataclass(frozen=True)
@@ -80,9 +78,7 @@ def generate_conformers(
         See `deepchem_ead.conformers.source.MakeSource`.
     options : ConformerOptions
     forms : sequence of str
-        See `enumerate_forms`. Energies of forms are relative to the lowest one of the molecule
-        where they can be compared: forms of one formula, and at the level of MMFF94s of one
-        constitution.
+        See `enumerate_forms`. How their energies compare: see `compare_energies`.
     max_forms : int
     use_start : bool
         Conformers that come with a molecule take part, and are where the source begins if it can;
@@ -97,7 +93,7 @@ def generate_conformers(
     """
     for entry in entries:
         answers = list(_answers(entry, make_source, options, forms, max_forms, use_start, tick))
-        _compare_energies(answers, options)
+        compare_energies([a.ensemble for a in answers if a.ensemble is not None], options)
         yield answers
 
 
@@ -141,26 +137,3 @@ def _start(mol: Chem.Mol | str) -> Chem.Mol | None:
     if isinstance(mol, str) or not any(c.Is3D() for c in mol.GetConformers()):
         return None
     return mol
-
-
-def _compare_energies(answers: Sequence[Answer], options: ConformerOptions) -> None:
-    """Energies of a molecule's forms above the lowest of those that they can be compared with."""
-    if options.energy_level is None:
-        return
-    comparable = find_level(options.energy_level).comparable
-    groups: dict[str, list[Ensemble]] = defaultdict(list)
-    for answer in answers:
-        if answer.ensemble is not None:
-            mol = answer.ensemble.mol
-            flat = Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False)
-            groups[CalcMolFormula(mol) if comparable else flat].append(answer.ensemble)
-    for group in groups.values():
-        if len(group) > 1:
-            set_energies(group, options.temperature)
-    if len(groups) > 1:
-        for group in groups.values():
-            for ensemble in group:
-                ensemble.notes.append(
-                    "its energies cannot be compared with those of the molecule's other forms"
-                    + ("" if len(group) == 1 else f" but for {len(group) - 1}")
-                )

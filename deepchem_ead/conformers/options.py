@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from deepchem_ead.potentials.levels import find_level
+from deepchem_ead.conformers.protonation import PH
+from deepchem_ead.potentials.levels import GFN2, Level, find_level
 
 #: Rounds in which conformers are drawn.
 TRIES = 10
@@ -52,6 +53,10 @@ class ConformerOptions:
         The lowest ones.
     temperature : float
         Of Boltzmann weights, Kelvin.
+    solvent : str, optional
+        Continuum (ALPB) that GFN2-xTB computes in: `deepchem_ead.potentials.levels.SOLVENTS`.
+    ph : float
+        Of the water that protonation states are compared in.
     """
 
     n: int = 10
@@ -64,6 +69,8 @@ class ConformerOptions:
     window: float | None = None
     keep: int | None = None
     temperature: float = 298.15
+    solvent: str | None = None
+    ph: float = PH
 
     def __post_init__(self) -> None:
         for name in ("n", "tries", "keep"):
@@ -71,22 +78,36 @@ class ConformerOptions:
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not (name == "keep" and value is None) and not (whole and value >= 1):
                 raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
-        for name, least in (("prune", 0.0), ("window", 0.0), ("temperature", 1e-9)):
+        limits = (("prune", 0.0), ("window", 0.0), ("temperature", 1e-9), ("ph", -math.inf))
+        for name, least in limits:
             value = getattr(self, name)
             if value is None and name == "window":
                 continue
             number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or value < least:
-                raise ValueError(f"{name} must be a number from {least:g}, not {value!r}")
+                from_ = "" if least == -math.inf else f" from {least:g}"
+                raise ValueError(f"{name} must be a number{from_}, not {value!r}")
         for name in ("relax", "energies"):
             if getattr(self, name) is not None:
                 find_level(getattr(self, name), name)
+        if self.solvent is not None:
+            GFN2(solvent=self.solvent)  # refuses what is none
+            if not any(isinstance(level, GFN2) for level in (self.relax_level, self.level)):
+                raise ValueError(
+                    f"solvent={self.solvent!r} is of GFN2-xTB: relax or energies must be gfn2"
+                )
 
     @property
-    def energy_level(self) -> str | None:
-        """Name of the level of the energies; None where none are needed."""
+    def relax_level(self) -> Level | None:
+        """The level at which conformers are minimised; None where they are not."""
+        return None if self.relax is None else find_level(self.relax, "relax", self.solvent)
+
+    @property
+    def level(self) -> Level | None:
+        """The level of the energies; None where none are needed."""
         needed = self.window is not None or self.keep is not None
-        return self.energies or self.relax or ("mmff94s" if needed else None)
+        name = self.energies or self.relax or ("mmff94s" if needed else None)
+        return None if name is None else find_level(name, "energies", self.solvent)
 
     @classmethod
     def for_purpose(cls, purpose: str | None, **given: Any) -> ConformerOptions:

@@ -14,7 +14,7 @@ from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.source import Source
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.potentials.levels import MMFF94s, find_level
+from deepchem_ead.potentials.levels import MMFF94s
 
 #: Conformers drawn in a round for each that is missing, at most.
 _MOST = 8
@@ -31,7 +31,7 @@ class Conformer:
     positions : numpy.ndarray
         Angstrom, (n, 3).
     energy : float or None
-        kcal/mol at the level of `ConformerOptions.energy_level`.
+        kcal/mol at `ConformerOptions.level`.
     origin : {"drawn", "start"}
     """
 
@@ -88,8 +88,7 @@ class Preparation:
         self.molecule, self.options = molecule, options
         self._configuration = Configuration(molecule)
         self._amides = SecondaryAmides(molecule) if options.trans_amides else None
-        self._relax = find_level(options.relax) if options.relax else None
-        self._energy = find_level(options.energy_level) if options.energy_level else None
+        self._relax, self._energy = options.relax_level, options.level
         for level in (self._relax, self._energy):
             if level is not None:
                 level.check(molecule)

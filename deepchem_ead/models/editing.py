@@ -157,6 +157,7 @@ class StartsFromMolecules:
         start_level: float | None = None,
         relax: str | None = None,
         energies: str | None = None,
+        solvent: str | None = None,
         prune: float | None = None,
         window: float | None = None,
         keep: int | None = None,
@@ -194,6 +195,8 @@ class StartsFromMolecules:
             Level of energies; by default that of ``relax``, or MMFF94s if ``window`` or ``keep``
             needs some. Conformers then come in their order, with the properties ``energy`` and
             ``relative_energy`` (kcal/mol) and ``weight`` (Boltzmann's at 298.15 K).
+        solvent : str, optional
+            Continuum (ALPB) that GFN2-xTB computes in: "water", "dmso", "octanol" ...
         prune : float
             Of conformers nearer to each other than this (RMSD of heavy atoms, symmetry-corrected,
             Angstrom) the lowest one stays. 0 (default): none is pruned.
@@ -231,7 +234,7 @@ class StartsFromMolecules:
         wanted = ConformerOptions.for_purpose(
             purpose, n=n if purpose or n is not None else 1, tries=tries, check_bonds=check_bonds,
             trans_amides=trans_amides, relax=relax, energies=energies, prune=prune, window=window,
-            keep=keep,
+            keep=keep, solvent=solvent,
         )  # fmt: skip
         return find_conformers(
             self,  # type: ignore[arg-type]

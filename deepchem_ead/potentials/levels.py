@@ -25,6 +25,13 @@ KCAL_PER_EV = 23.060547830619
 GAS_CONSTANT = 1.987204258640832e-3
 BOHR = 0.529177210903  # Angstrom
 
+#: Solvents that ALPB has parameters for with GFN2-xTB.
+SOLVENTS = (
+    "acetone", "acetonitrile", "aniline", "benzaldehyde", "benzene", "ch2cl2", "chcl3", "cs2",
+    "dioxane", "dmf", "dmso", "ethanol", "ether", "ethylacetate", "furane", "hexadecane", "hexane",
+    "methanol", "nitromethane", "octanol", "phenol", "thf", "toluene", "water", "woctanol",
+)  # fmt: skip
+
 #: Largest force at a minimum, eV/Angstrom, and steps to it.
 MAX_FORCE = 0.05
 MAX_STEPS = 300
@@ -179,18 +186,30 @@ class ANI2xtLevel(_Smooth):
 
 
 class GFN2(_Smooth):
-    """GFN2-xTB, by the package tblite: all elements, charges and radicals, in the gas phase.
+    """GFN2-xTB, by the package tblite: all elements, charges and radicals.
 
     Parameters
     ----------
     max_force : float
         At a minimum, eV/Angstrom.
+    solvent : str, optional
+        One of `SOLVENTS`, as a continuum (ALPB [1]_); energies then hold the free energy of
+        solvation. Default: the gas phase.
+
+    References
+    ----------
+    .. [1] Ehlert, Stahn, Spicher and Grimme, "Robust and Efficient Implicit Solvation Model for
+       Fast Semiempirical Methods", J. Chem. Theory Comput. 17, 4250 (2021).
     """
 
     name, label = "gfn2", "GFN2-xTB"
 
-    def __init__(self, max_force: float = MAX_FORCE) -> None:
-        self.max_force = max_force
+    def __init__(self, max_force: float = MAX_FORCE, solvent: str | None = None) -> None:
+        self.max_force, self.solvent = max_force, solvent
+        if solvent is not None:
+            if solvent not in SOLVENTS:
+                raise ValueError(f"solvent={solvent!r}: choose {', '.join(SOLVENTS)}")
+            self.name, self.label = f"gfn2-alpb-{solvent}", f"GFN2-xTB in {solvent} (ALPB)"
 
     def surface(self, mol: Chem.Mol) -> Surface:
         try:
@@ -213,6 +232,8 @@ class GFN2(_Smooth):
                         "GFN2-xTB", numbers, positions / BOHR, float(charge), unpaired
                     )
                     calculator.set("verbosity", 0)
+                    if self.solvent is not None:
+                        calculator.add("alpb-solvation", self.solvent)
                     latest[:] = [calculator, calculator.singlepoint()]
                 else:
                     latest[0].update(positions=positions / BOHR)
@@ -236,8 +257,8 @@ LEVELS: dict[str, Level] = {
 }
 
 
-def find_level(name: str, what: str = "level") -> Level:
-    """The level of a name.
+def find_level(name: str, what: str = "level", solvent: str | None = None) -> Level:
+    """The level of a name; GFN2-xTB in a solvent if there is one, the others without.
 
     Raises
     ------
@@ -245,9 +266,15 @@ def find_level(name: str, what: str = "level") -> Level:
         If there is none; lists them.
     """
     try:
-        return LEVELS[name]
+        found = LEVELS[name]
     except (KeyError, TypeError):
         raise ValueError(f"{what}={name!r}: choose mmff94, ani2xt or gfn2") from None
+    return _dissolved(solvent) if solvent is not None and isinstance(found, GFN2) else found
+
+
+@lru_cache
+def _dissolved(solvent: str) -> GFN2:
+    return GFN2(solvent=solvent)
 
 
 def placed(mol: Chem.Mol, positions: np.ndarray) -> Chem.Mol:

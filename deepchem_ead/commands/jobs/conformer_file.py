@@ -38,7 +38,7 @@ _NAMED = 20  # failures that are told
 COLUMNS = (
     "record", "name", "input", "form", "smiles", "status", "reason", "conformers", "asked", "drawn",
     "redrawn", "pruned", "outside_window", "not_kept", "method", "relaxed", "energy_level",
-    "lowest_energy_kcal_mol", "seed", "start", "notes",
+    "lowest_energy_kcal_mol", "compared", "form_free_energy_kcal_mol", "seed", "start", "notes",
 )  # fmt: skip
 
 
@@ -264,7 +264,7 @@ class _Output:
         }  # fmt: skip
         if ensemble is None:
             return row
-        energies = ensemble.energies
+        energies, of_form = ensemble.energies, ensemble.form_free_energy
         return row | {
             "smiles": Chem.MolToSmiles(Chem.RemoveHs(ensemble.mol)),
             "conformers": len(ensemble),
@@ -272,6 +272,7 @@ class _Output:
             "outside_window": ensemble.outside,
             "not_kept": ensemble.not_kept,
             "lowest_energy_kcal_mol": "" if energies is None else f"{energies.min():.4f}",
+            "form_free_energy_kcal_mol": "" if of_form is None else f"{of_form:.3f}",
             **{name: text for name, text in ensemble.told().items() if name in COLUMNS},
         }
 
@@ -294,7 +295,8 @@ def conformer_batch(answer: Answer, seed: int) -> MoleculeBatch:
         "input_record": entry.number, "input": entry.text,
         "form": answer.form, "method": told["method"], "relaxed": told["relaxed"],
         **{
-            name: told[name] for name in ("energy_level", "redrawn", "start", "notes")
+            name: told[name]
+            for name in ("energy_level", "compared", "redrawn", "start", "notes")
             if name in told
         },
         "seed": seed,
@@ -311,6 +313,8 @@ def conformer_batch(answer: Answer, seed: int) -> MoleculeBatch:
         ):  # fmt: skip
             values = [round(c.GetDoubleProp(key), 6) for c in conformers]
             properties[name] = np.array(values)
+    if ensemble.form_free_energy is not None:
+        properties["form_free_energy_kcal_mol"] = np.full(size, round(ensemble.form_free_energy, 3))
     ids = [entry.name or f"molecule-{entry.number}"] * size
     return replace(MoleculeBatch.concatenate(parts), ids=ids, properties=properties)
 

@@ -322,3 +322,83 @@ def test_what_is_open_or_unused_is_noted():
     assert found.ensemble.mol.GetConformer(0).GetProp("origin") == "start"
     (found,) = answers("CC.O")
     assert found.ensemble is None and "2 parts" in found.reason and found.entry.number == 7
+
+
+# ------------------------------------------------------------------------------ energies of forms
+
+WATER = {"n": 2, "relax": "gfn2", "solvent": "water"}
+
+
+def by_smiles(found):
+    return {Chem.MolToSmiles(Chem.RemoveHs(a.ensemble.mol)): a.ensemble for a in found}
+
+
+def test_tautomers_compare_in_the_gas_phase_and_in_water():
+    """Experiments: the lactim lies 0.8 kcal/mol below in the gas phase, 3 to 4 above in water."""
+    pytest.importorskip("tblite")
+    above = {}
+    for solvent in (None, "water"):
+        found = by_smiles(answers("Oc1ccccn1", ["tautomers"], **(WATER | {"solvent": solvent})))
+        lactam, lactim = found["O=c1cccc[nH]1"], found["Oc1ccccn1"]
+        above[solvent] = lactam.energies[0] - lactim.energies[0]
+        assert lactam.compared == "3 of 3 forms, of one composition (C5H5NO)"
+        first = lactam.mol.GetConformer(0).GetDoubleProp("relative_energy")
+        assert first == pytest.approx(max(above[solvent], 0), abs=1e-6)
+        assert lactam.form_free_energy is None
+    assert above[None] == pytest.approx(0.8, abs=0.5) and -4 < above["water"] < -0.5
+
+
+@pytest.mark.parametrize(
+    ("acid", "base", "pka"), [("CC(=O)O", "CC(=O)[O-]", 4.76), ("CC[NH3+]", "CCN", 10.65)]
+)
+def test_protonation_states_compare_at_a_ph(acid, base, pka):
+    pytest.importorskip("tblite")
+    for ph in (7.4, 1.0):
+        found = by_smiles(answers(acid, ["protonation"], ph=ph, **WATER))
+        gap = found[base].form_free_energy - found[acid].form_free_energy
+        assert gap == pytest.approx(1.364 * (pka - ph), abs=4.0)
+        assert min(e.form_free_energy for e in found.values()) == 0
+    for ensemble in found.values():
+        assert "no other of 2 forms" in ensemble.compared
+        assert any("pH 1, estimated to 2.5 kcal/mol" in note for note in ensemble.notes)
+        assert ensemble.mol.GetConformer(0).GetDoubleProp("relative_energy") == 0
+
+
+def test_protonation_states_do_not_compare_without_water():
+    pytest.importorskip("tblite")
+    for ensemble in by_smiles(answers("CC(=O)O", ["protonation"], n=1, relax="gfn2")).values():
+        assert ensemble.form_free_energy is None
+        assert any("cannot be compared" in n and "solvent water" in n for n in ensemble.notes)
+
+
+def test_zwitterions_are_warned_of():
+    pytest.importorskip("tblite")
+    found = answers("NCC(=O)O", ["protonation"], **WATER)
+    assert all(any("zwitterion" in note for note in a.ensemble.notes) for a in found)
+    nitro = answers("C[N+](=O)[O-]", ["protonation"], n=1, relax="gfn2")
+    assert not nitro[0].ensemble.notes
+
+
+def test_protons_that_are_lost_one_after_another_add_up():
+    from deepchem_ead.conformers.protonation import ACIDS, CATIONS, PER_UNIT, free_energies
+
+    lowest = {9: -300.0, 8: -180.0, 7: -55.0}  # of a cation, the neutral molecule, an anion
+    found = free_energies(lowest, neutral=8, ph=7.0)
+    first = CATIONS.slope * 120 + CATIONS.offset - 7 * PER_UNIT
+    second = ACIDS.slope * 125 + ACIDS.offset - 7 * PER_UNIT
+    assert found == pytest.approx({9: 0.0, 8: first, 7: first + second})
+    both = free_energies({9: -300.0, 7: -60.0}, neutral=8, ph=7.0)
+    second = ACIDS.slope * 120 + ACIDS.offset - 7 * PER_UNIT
+    assert both == pytest.approx({9: 0.0, 7: first + second})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"solvent": "water"}, "is of GFN2-xTB: relax or energies must be gfn2"),
+     ({"solvent": "water", "relax": "mmff94"}, "is of GFN2-xTB"),
+     ({"solvent": "milk", "relax": "gfn2"}, "solvent='milk': choose acetone, .*water"),
+     ({"ph": float("nan")}, "ph must be a number, not nan")],
+)  # fmt: skip
+def test_solvents_and_ph_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ConformerOptions(**options)

@@ -24,21 +24,38 @@ def embedded(smiles: str) -> tuple[Chem.Mol, np.ndarray]:
     return mol, np.array(mol.GetConformer().GetPositions())
 
 
-@pytest.mark.parametrize("smiles", ["CO", "CC(=O)[O-]", "C[NH3+]", "C[CH2]"])
-def test_gfn2_is_what_its_gradient_says_and_its_minimum_is_one(smiles):
+@pytest.mark.parametrize(
+    ("smiles", "solvent"),
+    [("CO", None), ("CC(=O)[O-]", "water"), ("C[NH3+]", "dmso"), ("C[CH2]", None)],
+)
+def test_gfn2_is_what_its_gradient_says_and_its_minimum_is_one(smiles, solvent):
     pytest.importorskip("tblite")
     mol, x = embedded(smiles)
-    surface = GFN2().surface(mol)
+    level = GFN2(solvent=solvent)
+    surface = level.surface(mol)
     direction = np.random.default_rng(0).standard_normal(x.shape)
     step = 1e-3
     ahead, behind = (surface(x + s * step * direction)[0] for s in (1, -1))
     assert (ahead - behind) / (2 * step) == pytest.approx(
         float((surface(x)[1] * direction).sum()), rel=1e-3, abs=1e-3
     )
-    found = GFN2().relax(mol, x)
+    found = level.relax(mol, x)
     assert np.linalg.norm(surface(found.positions)[1], axis=1).max() <= MAX_FORCE
-    assert found.energy < GFN2().energy(mol, x)
-    assert found.energy == pytest.approx(GFN2().energy(mol, found.positions), abs=1e-3)
+    assert found.energy < level.energy(mol, x)
+    assert found.energy == pytest.approx(level.energy(mol, found.positions), abs=1e-3)
+
+
+def test_water_takes_up_ions():
+    """Solvation of acetate by experiment: -78 kcal/mol; of methane 2."""
+    pytest.importorskip("tblite")
+    for smiles, least, most in (("CC(=O)[O-]", -90, -65), ("C", -1, 4)):
+        mol, x = embedded(smiles)
+        taken = find_level("gfn2", solvent="water").energy(mol, x) - find_level("gfn2").energy(
+            mol, x
+        )
+        assert least < taken < most
+    assert find_level("mmff94", solvent="water") is find_level("mmff94")
+    assert find_level("gfn2", solvent="water").name == "gfn2-alpb-water"
 
 
 def test_mmff94s_is_rdkits():
