@@ -240,8 +240,12 @@ def open_writer(
     return MoleculeWriter(stream, kind, count)
 
 
-def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
+def complete_records(
+    path: str | os.PathLike, kind: str, most: int | None = None
+) -> tuple[int, int]:
     """Number of complete records in a file written here, and the bytes that they take.
+
+    ``most`` is how many are looked at; default all.
 
     Raises
     ------
@@ -268,6 +272,8 @@ def complete_records(path: str | os.PathLike, kind: str) -> tuple[int, int]:
                 done = kind == "smi" or line.rstrip() == RECORD_END.encode()
             if done:
                 count, length, pending = count + 1, position, None
+                if count == most:
+                    break
     return count, length
 
 

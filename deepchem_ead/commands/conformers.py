@@ -131,12 +131,20 @@ def conformers(
     stepper: StepperName = None,
     seed: Seed = 0,
     smiles_column: SmilesColumn = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Keep the molecules that an interrupted run has finished and add the "
+            "missing ones. Give the other options as before.",
+        ),
+    ] = False,
 ) -> None:  # fmt: skip
     """Find conformers of molecules, with the configuration that they specify.
 
     Every conformer is checked; what is wrong is drawn again, and told. A model has to have learned
     it, as those of the preset qm9-joint do; --method etkdg needs none. Beside the file a table
-    (.csv) has a row for each molecule, those without conformers included.
+    (.csv) has a row for each molecule, those without conformers included. Molecules that are done
+    stay there when the command is interrupted; --resume adds the rest.
     """
     from deepchem_ead.commands.jobs import conformer_file as job
     from deepchem_ead.conformers.options import ConformerOptions
@@ -147,12 +155,17 @@ def conformers(
         solvent=solvent, ph=ph,
         prune=0.1 if prune is None and purpose is None else prune,
     )  # fmt: skip
-    written, table = job.conformer_file(
-        given, out, options, method=method and method.value, model=model, steps=steps,
-        stepper=stepper, seed=seed,
-        forms=[word.strip() for word in (enumerate_ or "").split(",") if word.strip()],
-        max_forms=max_forms, use_start=start, start_level=start_level, column=smiles_column,
-    )  # fmt: skip
-    typer.echo(written.summary(given, out, table))
+    try:
+        written, table = job.conformer_file(
+            given, out, options, method=method and method.value, model=model, steps=steps,
+            stepper=stepper, seed=seed,
+            forms=[word.strip() for word in (enumerate_ or "").split(",") if word.strip()],
+            max_forms=max_forms, use_start=start, start_level=start_level, column=smiles_column,
+            resume=resume,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted with {job.what_is_safe(out)}", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(written.summary(given, out, table, job.why_left_out(options)))
     for line in job.named_failures(written):
         typer.echo(f"warning: {line}", err=True)

@@ -10,7 +10,7 @@ from cli_data import assert_one_line
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from deepchem_ead import EADModel
+from deepchem_ead import EADModel, MoleculeBatch
 
 pytestmark = pytest.mark.usefixtures("data_folder")
 
@@ -145,3 +145,84 @@ def test_judge_compares_conformers_with_a_reference(deepchem_ead, tmp_path):
     words = ["judge", tmp_path / "a.sdf", "--conformers", tmp_path / "b.sdf", "--suite", "fast"]
     result = deepchem_ead(*words, "--workers", 1)
     assert result.code == 0 and "cov_recall" in result.out and "left out" in result.out, result.err
+
+
+# ----------------------------------------------------------------------------------- going on
+
+MANY = "CCO one\nCC.O salt\nCC(O)F three\nnotsmiles four\nCCN five\n"
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".xyz"])
+def test_an_interrupted_file_is_completed_byte_for_byte(deepchem_ead, tmp_path, suffix):
+    (tmp_path / "in.smi").write_text(MANY)
+    words = ["conformers", tmp_path / "in.smi", *ETKDG, "--enumerate", "stereo", "--out"]
+    whole = tmp_path / f"whole{suffix}"
+    assert deepchem_ead(*words, whole).code == 0
+    out, table = tmp_path / f"cut{suffix}", tmp_path / "cut.csv"
+    data, rows_there = whole.read_bytes(), (tmp_path / "whole.csv").read_bytes()
+    lines = [0, *np.cumsum([len(line) for line in rows_there.splitlines(keepends=True)]).tolist()]
+    size = len(data)
+    for of_out, of_table, kept in (
+        (size, len(rows_there), 5), (size - 3, lines[-2], 4), (size // 2, lines[3] - 3, 1),
+        (size, lines[4], 2), (size // 2, 0, 0),
+    ):  # fmt: skip
+        out.write_bytes(data[:of_out])
+        table.write_bytes(rows_there[:of_table])
+        result = deepchem_ead(*words, out, "--resume")
+        assert result.code == 0, result.err
+        assert (f"kept from before: those of {kept} molecules" in result.out) == (kept > 0)
+        assert out.read_bytes() == data and table.read_bytes() == rows_there
+        assert result.out.splitlines()[0].startswith(f"{len(MoleculeBatch.read(whole))} conformers")
+    table.unlink()
+    assert_one_line(deepchem_ead(*words, out, "--resume"), "there is no", "cannot be resumed")
+    assert_one_line(deepchem_ead(*words, out), "exists; remove it", "or pass --resume")
+
+
+def test_ctrl_c_keeps_finished_molecules(deepchem_ead, tmp_path, monkeypatch):
+    from deepchem_ead.commands.jobs import conformer_file as job
+
+    generate = job.generate_conformers
+
+    def interrupted(*arguments):
+        yield next(generate(*arguments))
+        raise KeyboardInterrupt
+
+    (tmp_path / "in.smi").write_text("CCO\nCCN\n")
+    out = tmp_path / "c.sdf"
+    words = ["conformers", tmp_path / "in.smi", *ETKDG, "--prune", 0, "--out", out]
+    monkeypatch.setattr(job, "generate_conformers", interrupted)
+    result = deepchem_ead(*words)
+    assert result.code == 130
+    assert f"interrupted with 5 conformers in {out}; --resume adds the rest" in result.err
+    monkeypatch.undo()
+    assert deepchem_ead(*words, "--resume").code == 0
+    assert [m.GetIntProp("input_record") for m in read(out)] == [1] * 5 + [2] * 5
+
+
+def test_only_the_same_job_is_resumed(deepchem_ead, tmp_path):
+    source, out = tmp_path / "in.smi", tmp_path / "c.sdf"
+    source.write_text("CCO one\nCCN two\n")
+    words = ["conformers", source, *ETKDG, "--out", out]
+    assert deepchem_ead(*words).code == 0
+    for more, said in (
+        (["--seed", 3], "--seed is 3 here and 0 there"), (["--n", 6], "--n is 6 here and 5 there"),
+        (["--relax", "mmff94"], "--relax is mmff94 here and the default there"),
+        (["--enumerate", "stereo"], "--enumerate is stereo here and the default there"),
+        (["--prune", 0], "--prune is 0.0 here and 0.1 there"), (["--start"], "--start is True"),
+    ):  # fmt: skip
+        assert_one_line(
+            deepchem_ead(*words, *more, "--resume"), f"c.csv was begun by another job: {said}"
+        )
+    data = out.read_bytes()
+    out.write_bytes(data[len(data) // 2 :])
+    assert_one_line(deepchem_ead(*words, "--resume"), "cannot be resumed")
+    out.write_bytes(data)
+    source.write_text("CCO one\nCCC two\n")
+    assert_one_line(
+        deepchem_ead(*words, "--resume"), "its record 2 is 'two', where the input has 'two'"
+    )
+    source.write_text("CCO one\n")
+    assert_one_line(deepchem_ead(*words, "--resume"), "it has more records than the 1 of the input")
+    source.write_text("CCO one\nCCN two\nCCF three\n")  # an input that has grown
+    assert deepchem_ead(*words, "--resume").code == 0
+    assert out.read_bytes().startswith(data) and len(rows(tmp_path / "c.csv")) == 3

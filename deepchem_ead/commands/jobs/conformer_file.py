@@ -3,99 +3,40 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem
 from tqdm import tqdm
 
-from deepchem_ead.chem.files import file_format, open_writer
+from deepchem_ead import __version__
+from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.commands.jobs.conformer_input import read_entries
+from deepchem_ead.commands.jobs.conformer_table import COLUMNS, Written, keep_complete, rows_of
+from deepchem_ead.commands.jobs.file_job import weights_digest
 from deepchem_ead.commands.jobs.molecule_file import short_name
 from deepchem_ead.commands.jobs.outputs import new_file
-from deepchem_ead.conformers.ensemble import Ensemble
 from deepchem_ead.conformers.etkdg import ETKDG
 from deepchem_ead.conformers.forms import check_kinds
 from deepchem_ead.conformers.many import Answer, generate_conformers
 from deepchem_ead.conformers.options import ConformerOptions
-from deepchem_ead.conformers.search import in_words
 from deepchem_ead.conformers.source import MakeSource, Source
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.conformers import ModelSource
 from deepchem_ead.generation.editing import LEVEL
+from deepchem_ead.generation.job import GenerationSettings
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.trained_tasks import check_task
+from deepchem_ead.locks import hold
 from deepchem_ead.models.ead import EADModel
 
 _NAMED = 20  # failures that are told
-#: Columns of the table beside the file: a row for each form of each record.
-COLUMNS = (
-    "record", "name", "input", "form", "smiles", "status", "reason", "conformers", "asked", "drawn",
-    "redrawn", "pruned", "outside_window", "not_kept", "method", "relaxed", "energy_level",
-    "lowest_energy_kcal_mol", "compared", "form_free_energy_kcal_mol", "seed", "start", "notes",
-)  # fmt: skip
-
-
-@dataclass
-class Written:
-    """What `conformer_file` has done.
-
-    Attributes
-    ----------
-    conformers : int
-    done, failed : int
-        Forms of molecules.
-    molecules : int
-        Records of the input.
-    redrawn : Counter
-        What was wrong with conformers that were drawn again.
-    left_out : Counter
-        Conformers that were not written, by reason.
-    failures : list of str
-    method : str
-    starts : Counter
-        What came of conformers that were given, and for how many forms of molecules.
-    """
-
-    molecules: int = 0
-    conformers: int = 0
-    done: int = 0
-    redrawn: Counter[str] = field(default_factory=Counter)
-    left_out: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    method: str = ""
-    starts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def failed(self) -> int:
-        """Forms of molecules without conformers."""
-        return len(self.failures)
-
-    def summary(self, given: str, out: Path, table: Path) -> str:
-        """A few lines for a person."""
-        what = given if self.molecules == 1 else f"{self.molecules:,} molecules"
-        plural = "s" * (self.conformers != 1)
-        lines = [f"{self.conformers:,} conformer{plural} of {what} in {out} ({self.method})"]
-        for what, count in self.starts.items():
-            lines.append(
-                what
-                if count == self.molecules
-                else f"{what} ({count:,} of {self.molecules:,} molecules)"
-            )
-        if self.redrawn:
-            lines.append(f"wrong, and drawn again: {in_words(self.redrawn)}")
-        left_out = [f"{why} {count:,}" for why, count in self.left_out.items() if count]
-        if left_out:
-            lines.append(f"left out: {', '.join(left_out)}")
-        if self.failed:
-            lines.append(f"without conformers: {self.failed:,}; their reasons are in {table}")
-        return "\n".join(lines)
 
 
 def conformer_file(
@@ -113,6 +54,7 @@ def conformer_file(
     use_start: bool = False,
     start_level: float | None = None,
     column: str | None = None,
+    resume: bool = False,
 ) -> tuple[Written, Path]:
     """Write conformers to a file, and a row for each molecule to a table beside it.
 
@@ -136,46 +78,88 @@ def conformer_file(
         See `EADModel.conformers`.
     column : str, optional
         Column of a table with the SMILES.
+    resume : bool
+        Keep the molecules that an interrupted job has finished.
 
     Raises
     ------
     MoleculeError
         If no molecule has any conformers; with the reason.
     ValueError
-        If the model knows no conformers, the input cannot be read or a file exists.
+        If the model knows no conformers, the input cannot be read, a file exists, or files to
+        resume are another job's.
+    InUseError
+        If another process is writing the file.
     """
     file_format(out)
     table = out.with_suffix(".csv")
     for path in (out, table):
-        new_file(path)
+        if not resume or path.is_dir():
+            new_file(path, ", or pass --resume")
     check_kinds(forms, max_forms)
     entries = read_entries(given, column)
     sampling = SamplingOptions(seed=seed, steps=steps, stepper=stepper)
-    make_source = _maker(method, model, sampling, options, use_start, start_level)
+    drawing = _drawing(method, model, sampling, options, use_start, start_level)
+    job = drawing.job | _described(options, seed, forms, max_forms, use_start)
     written = Written(molecules=len(entries))
-    try:
-        with ExitStack() as stack:
-            bar = stack.enter_context(
-                tqdm(total=len(entries), desc="conformers", unit="mol", disable=None)
-            )
-            answered = generate_conformers(
-                entries, make_source, options, forms, max_forms, use_start, _Counter(bar)
-            )
-            output = _Output(stack, out, table, options, seed)
-            for answers in answered:
-                for answer in answers:
-                    output.write(answer, written)
-                bar.update()
-    finally:
-        if not written.done:
-            for path in (out, table) if written.failed < 2 else (out,):
-                path.unlink(missing_ok=True)
+    with hold(out, "writing conformers to it"):
+        kept = keep_complete(out, table, entries, job) if resume else []
+        for row in kept:
+            written.add(row)
+        written.kept = len({row["record"] for row in kept})
+        try:
+            with ExitStack() as stack:
+                bar = stack.enter_context(
+                    tqdm(total=len(entries), initial=written.kept, desc="conformers", unit="mol",
+                         disable=None)
+                )  # fmt: skip
+                answered = generate_conformers(
+                    entries[written.kept :], drawing.make, options, forms, max_forms, use_start,
+                    _Counter(bar),
+                )  # fmt: skip
+                output = _Output(stack, out, table, None if kept else job, options, seed)
+                for answers in answered:
+                    output.write(answers, written)
+                    bar.update()
+        finally:
+            if not written.done:
+                for path in (out, table) if written.failed < 2 else (out,):
+                    path.unlink(missing_ok=True)
     if not written.done:
         first = written.failures[0]
         if written.failed > 1:
             first = f"none of {len(entries):,} molecules has conformers (see {table}); {first}"
         raise MoleculeError(first)
     return written, table
+
+
+def why_left_out(options: ConformerOptions) -> dict[str, str]:
+    """Why conformers were not written, by column of the table."""
+    return {
+        "pruned": f"nearer than {options.prune:g} A to another one",
+        "outside_window": f"more than {options.window} kcal/mol above the lowest",
+        "not_kept": f"beyond the lowest {options.keep}",
+    }
+
+
+def what_is_safe(out: Path) -> str:
+    """How much of an interrupted `conformer_file` is there, and how to go on."""
+    if not out.exists():
+        return "nothing written"
+    kind = file_format(out)
+    count = complete_records(out, kind)[0]
+    return f"{count:,} conformers in {out}" + ("" if kind == "smi" else "; --resume adds the rest")
+
+
+def _described(
+    options: ConformerOptions, seed: int, forms: Sequence[str], max_forms: int, use_start: bool
+) -> dict[str, Any]:
+    """What decides besides the source which conformers a job gives, by the options' names."""
+    described = asdict(options) | {
+        "version": __version__, "seed": seed, "enumerate": ",".join(sorted(forms)) or None,
+        "max_forms": max_forms, "start": use_start,
+    }  # fmt: skip
+    return json.loads(json.dumps(described))
 
 
 class _Counter:
@@ -189,20 +173,30 @@ class _Counter:
         self._bar.set_postfix(conformers=self._n)
 
 
-def _maker(
+class _Drawing(NamedTuple):
+    """What draws conformers, and what decides of it which ones, by the options' names."""
+
+    make: MakeSource
+    job: dict[str, Any]
+
+
+def _drawing(
     method: str | None,
     model: str,
     sampling: SamplingOptions,
     options: ConformerOptions,
     use_start: bool,
     start_level: float | None,
-) -> MakeSource:
+) -> _Drawing:
     if start_level is not None and (method == "etkdg" or not use_start):
         raise ValueError("--start-level is for a model that begins at coordinates: give --start")
     level = LEVEL if start_level is None else start_level
     if method == "etkdg":
         seed = sampling.seed or 0
-        return lambda molecule, name: ETKDG(molecule, name, seed, options.trans_amides)
+        return _Drawing(
+            lambda molecule, name: ETKDG(molecule, name, seed, options.trans_amides),
+            {"method": "etkdg"},
+        )
     loaded = EADModel.from_pretrained(model)
     try:
         check_task(loaded.config, "conformer", bonds=True)
@@ -216,71 +210,46 @@ def _maker(
         source.method = f"model {short_name(model)}"
         return source
 
-    return make
+    settings = GenerationSettings.resolve(loaded.config, sampling).describe()
+    job = {
+        "method": "model", "model": short_name(model), "weights": weights_digest(loaded),
+        "steps": settings["steps"], "stepper": settings["stepper"],
+        "schedule": settings["schedule_options"], "start_level": level if use_start else None,
+    }  # fmt: skip
+    return _Drawing(make, json.loads(json.dumps(job)))
 
 
 class _Output:
-    """The file of molecules and the table beside it."""
+    """The file of molecules and the table beside it; what is there already stays."""
 
     def __init__(
-        self, stack: ExitStack, out: Path, table: Path, options: ConformerOptions, seed: int
+        self,
+        stack: ExitStack,
+        out: Path,
+        table: Path,
+        job: Mapping[str, Any] | None,
+        options: ConformerOptions,
+        seed: int,
     ) -> None:
-        self._molecules = stack.enter_context(open_writer(out))
-        self._stream = stack.enter_context(open(table, "w", newline="", encoding="utf-8"))
+        self._molecules = stack.enter_context(open_writer(out, append=True))
+        self._stream = stack.enter_context(open(table, "a", newline="", encoding="utf-8"))
         self._rows = csv.DictWriter(self._stream, COLUMNS)
-        self._rows.writeheader()
-        self._options, self._seed = options, seed
+        if not table.stat().st_size:
+            self._rows.writeheader()
+        self._job, self._options, self._seed = job, options, seed
 
-    def write(self, answer: Answer, written: Written) -> None:
-        """Write one form of a molecule, or why there is nothing to write."""
-        ensemble = answer.ensemble
-        if ensemble is None:
-            text = f"{answer.reason}"
-            where = f"record {answer.entry.number}" if written.molecules > 1 else ""
-            label = " ".join(w for w in (where, f"({answer.form})" * (answer.form != "given")) if w)
-            written.failures.append(f"{label}: {text}" if label else text)
-        else:
-            self._molecules.write(conformer_batch(answer, self._seed))
-            written.conformers += len(ensemble)
-            written.done += 1
-            written.method = _words(ensemble)
-            written.redrawn.update(ensemble.problems)
-            written.starts.update([ensemble.start] if ensemble.start else [])
-            for why, count in (
-                (f"nearer than {self._options.prune:g} A to another one", ensemble.pruned),
-                (f"more than {self._options.window} kcal/mol above the lowest", ensemble.outside),
-                (f"beyond the lowest {self._options.keep}", ensemble.not_kept),
-            ):
-                written.left_out[why] += count
-        self._rows.writerow(self._row(answer))
+    def write(self, answers: Sequence[Answer], written: Written) -> None:
+        """Write all forms of a molecule, then what became of them."""
+        for answer in answers:
+            if answer.ensemble is not None:
+                self._molecules.write(conformer_batch(answer, self._seed))
+        rows = rows_of(answers, self._options.n, self._seed)
+        if self._job is not None:
+            rows[0]["job"], self._job = json.dumps(self._job), None
+        self._rows.writerows(rows)
         self._stream.flush()
-
-    def _row(self, answer: Answer) -> dict[str, Any]:
-        entry, ensemble = answer.entry, answer.ensemble
-        row = {
-            "record": entry.number, "name": entry.name, "input": entry.text, "form": answer.form,
-            "status": "failed" if ensemble is None else "ok", "reason": answer.reason,
-            "conformers": 0, "asked": self._options.n, "seed": self._seed,
-        }  # fmt: skip
-        if ensemble is None:
-            return row
-        energies, of_form = ensemble.energies, ensemble.form_free_energy
-        return row | {
-            "smiles": Chem.MolToSmiles(Chem.RemoveHs(ensemble.mol)),
-            "conformers": len(ensemble),
-            "pruned": ensemble.pruned,
-            "outside_window": ensemble.outside,
-            "not_kept": ensemble.not_kept,
-            "lowest_energy_kcal_mol": "" if energies is None else f"{energies.min():.4f}",
-            "form_free_energy_kcal_mol": "" if of_form is None else f"{of_form:.3f}",
-            **{name: text for name, text in ensemble.told().items() if name in COLUMNS},
-        }
-
-
-def _words(ensemble: Ensemble) -> str:
-    words = [ensemble.method]
-    words += [f"relaxed with {ensemble.relaxed}"] if ensemble.relaxed else ["not relaxed"]
-    return ", ".join(words)
+        for row in rows:
+            written.add(row)
 
 
 def conformer_batch(answer: Answer, seed: int) -> MoleculeBatch:

@@ -48,7 +48,7 @@ def describe_job(
     job = {
         "version": __version__,
         "model": name,
-        "weights": _digest(model),
+        "weights": weights_digest(model),
         "seed": described["seed"],
         "steps": described["steps"],
         "schedule": described["schedule_options"],
@@ -67,7 +67,8 @@ def describe_job(
     return json.loads(json.dumps(job))
 
 
-def _digest(model: EADModel) -> str:
+def weights_digest(model: EADModel) -> str:
+    """What tells the weights of a model from others."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.model.state_dict().items()):
         digest.update(name.encode())
@@ -98,11 +99,22 @@ def refuse_other_job(path: Path, job: Mapping[str, Any]) -> None:
         ) from None
     if "weights" not in there:  # written in Python: only that it was sampled, and how
         raise _no_job(path)
+    refuse_differences(path, job, there)
+
+
+def refuse_differences(path: Path, job: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    """Refuse to go on with a file of another job.
+
+    Raises
+    ------
+    ValueError
+        Naming the options that differ.
+    """
     names = [n for n in {**job, **there} if n not in _FREE and job.get(n) != there.get(n)]
     if not names:
         return
     said = []
-    if "weights" in names and job["model"] == there.get("model"):
+    if "weights" in names and job.get("model") == there.get("model"):
         said.append(f"the weights of {job['model']} are not the same any more")
     elif "weights" in names:
         said.append(f"--model is {job['model']} here and {there.get('model')} there")
