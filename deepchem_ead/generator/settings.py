@@ -109,7 +109,8 @@ class Settings:
     def load(cls, preset: str | Path | None = None, **overrides) -> Self:
         """Settings from a preset name, a YAML file or the defaults, with changes.
 
-        Fields may stand in their sections or without them, in the file as in the changes.
+        Fields may stand in their sections or without them, in the file as in the changes. A file
+        may say ``like: NAME``, a preset or another file that has what it does not say itself.
 
         Raises
         ------
@@ -204,7 +205,8 @@ class Settings:
         return resources.files("deepchem_ead").joinpath(cls.PRESETS)
 
     @classmethod
-    def _read_yaml(cls, preset: str | Path) -> dict:
+    def _read_yaml(cls, preset: str | Path, above: tuple[str, ...] = ()) -> dict:
+        """Values by field, those of the preset that it is ``like`` included."""
         path = Path(preset)
         if path.suffix in (".yaml", ".yml"):
             if not path.exists():
@@ -220,4 +222,12 @@ class Settings:
         values = yaml.safe_load(text)
         if not isinstance(values, dict):
             raise ValueError(f"{preset}: a configuration is a mapping of options to values")
-        return values
+        values = cls.flat(values)
+        if "like" not in values:
+            return values
+        like, above = values.pop("like"), (*above, str(preset))
+        if Path(str(like)).suffix in (".yaml", ".yml"):
+            like = path.parent / like
+        if str(like) in above:
+            raise ValueError(f"{' is like '.join((*above, str(like)))}: name one that is complete")
+        return {**cls._read_yaml(like, above), **values}

@@ -85,3 +85,18 @@ def test_flat_records_of_shipped_weights_are_read():
         config = kind.from_stored(record["config"])
         assert {name: config.to_dict()[name] for name in record["config"]} == record["config"]
         assert kind.from_dict(config.sections()) == config
+
+
+def test_a_file_may_be_like_a_preset_or_another_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("like: drugs\nnetwork: {n_layers: 3}\nlearning_rate: 0.5")
+    (tmp_path / "yours.yaml").write_text("like: mine.yaml\nn_layers: 2")
+    mine, yours = (EADConfig.load(tmp_path / f"{name}.yaml") for name in ("mine", "yours"))
+    assert mine == EADConfig.load("drugs", n_layers=3, learning_rate=0.5)
+    assert yours == EADConfig.load("drugs", n_layers=2, learning_rate=0.5)
+    assert EADConfig.load("drugs").position_target == "residual"  # of "qm9-joint", two files up
+    (tmp_path / "mine.yaml").write_text("like: yours.yaml")
+    with pytest.raises(ValueError, match=r"mine.yaml is like .*yours.yaml is like .*mine.yaml"):
+        EADConfig.load(tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text("like: druggs")
+    with pytest.raises(ValueError, match="no preset 'druggs'"):
+        EADConfig.load(tmp_path / "mine.yaml")
