@@ -34,7 +34,8 @@ def train(
         str,
         typer.Argument(
             metavar="DATA",
-            help=f"qm9 (100,000 training molecules), qm9-sample (1,539), or your own "
+            help="qm9 (100,000 training molecules), qm9-sample (1,539), drugs3d-sample (1,808), "
+            "the folder of drugs3d that 'data build' has written, or your own "
             f"{TRAINING_FILES}. SMILES get conformers; coordinates need all hydrogens.",
         ),
     ],

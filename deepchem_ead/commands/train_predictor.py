@@ -33,7 +33,8 @@ def train_predictor(
         str,
         typer.Argument(
             metavar="DATA",
-            help=f"qm9 (100,000 training molecules), qm9-sample (1,539), or your own "
+            help="qm9 (100,000 training molecules), qm9-sample (1,539), drugs3d-sample (1,808), "
+            "the folder of drugs3d that 'data build' has written, or your own "
             f"{TRAINING_FILES}, with properties as tags, keys or columns.",
         ),
     ],

@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from rdkit import Chem, rdBase
 
+from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.chem.forms import neutral, physiological
 from deepchem_ead.chem.stereo import canonical, open_stereo
 from deepchem_ead.databuild.geometry import seed_of
-from deepchem_ead.molnet.drugs3d_table import FORMS, SOURCES
+from deepchem_ead.molnet.drugs3d_table import ELEMENTS, FORMS, SOURCES
 
 MIN_HEAVY_ATOMS = 4
 MAX_HEAVY_ATOMS = 60
-#: Those that MMFF94s knows.
-ELEMENTS = frozenset((1, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53))
+#: Atomic numbers of those that MMFF94s knows.
+KNOWN = frozenset(parse_elements(ELEMENTS))
 #: Share of MOSES that is taken in its physiological form, where that is another one.
 PHYSIOLOGICAL_SHARE = 0.3
 #: One molecule in so many is of the smaller sets.
@@ -159,7 +160,7 @@ def _usable(smiles: str) -> tuple[Chem.Mol | None, str]:
         return None, f"fewer than {MIN_HEAVY_ATOMS} heavy atoms"
     if heavy > MAX_HEAVY_ATOMS:
         return None, f"more than {MAX_HEAVY_ATOMS} heavy atoms"
-    if {atom.GetAtomicNum() for atom in mol.GetAtoms()} - ELEMENTS:
+    if {atom.GetAtomicNum() for atom in mol.GetAtoms()} - KNOWN:
         return None, "an element that MMFF94s does not know"
     if not any(atom.GetAtomicNum() == 6 for atom in mol.GetAtoms()):
         return None, "no carbon"

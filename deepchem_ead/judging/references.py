@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepchem_ead.judging.inputs import Entry, entries_of
-from deepchem_ead.molnet import DATASETS
+from deepchem_ead.molnet import DATASETS, find_dataset
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def find_reference(reference: Any, held_out: Any, n: int, seed: int) -> Referenc
     Parameters
     ----------
     reference
-        A data set's name ("qm9": its training part, and its test part is held out), a file, or
-        molecules as `entries_of` takes them.
+        A data set's name or folder ("qm9": its training part, and its test part is held out), a
+        file, or molecules as `entries_of` takes them.
     held_out : optional
         The same. By default, where the reference is no data set, ``n`` of its own molecules, but
         at most half of them; they are compared with the others.
@@ -58,9 +58,10 @@ def find_reference(reference: Any, held_out: Any, n: int, seed: int) -> Referenc
     name = "given"
     if isinstance(reference, str | os.PathLike):
         name = Path(reference).name
-        if not os.path.exists(reference) and str(reference) in DATASETS:
-            name = str(reference)
-            train, _, test = DATASETS[name].parts()
+        data = None if os.path.isfile(reference) else find_dataset(reference)
+        if data is not None:
+            name = data.name
+            train, _, test = data.parts()
             reference, held_out = train, test if held_out is None else held_out
         elif not os.path.exists(reference):
             raise FileNotFoundError(

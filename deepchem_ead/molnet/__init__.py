@@ -1,7 +1,7 @@
 """Datasets of molecules in 3D as DeepChem datasets."""
 
 from deepchem_ead.molnet.conformer_sets import ConformerSet, load_conformers
-from deepchem_ead.molnet.datasets import DATASETS, DatasetInfo
+from deepchem_ead.molnet.datasets import DATASETS, DatasetInfo, find_dataset
 from deepchem_ead.molnet.drugs3d import load_drugs3d
 from deepchem_ead.molnet.drugs3d_table import Drugs3DTable
 from deepchem_ead.molnet.files import load_file_3d
@@ -16,6 +16,7 @@ __all__ = [
     "EDMSplitter",
     "MurckoSplitter",
     "edm_halves",
+    "find_dataset",
     "load_conformers",
     "load_drugs3d",
     "load_file_3d",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from deepchem.data import Dataset
 
+from deepchem_ead.molnet.drugs3d import DRUGS3D_UNITS, load_drugs3d
+from deepchem_ead.molnet.drugs3d_table import ARRAYS, ELEMENTS
 from deepchem_ead.molnet.qm9 import QM9_UNITS, load_qm9_3d
 from deepchem_ead.registry import Registry
 
@@ -81,6 +85,35 @@ def _qm9(
     return train, valid, test
 
 
+def _drugs3d(
+    tasks: Sequence[str], source: str | os.PathLike, bonds: bool = False
+) -> tuple[Dataset, Dataset, Dataset]:
+    wanted: dict[str, Any] = {"tasks": tuple(tasks)} if tasks else {}
+    _, (train, valid, test), _ = load_drugs3d(source=source, bonds=bonds, **wanted)
+    return train, valid, test
+
+
+def _drug_like(name: str, source: str | os.PathLike) -> DatasetInfo:
+    load, load_with_bonds = (partial(_drugs3d, source=source, bonds=b) for b in (False, True))
+    return DatasetInfo(name, load, ELEMENTS, DRUGS3D_UNITS, load_with_bonds=load_with_bonds)
+
+
+def find_dataset(name: str | os.PathLike) -> DatasetInfo | None:
+    """A data set by its name, or by the folder ``deepchem-ead data build drugs3d`` has written.
+
+    Returns None where ``name`` is neither, a file for example.
+
+    Examples
+    --------
+    >>> find_dataset("drugs3d-sample").units["ani2xt"]
+    'Hartree'
+    """
+    if name in DATASETS:
+        return DATASETS[str(name)]
+    folder = Path(name)
+    return _drug_like(folder.name, folder) if (folder / ARRAYS).is_dir() else None
+
+
 #: Data sets by name. Molecules in a file need none.
 DATASETS: Registry[DatasetInfo] = Registry("data set")
 for _name, _source, _splits in (
@@ -91,3 +124,4 @@ for _name, _source, _splits in (
     DATASETS.register(
         _name, DatasetInfo(_name, _load, "H,C,N,O,F", QM9_UNITS, _splits, _load_with_bonds)
     )
+DATASETS.register("drugs3d-sample", _drug_like("drugs3d-sample", "sample"))

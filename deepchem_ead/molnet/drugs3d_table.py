@@ -54,6 +54,8 @@ SOURCES = (
 )
 #: Which form of a molecule it is.
 FORMS = ("neutral", "physiological", "given")
+#: What its molecules are made of; SMILES with other elements are left out.
+ELEMENTS = "H,C,N,O,F,Si,P,S,Cl,Br,I"
 STEPS_PER_ANGSTROM = 1000
 
 #: Arrays with a row for each atom, bond or letter, and the array with their numbers a molecule.

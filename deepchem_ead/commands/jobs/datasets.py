@@ -14,7 +14,7 @@ from deepchem.data import NumpyDataset
 from deepchem_ead.chem.files import file_format
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.choices import TRAINING_FILES
-from deepchem_ead.molnet import DATASETS, load_file_3d
+from deepchem_ead.molnet import DATASETS, find_dataset, load_file_3d
 from deepchem_ead.molnet.files import NAMES_AS_IDS, known_properties
 from deepchem_ead.molnet.splits import edm_halves, one_shard
 
@@ -30,12 +30,12 @@ def training_data(
     smiles_column: str | None = None,
     bonds: bool = False,
 ) -> Dataset:
-    """Training molecules of a data set ("qm9", "qm9-sample", ...) or all of a file's.
+    """Training molecules of a data set ("qm9", a folder, ...) or all of a file's.
 
     Parameters
     ----------
     name : str
-        In `deepchem_ead.molnet.DATASETS`, or a file.
+        As `find_dataset` takes it, or a file.
     properties : sequence of str
         Columns of y: the data set's properties, or tags (keys) of the file, where some may be
         missing. None: whatever the dataset has by default.
@@ -51,12 +51,14 @@ def training_data(
     ValueError
         If the data has no such property, or no bonds.
     """
-    if name in DATASETS:
-        return DATASETS[name].parts(properties, bonds)[0]
+    data = find_dataset(name)
+    if data is not None:
+        return data.parts(properties, bonds)[0]
     if not Path(name).exists():
         names = ", ".join(map(repr, DATASETS))
         raise FileNotFoundError(
-            f"there is no file {name!r}; data is {names} or an {TRAINING_FILES}"
+            f"there is no file {name!r}; data is {names}, the folder of a data set that was built, "
+            f"or an {TRAINING_FILES}"
         )
     wanted: dict[str, Any] = {"tasks": list(properties)} if properties else {}
     with warnings.catch_warnings():
@@ -80,7 +82,7 @@ def known_molecules(name: str) -> Dataset | MoleculeBatch | list[str]:
         If there is no such dataset or file.
     """
     path = Path(name)
-    if not path.exists():
+    if not path.is_file():
         return training_data(name)
     if file_format(path) == "smi":
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -102,7 +104,7 @@ def conditions_in(
     source : str
         That model.
     """
-    if name in DATASETS or not wanted or not Path(name).exists():
+    if not wanted or not Path(name).exists() or find_dataset(name) is not None:
         return list(wanted)
     missing = set(wanted) - known_properties(name, smiles_column)
     if not missing:
@@ -127,8 +129,9 @@ def labelled_data(
     A data set's training and validation part; a tenth of a file's molecules, drawn at random, is
     held out (None if there are fewer than ten).
     """
-    if name in DATASETS:
-        train, valid, _ = DATASETS[name].parts(properties)
+    data = find_dataset(name)
+    if data is not None:
+        train, valid, _ = data.parts(properties)
         return train, valid
     dataset = training_data(name, properties, smiles_column)
     n_out = int(HELD_OUT * len(dataset))
@@ -152,9 +155,10 @@ def conditional_data(name: str, tasks: Sequence[str]) -> tuple[Dataset, Dataset 
     ValueError
         If the data has no such property.
     """
-    if name not in DATASETS:
+    data = find_dataset(name)
+    if data is None:
         _, (dataset,), _ = load_file_3d(name, tasks=list(tasks), splitter=None, allow_missing=True)
         return dataset, None
-    train, _, _ = DATASETS[name].parts(tasks)
+    train, _, _ = data.parts(tasks)
     first, second = (one_shard(train, rows, list(tasks)) for rows in edm_halves(len(train)))
     return second, first

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from deepchem_ead import cache
 from deepchem_ead.chem import MoleculeBatch
 from deepchem_ead.databuild.collect import parts_of
 from deepchem_ead.databuild.shards import scaffold_hash
-from deepchem_ead.molnet import Drugs3DTable, drugs3d, load_drugs3d
+from deepchem_ead.judging.references import find_reference
+from deepchem_ead.molnet import Drugs3DTable, drugs3d, find_dataset, load_drugs3d
+from deepchem_ead.molnet.drugs3d_table import ARRAYS
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +100,23 @@ def test_wrong_arguments_are_told(tmp_path, options, message):
 def test_data_that_is_not_there_is_told_how_to_make(tmp_path):
     with pytest.raises(FileNotFoundError, match="deepchem-ead data build drugs3d"):
         load_drugs3d(tmp_path)
+
+
+def test_found_by_the_name_of_the_sample_and_by_the_folder_of_what_was_built(tmp_path, table):
+    sample = find_dataset("drugs3d-sample")
+    assert [len(part) for part in sample.parts(["mmff94s"], bonds=True)] == np.bincount(
+        table.part
+    ).tolist()
+    folder, rows = tmp_path / "few", np.arange(40)
+    arrays = folder / ARRAYS
+    arrays.mkdir(parents=True)
+    for name, values in table.select(rows).arrays.items():
+        np.save(arrays / f"{name}.npy", values)
+    cache.seal(arrays)
+    built = find_dataset(folder)
+    assert built.name == "few"
+    train, valid, test = built.parts()
+    assert len(train) == int((table.part[rows] == 0).sum()) and train.X.shape[2] == 5
+    for reference in (folder, str(folder)):
+        assert find_reference(reference, None, 5, 0).name == "few"
+    assert find_dataset(tmp_path) is None and find_dataset(tmp_path / "missing.sdf") is None
