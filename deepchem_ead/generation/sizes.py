@@ -99,7 +99,8 @@ def node_counts(
     if not free:
         return sizes, True
     # Dummy atoms as in training: given the nodes, the model then finds sizes as they are in data.
-    return sizes + (draws[:, 1] * (config.max_atoms + 1 - sizes)).astype(np.int64), False
+    room = config.most_nodes(sizes) - sizes
+    return sizes + (draws[:, 1] * (room + 1)).astype(np.int64), False
 
 
 def _at_least(probabilities: np.ndarray, least: np.ndarray, free: bool) -> np.ndarray:

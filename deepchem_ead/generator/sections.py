@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from deepchem_ead.chem.elements import parse_elements
 from deepchem_ead.chem.kinds import format_kind, parse_kinds
 from deepchem_ead.denoisers import DENOISERS, DenoiserOptions
@@ -47,6 +49,8 @@ class DataOptions(Settings):
     dummy_padding : str
         "full": every molecule is padded to ``max_atoms`` (EAD). "random": to a number of nodes
         drawn between its own and ``max_atoms``, which costs fewer pairs.
+    max_dummies : int
+        With random padding, most dummy atoms of a molecule; 0: only ``max_atoms`` limits them.
     p_fixed_size : float
         Share of training molecules without dummy atoms in a model of variable size. The network
         is told, and can then be asked for molecules of a given size.
@@ -69,6 +73,7 @@ class DataOptions(Settings):
     max_atoms: int = structural(29, may_widen=True)
     variable_size: bool = structural(True, same_states=True)
     dummy_padding: str = structural("full", may_widen=True)
+    max_dummies: int = structural(0, may_widen=True)
     p_fixed_size: float = structural(0.0, may_widen=True)
     conditions: str = structural("", may_widen=True)
     p_uncond: float = 0.1
@@ -86,6 +91,7 @@ class DataOptions(Settings):
         super().__post_init__()
         self.check(
             positive=("max_atoms", "type_scale", "charge_scale"),
+            not_negative=("max_dummies",),
             shares=("p_fixed_size", "p_uncond"),
             choices={"dummy_padding": ("full", "random")},
         )
@@ -100,6 +106,12 @@ class DataOptions(Settings):
         conditions = self.condition_names
         if not all(conditions) or len(set(conditions)) < len(conditions):
             raise ValueError(f"conditions={self.conditions!r}: name each property once")
+
+    def most_nodes(self, n_atoms: np.ndarray) -> np.ndarray:
+        """With how many dummy atoms, and atoms, molecules of ``n_atoms`` (N,) may be padded."""
+        if self.dummy_padding == "full" or not self.max_dummies:
+            return np.full_like(n_atoms, self.max_atoms)
+        return np.minimum(n_atoms + self.max_dummies, self.max_atoms)
 
     @property
     def condition_names(self) -> tuple[str, ...]:
@@ -222,7 +234,7 @@ class ProcessOptions(Settings):
     frame: str = structural("quotient", same_states=True)
     feature_target: str = structural("noise")
     position_target: str = structural("noise")
-    position_scale: float = structural(1.5)
+    position_scale: float = structural(1.5, may_widen=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

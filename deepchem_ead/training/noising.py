@@ -256,8 +256,8 @@ def _draw_nodes(
     counts: np.ndarray, config: EADConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     fixed = rng.random(len(counts)) < config.p_fixed_size
-    full = np.full_like(counts, config.max_atoms)
-    padded = full if config.dummy_padding == "full" else rng.integers(counts, full, endpoint=True)
+    most = config.most_nodes(counts)
+    padded = most if config.dummy_padding == "full" else rng.integers(counts, most, endpoint=True)
     return np.where(fixed, counts, padded), fixed
 
 

@@ -202,7 +202,7 @@ class ResidentMolecules:
         if not config.variable_size:
             return own
         if config.dummy_padding == "random":
-            return np.arange(own[0], config.max_atoms + 1)
+            return np.arange(own[0], config.most_nodes(own).max() + 1)
         return np.union1d(own if config.p_fixed_size > 0 else [], [config.max_atoms]).astype(int)
 
     def _draw_nodes(self, molecules: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -159,10 +160,15 @@ def test_random_padding_draws_nodes_as_in_training(qm9_sample, tmp_path):
     indices = np.arange(4000)
     drawn, _ = node_counts(model, None, np.empty((4000, 0)), indices, 0)
     expected = np.zeros(30)
+    limited = np.zeros(30)
     for size, n in enumerate(model.model.size_counts.tolist()):
         expected[size:] += n / 64 / (30 - size)
+        limited[size : size + 3] += n / 64 / min(3, 30 - size)
     share = np.bincount(drawn, minlength=30) / len(indices)
     assert np.abs(share - expected).max() < 4 * np.sqrt(0.25 / len(indices))
+    few = SimpleNamespace(config=replace(model.config, max_dummies=2), model=model.model)
+    share = np.bincount(node_counts(few, None, np.empty((4000, 0)), indices, 0)[0]) / 4000
+    assert np.abs(share - limited[: len(share)]).max() < 4 * np.sqrt(0.25 / len(indices))
 
     flags = []
     hook = model.model.sampling_denoiser.register_forward_pre_hook(

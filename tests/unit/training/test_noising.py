@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -31,6 +32,18 @@ def test_random_padding_is_uniform_between_the_molecule_and_the_largest():
     assert frequency.sum() == (~fixed).sum()  # never below 21 nor above 29
     expected = frequency.sum() / 9
     assert ((frequency - expected) ** 2 / expected).sum() < 26.1  # chi-square, 8 d.o.f., p = 0.001
+
+
+def test_random_padding_may_be_limited():
+    limited = replace(RANDOM, max_dummies=3, max_atoms=40)
+    counts = np.repeat([9, 38, 40], 2000)
+    nodes, fixed = training_nodes(counts, limited, step=3)
+    free = ~fixed
+    added = (nodes - counts)[free]
+    assert (np.bincount(added[counts[free] == 9], minlength=4)[:4] > 250).all()
+    assert added.max() == 3 and nodes.max() == 40 and not added[counts[free] == 40].any()
+    with pytest.raises(ValueError, match="max_dummies must not be negative"):
+        replace(RANDOM, max_dummies=-1)
 
 
 def test_full_padding_has_as_many_nodes_as_the_model():

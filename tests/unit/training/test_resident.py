@@ -30,6 +30,7 @@ DUMMIES = [
     {"variable_size": True},
     {"variable_size": True, "p_fixed_size": 0.4},
     {"variable_size": True, "dummy_padding": "random", "p_fixed_size": 0.4},
+    {"variable_size": True, "dummy_padding": "random", "max_dummies": 2, "p_fixed_size": 0.4},
 ]
 
 
