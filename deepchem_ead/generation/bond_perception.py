@@ -18,11 +18,6 @@ from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding
 
-#: Bonds of neutral atoms whose charge is the difference to it: more, or fewer, are positive.
-_MORE_IS_POSITIVE = {7: 3, 8: 2, 9: 1}
-#: Carbon with three bonds has a lone pair: [C-]#[O+], [C-]#[N+].
-_CARBON = 6
-
 
 class _Model(Protocol):
     config: EADConfig
@@ -36,8 +31,8 @@ def find_bonds(
     """What `deepchem_ead.perceive_bonds` returns; arguments and errors are described there.
 
     The model is told elements, charges and positions. The charges are those of the best
-    closed-shell structure at first, then those that its own bonds ask for, until these are what it
-    was told.
+    closed-shell structure at first, then those of the likeliest structure by its own bonds, until
+    these are what it was told.
     """
     check_task(model.config, "perceive", bonds=True)
     if steps < 1:
@@ -47,20 +42,43 @@ def find_bonds(
     empty = np.flatnonzero(mols.counts == 0)
     if len(empty):
         raise MoleculeError(f"molecule {empty[0]} has no atoms; leave it out")
-    wanted = None if charges is None else ragged.as_charges(charges, len(mols))
+    wanted = None
+    if charges is not None:
+        each = np.full(len(mols), charges) if np.ndim(charges) == 0 else charges
+        wanted = ragged.as_charges(each, len(mols))
+    graphs = _find_graphs(model, mols, wanted, steps, progress)
+    failed = np.array([i for i, graph in enumerate(graphs) if not _bonded(graph)], np.int64)
+    if len(failed):
+        _warn(model, mols, wanted, failed, steps)
+    total = mols.charges.copy() if wanted is None else wanted
+    for i, graph in enumerate(graphs):
+        if graph is not None and _bonded(graph):
+            total[i] = graph.formal_charges.sum()
+        else:
+            graphs[i] = None
+    return replace(
+        mols, charges=total, graphs=MolecularGraphs.join(graphs, mols.counts.tolist()),
+        _smiles=None, _reasons=None,
+    )  # fmt: skip
+
+
+def _find_graphs(
+    model: _Model, mols: MoleculeBatch, wanted: np.ndarray | None, steps: int, progress: bool
+) -> list[MolecularGraph | None]:
     bare = replace(mols, graphs=None, charges=mols.charges if wanted is None else wanted,
                    _smiles=None, _reasons=None)  # fmt: skip
+    totals = [None] * len(mols) if wanted is None else wanted.tolist()
     told = np.split(_first_guess(bare, model.encoding), mols.offsets[1:-1])
     graphs: list[MolecularGraph | None] = [None] * len(mols)
     asked = np.arange(len(mols))
     for _ in range(steps):
-        found = _ask(model, bare[asked], [told[i] for i in asked], progress)
+        found = _ask(model, bare[asked], told, totals, asked, progress)
         again = []
         for k, i in enumerate(asked.tolist()):
             graph = graphs[i] = found.graph(k)
-            if graph is None or graph.bonds is None:
+            if graph is None or not _bonded(graph):
                 continue
-            own = octet_charges(mols.numbers[i], graph.bonds, told[i])
+            own = graph.formal_charges.astype(np.int64)
             if np.array_equal(own, told[i]) or not _known(model.encoding, mols.numbers[i], own):
                 continue
             told[i] = own
@@ -68,31 +86,11 @@ def find_bonds(
         asked = np.array(again, np.int64)
         if not len(asked):
             break
-    return _with_graphs(mols, graphs, told, wanted)
+    return graphs
 
 
-def octet_charges(numbers: np.ndarray, bonds: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """Formal charges (n,) that closed shells ask for, by the bonds (b, 3) of each atom.
-
-    Of elements other than C, N, O and F, and of carbon with other than three or four bonds, they
-    are those that were told; carbon with three bonds that was told to be positive stays so.
-
-    Examples
-    --------
-    >>> octet_charges(np.array([7, 8]), np.array([[0, 1, 1]]), np.zeros(2, int)).tolist()
-    [-2, -1]
-    """
-    sums = np.zeros(len(numbers), np.int64)
-    for end in (0, 1):
-        np.add.at(sums, bonds[:, end], bonds[:, 2])
-    charges = np.array(told, np.int64)
-    for number, usual in _MORE_IS_POSITIVE.items():
-        own = numbers == number
-        charges[own] = sums[own] - usual
-    carbon = numbers == _CARBON
-    charges[carbon & (sums == 4)] = 0
-    charges[carbon & (sums == 3) & (charges <= 0)] = -1
-    return charges
+def _bonded(graph: MolecularGraph | None) -> bool:
+    return graph is not None and graph.bonds is not None
 
 
 def _first_guess(bare: MoleculeBatch, encoding: AtomEncoding) -> np.ndarray:
@@ -109,44 +107,37 @@ def _known(encoding: AtomEncoding, numbers: np.ndarray, charges: np.ndarray) -> 
 
 
 def _ask(
-    model: _Model, bare: MoleculeBatch, told: list[np.ndarray], progress: bool
-) -> MoleculeBatch:
-    """One evaluation of the model."""
-    given = MoleculeBatch.from_arrays(
-        bare.numbers, bare.positions, bonds=[[]] * len(bare), formal_charges=told
-    )
-    return model.generate(
-        len(bare), start=Given(given, "perceive"), n_atoms=bare.counts.tolist(), seed=0, steps=1,
-        progress=progress,
-    )  # fmt: skip
-
-
-def _with_graphs(
-    mols: MoleculeBatch,
-    graphs: list[MolecularGraph | None],
+    model: _Model,
+    bare: MoleculeBatch,
     told: list[np.ndarray],
-    wanted: np.ndarray | None,
+    totals: list[int | None],
+    asked: np.ndarray,
+    progress: bool,
 ) -> MoleculeBatch:
-    without: dict[int, str] = {}
-    charges = mols.charges.copy() if wanted is None else wanted.copy()
-    for i, graph in enumerate(graphs):
-        if graph is None or graph.bonds is None:
-            without[i] = "its aromatic bonds have no Kekule structure"
-            continue
-        total = int(told[i].sum())
-        if wanted is not None and total != wanted[i]:
-            without[i] = f"its bonds ask for the charge {total:+d}, not {wanted[i]:+d}"
-            graphs[i] = None
-            continue
-        charges[i] = total
-        graphs[i] = MolecularGraph(told[i].astype(np.int8), graph.bonds)
-    if without:
-        first = next(iter(without))
-        warn_caller(
-            f"{len(without)} of {len(mols)} molecules get no bonds, molecule {first} for example: "
-            f"{without[first]}"
-        )
-    return replace(
-        mols, charges=charges, graphs=MolecularGraphs.join(graphs, mols.counts.tolist()),
-        _smiles=None, _reasons=None,
+    """One evaluation of the model, of the molecules ``asked``, which are ``bare``."""
+    given = MoleculeBatch.from_arrays(
+        bare.numbers, bare.positions, bonds=[[]] * len(bare),
+        formal_charges=[told[i] for i in asked],
     )  # fmt: skip
+    start = Given(given, "perceive", total_charges=[totals[i] for i in asked])
+    return model.generate(
+        len(bare), start=start, n_atoms=bare.counts.tolist(), seed=0, steps=1, progress=progress
+    )
+
+
+def _warn(
+    model: _Model, mols: MoleculeBatch, wanted: np.ndarray | None, failed: np.ndarray, steps: int
+) -> None:
+    """Say how many molecules get no bonds, and why one of them."""
+    i = int(failed[0])
+    why = "its aromatic bonds have no Kekule structure"
+    if wanted is not None:
+        why = f"no likely bonds give its atoms valences with the charge {wanted[i]:+d}"
+        free = _find_graphs(model, mols[failed[:1]], None, steps, False)[0]
+        if (mols.numbers[i].sum() - wanted[i]) % 2:
+            why = f"with the charge {wanted[i]:+d} it has an odd number of electrons"
+        if free is not None and _bonded(free):
+            why += f"; by its bonds alone the charge is {free.formal_charges.sum():+d}"
+    warn_caller(
+        f"{len(failed)} of {len(mols)} molecules get no bonds, molecule {i} for example: {why}"
+    )

@@ -53,6 +53,9 @@ class Given:
         default that of the coordinates.
     grows : int
         Atoms that join the given ones at least, where sizes are drawn.
+    total_charges : sequence of int or None, optional
+        Of each molecule that is generated, None where it is not known: formal charges are then
+        found with the bonds, and those of the molecules are a first guess.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Given:
     bond_kinds: np.ndarray | None = None
     grows: int = 0
     stereo: GraphStereo | None = None
+    total_charges: Sequence[int | None] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.molecules):
@@ -153,6 +157,10 @@ class Given:
         own = torch.tensor([len(self._of(row, self._kinds)) for row in rows], device=place.device)
         within = among(place < layout.expand(own), layout)
         return torch.where(within, self._of_pairs(rows, layout, self._order_columns), -1)
+
+    def totals(self, rows: np.ndarray) -> list[int | None] | None:
+        """Total charges of the molecules ``rows``, if formal charges are found with the bonds."""
+        return None if self.total_charges is None else [self.total_charges[row] for row in rows]
 
     def _gives_bonds(self, encoding: AtomEncoding) -> bool:
         return encoding.has_bonds and getattr(self.task, "gives_bonds", False)

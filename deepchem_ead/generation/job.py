@@ -335,7 +335,8 @@ class _Job:
         bonds = None if cohort.bonds_hat is None else cohort.bonds_hat.cpu()
         start = self.settings.start
         orders = None if start is None else start.orders(rows, layout, encoding)
-        graphs = encoding.decode_graphs(states, bonds, layout, fixed, orders)
+        totals = None if start is None else start.totals(rows)
+        graphs = encoding.decode_graphs(states, bonds, layout, fixed, orders, totals)
         if graphs is None:
             return molecules
         owner = np.repeat(np.arange(len(molecules)), molecules.counts)

@@ -339,6 +339,7 @@ class AtomEncoding:
         layout: AtomLayout,
         sizes_fixed: bool,
         orders: Tensor | None = None,
+        totals: Sequence[int | None] | None = None,
     ) -> MolecularGraphs | None:
         """Formal charges and bonds of what `decode` returns; None if the model knows neither.
 
@@ -350,6 +351,8 @@ class AtomEncoding:
             Probabilities of the kinds of bonds, in a model that knows bonds.
         orders : Tensor, (E,) int64, optional
             Orders of bonds that were given, kekulised; -1 for others.
+        totals : sequence of int or None, optional
+            Total charges, None where not known, if formal charges are found with the bonds.
         """
         if not (self.has_charges or self.has_bonds):
             return None
@@ -359,7 +362,7 @@ class AtomEncoding:
         from deepchem_ead.generator.graphs import decoded_graphs  # needs RDKit; training does not
 
         return decoded_graphs(
-            self._numbers[atoms], self._charges[atoms], real, layout, bonds, orders
+            self._numbers[atoms], self._charges[atoms], real, layout, bonds, orders, totals
         )
 
     def _types(self, states: Tensor, sizes_fixed: bool) -> Tensor:

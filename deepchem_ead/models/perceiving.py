@@ -31,7 +31,8 @@ def perceive_bonds(
     mols : MoleculeBatch or RDKit molecules
         With all hydrogens. Bonds that they have are not looked at.
     charges : int or (N,) ints, optional
-        Total charges, where they are known. By default they follow from the bonds.
+        Total charge of all or of each molecule, if it is known: the bonds and formal charges are
+        then the likeliest ones that add up to it. By default it follows from the bonds.
     model : EADModel, str or Path
         A model that knows bonds and the task "perceive", or what ``EADModel.from_pretrained``
         takes. No weights of this kind come with the package yet, so that it has to be given.
@@ -44,8 +45,8 @@ def perceive_bonds(
     -------
     MoleculeBatch
         The molecules with :attr:`MoleculeBatch.graphs`; coordinates, names and properties are the
-        same. Molecules whose bonds have no Kekule structure, or do not fit a given charge, get no
-        bonds, and a warning says so.
+        same. Molecules without a structure (of a given charge) get no bonds, and a warning says
+        how many and why the first of them. What is found has closed shells: radicals are not.
 
     Raises
     ------
