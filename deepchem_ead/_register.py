@@ -79,13 +79,19 @@ def register_all() -> None:
     from deepchem_ead.feat.molecule3d import Molecule3DFeaturizer
     from deepchem_ead.metrics import GenerativeMetric
     from deepchem_ead.models import EADModel, EGNNPropertyModel
-    from deepchem_ead.molnet import load_conformers, load_drugs3d, load_file_3d, load_qm9_3d
+    from deepchem_ead.molnet import (
+        load_conformers,
+        load_drugs3d,
+        load_file_3d,
+        load_geom,
+        load_qm9_3d,
+    )
 
     register(
         {
             "models": [EADModel, EGNNPropertyModel],
             "feat": [Molecule3DFeaturizer],
-            "molnet": [load_qm9_3d, load_drugs3d, load_conformers, load_file_3d],
+            "molnet": [load_qm9_3d, load_drugs3d, load_geom, load_conformers, load_file_3d],
             "metrics": [GenerativeMetric],
         }
     )

@@ -5,6 +5,8 @@ from deepchem_ead.molnet.datasets import DATASETS, DatasetInfo, find_dataset
 from deepchem_ead.molnet.drugs3d import load_drugs3d
 from deepchem_ead.molnet.drugs3d_table import Drugs3DTable
 from deepchem_ead.molnet.files import load_file_3d
+from deepchem_ead.molnet.geom import load_geom
+from deepchem_ead.molnet.geom_files import read_geom
 from deepchem_ead.molnet.qm9 import load_qm9_3d
 from deepchem_ead.molnet.splits import EDMSplitter, MurckoSplitter, edm_halves
 
@@ -20,5 +22,7 @@ __all__ = [
     "load_conformers",
     "load_drugs3d",
     "load_file_3d",
+    "load_geom",
     "load_qm9_3d",
+    "read_geom",
 ]

@@ -15,6 +15,9 @@ from rdkit import Chem
 from deepchem_ead import cache
 from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.rdkit_io import molecule_of
+from deepchem_ead.errors import MoleculeError
+from deepchem_ead.molnet.geom_files import is_geom, read_geom
+from deepchem_ead.molnet.geom_graphs import check_corrected, with_bonds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,35 +145,52 @@ class ConformerSet:
 
     @property
     def missed(self) -> dict[str, float]:
-        """Share of the conformers that each search missed, mean over molecules."""
-        return {name: float(self.table[f"missed_{name}"].mean()) for name in SEARCHES}
+        """Share of the conformers that each search missed, mean over molecules; {} of GEOM."""
+        known = [name for name in SEARCHES if f"missed_{name}" in self.table]
+        return {name: float(self.table[f"missed_{name}"].mean()) for name in known}
 
 
-def load_conformers(folder: str | os.PathLike, part: str | None = None) -> ConformerSet:
-    """Load ensembles that ``deepchem-ead data build conformers-qm9`` or ``-drugs`` has made.
+def load_conformers(
+    folder: str | os.PathLike,
+    part: str | None = None,
+    conformers: int | None = None,
+    corrected: bool = False,
+    limit: int | None = None,
+) -> ConformerSet:
+    """Load ensembles that ``deepchem-ead data build conformers-qm9`` or ``-drugs`` has made, or
+    those of GEOM.
 
-    A build that is not finished is loaded as far as it is.
+    A build that is not finished is loaded as far as it is. All molecules are in memory together:
+    of GEOM take a part, or so many.
 
     Parameters
     ----------
     folder : path
-        What was given as ``--out``.
-    part : {"train", "test"}, optional
-        Only these molecules.
+        What was given as ``--out``; or GEOM's msgpack or SDF files, as in
+        `deepchem_ead.molnet.load_geom`.
+    part : {"train", "valid", "test"}, optional
+        Only these molecules; of GEOM by the names of files and folders.
+    conformers, corrected, limit
+        Of GEOM only: how many conformers of each molecule, the lowest ones (default: all); the
+        filters of the corrected splits; how many molecules.
 
     Raises
     ------
     FileNotFoundError
         If there are none.
     ValueError
-        If there is no such part.
+        If there is no such part, or GEOM comes as pickles or as an array, which has no bonds.
     deepchem_ead.cache.DamagedCache
         If a file is not what was written; names it.
     """
     import pandas as pd
 
-    if part is not None and part not in PARTS:
-        raise ValueError(f"part={part!r}: choose {' or '.join(PARTS)}")
+    geom = not (Path(folder) / SHARDS).is_dir() and is_geom(folder)
+    if part is not None and part not in (("train", "valid", "test") if geom else PARTS):
+        choices = "train, valid or test" if geom else " or ".join(PARTS)
+        raise ValueError(f"part={part!r}: choose {choices}")
+    if geom:
+        return _of_geom(Path(folder), part, conformers, corrected, limit)
     paths = sorted((Path(folder) / SHARDS).glob("*.npz"))
     if not paths:
         raise FileNotFoundError(
@@ -195,6 +215,47 @@ def load_conformers(folder: str | os.PathLike, part: str | None = None) -> Confo
                 rows.append(_describe(row))
     return ConformerSet(
         mols, given, pd.DataFrame(rows), pd.DataFrame(failed, columns=["index", "reason"])
+    )
+
+
+def _of_geom(
+    path: Path, part: str | None, conformers: int | None, corrected: bool, limit: int | None
+) -> ConformerSet:
+    import pandas as pd
+
+    mols: list[Chem.Mol] = []
+    rows: list[dict[str, Any]] = []
+    failed: list[tuple[int, str]] = []
+    if path.name.endswith(".npy"):
+        raise ValueError(f"{path} has no bonds; ensembles need the msgpack or SDF files of GEOM")
+    for number, molecule in enumerate(read_geom(path, conformers)):
+        if limit is not None and len(mols) + len(failed) >= limit:
+            break
+        if part not in (None, molecule.part):
+            continue
+        try:
+            mol = with_bonds(molecule)
+            if corrected:
+                check_corrected(mol)
+        except MoleculeError as error:
+            failed.append((number, str(error)))
+            continue
+        if molecule.energies is not None:
+            for conformer, energy in zip(mol.GetConformers(), molecule.energies, strict=True):
+                conformer.SetDoubleProp("energy", float(energy))
+                conformer.SetDoubleProp("relative_energy", float(energy - molecule.energies[0]))
+        mols.append(mol)
+        smiles = Chem.MolToSmiles(Chem.RemoveHs(mol))
+        rows.append(
+            {"index": number, "smiles": smiles, "part": molecule.part, "level": "gfn2",
+             "n_conformers": mol.GetNumConformers()}
+        )  # fmt: skip
+    if not mols:
+        why = f"; the first: {failed[0][1]}" if failed else ""
+        raise ValueError(f"{path}: none of its molecules can be used{why}")
+    table = pd.DataFrame(rows)
+    return ConformerSet(
+        mols, [None] * len(mols), table, pd.DataFrame(failed, columns=["index", "reason"])
     )
 
 
