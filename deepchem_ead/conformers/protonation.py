@@ -45,7 +45,7 @@ class Line(NamedTuple):
 
 
 #: Of acids without positive charge, and of cations.
-ACIDS, CATIONS = Line(0.5146, -55.77), Line(0.4048, -36.12)
+ACIDS, CATIONS = Line(0.5148, -55.80), Line(0.3922, -34.63)
 
 
 def loss_of_proton(difference: float, charge: int, ph: float) -> float:
