@@ -11,7 +11,7 @@ import numpy as np
 
 from deepchem_ead.judging.inputs import Entry
 from deepchem_ead.judging.rows import Row
-from deepchem_ead.metrics.sets.number import SUMMARIES, Number, SetNumbers, jackknife, share
+from deepchem_ead.metrics.sets.number import SUMMARIES, Number, SetNumbers, errors_of, share
 from deepchem_ead.metrics.sets.sample import Sample
 from deepchem_ead.metrics.suites.suite import Suite
 
@@ -161,7 +161,7 @@ def _set_numbers(
     began = time.process_time()
     values = each(sample, reference)
     cost += time.process_time() - began
-    errors = jackknife(lambda kept: each(sample.take(kept), reference), len(sample))
+    errors = errors_of(each, sample, reference)
     return {
         name: Number(float(value), errors.get(name, np.nan), len(sample), cost)
         for name, value in values.items()

@@ -1,7 +1,7 @@
 """Numbers of sets of molecules, a file each, registered by name."""
 
 from deepchem_ead.metrics.sets import distributions, diversity, edm, fcd, features, kinds, shapes
-from deepchem_ead.metrics.sets.number import SETS, BaseNumbers, SetNumbers, jackknife
+from deepchem_ead.metrics.sets.number import SETS, BaseNumbers, SetNumbers, bootstrap, jackknife
 from deepchem_ead.metrics.sets.sample import FEATURES, Sample
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "BaseNumbers",
     "Sample",
     "SetNumbers",
+    "bootstrap",
     "distributions",
     "diversity",
     "edm",

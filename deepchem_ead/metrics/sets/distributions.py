@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
 from deepchem_ead.metrics.sets.distances import (
+    Contributions,
+    Pooled,
     jensen_shannon,
-    pooled_counts,
-    pooled_values,
     wasserstein,
 )
-from deepchem_ead.metrics.sets.number import SETS, BaseNumbers
+from deepchem_ead.metrics.sets.number import SETS, BaseNumbers, bootstrap
 from deepchem_ead.metrics.sets.sample import Sample
 
 
@@ -24,28 +24,51 @@ class _Distance(BaseNumbers):
 
     needs = frozenset({"reference"})
     better = "lower"
-    pool: Callable[[list], Any]
-    distance: Callable[[Any, Any], float]
+    distance: Callable[[Pooled, Pooled], np.ndarray]
 
     def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
-        known = reference.whole(self._pooled)
-        return {self.name: self.distance(self._pooled(sample), known)}
+        known = reference.whole(self._contributions).pooled()
+        own = sample.whole(self._contributions).pooled()
+        return {self.name: float(self.distance(own, known)[0])}
 
-    def _pooled(self, sample: Sample) -> Any:
+    def errors(self, sample: Sample, reference: Sample, seed: int = 0) -> dict[str, float]:
+        """By a bootstrap over molecules; the reference is taken as it is."""
+        known = reference.whole(self._contributions).pooled()
+        own = sample.whole(self._contributions)
+        return {
+            self.name: bootstrap(
+                lambda times: self.distance(own.pooled(times), known), len(sample), seed
+            )
+        }
+
+    def _contributions(self, sample: Sample) -> Contributions:
         (feature,) = self.features
-        return self.pool(sample.known(feature))
+        return self.contributions(sample[feature] if feature in sample else [])
+
+    @staticmethod
+    def contributions(each: Sequence[Any]) -> Contributions:
+        """What molecules add, from the feature of each."""
+        raise NotImplementedError
 
 
 class _Values(_Distance):
     """Wasserstein-1 distance of values by kind."""
 
-    pool, distance = staticmethod(pooled_values), staticmethod(wasserstein)
+    distance = staticmethod(wasserstein)
+
+    @staticmethod
+    def contributions(each: Sequence[Any]) -> Contributions:
+        return Contributions.of_values(each)
 
 
 class _Counts(_Distance):
     """Jensen-Shannon distance of counts by kind."""
 
-    pool, distance = staticmethod(pooled_counts), staticmethod(jensen_shannon)
+    distance = staticmethod(jensen_shannon)
+
+    @staticmethod
+    def contributions(each: Sequence[Any]) -> Contributions:
+        return Contributions.of_counts(each)
 
 
 @SETS.register("bond_length_distance")
@@ -113,15 +136,14 @@ class GroupDistance(_Counts):
 
 @SETS.register("size_distance")
 @dataclass(frozen=True)
-class SizeDistance(BaseNumbers):
+class SizeDistance(_Distance):
     """Wasserstein-1 distance of the numbers of heavy atoms."""
 
     name = "size_distance"
     features = ("n_heavy",)
-    needs = frozenset({"reference"})
-    better = "lower"
+    distance = staticmethod(partial(wasserstein, fewest=1))
 
-    def __call__(self, sample: Sample, reference: Sample) -> dict[str, float]:
-        own, known = np.array(sample.known("n_heavy")), np.array(reference.known("n_heavy"))
-        empty = not len(own) or not len(known)
-        return {"size_distance": float("nan") if empty else wasserstein_distance(own, known)}
+    @staticmethod
+    def contributions(each: Sequence[Any]) -> Contributions:
+        """One value a molecule, of one kind."""
+        return Contributions.of_values([None if n is None else {"": [n]} for n in each])

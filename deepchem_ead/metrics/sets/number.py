@@ -12,12 +12,16 @@ from deepchem_ead.registry import Registry
 
 #: Subsets of an error.
 GROUPS = 10
-_RESAMPLES = 200
+#: Sets that a bootstrap draws.
+RESAMPLES = 200
 
 
 @runtime_checkable
 class SetNumbers(Protocol):
     """One or several numbers of a set of molecules. A frozen dataclass, its fields its options.
+
+    It may have a method ``errors(sample, reference)`` that gives standard errors by name; otherwise
+    they are those of `jackknife`.
 
     Attributes
     ----------
@@ -104,12 +108,50 @@ def median(values: np.ndarray, cost: float) -> Number:
     n = len(values)
     if not n:
         return Number(np.nan, np.nan, 0, cost)
-    draws = np.random.default_rng(0).integers(0, n, (_RESAMPLES, n))
-    return Number(float(np.median(values)), float(np.median(values[draws], axis=1).std()), n, cost)
+    spread = np.median(values[_drawn(n)], axis=1).std()
+    return Number(float(np.median(values)), float(spread), n, cost)
 
 
 #: Numbers of a column of values by kind; ``f(values, seconds)``.
 SUMMARIES = {"share": share, "mean": mean, "median": median}
+
+
+def errors_of(each: SetNumbers, sample: Sample, reference: Sample) -> dict[str, float]:
+    """Standard errors of numbers by name: their own ``errors``, or else those of `jackknife`."""
+    own = getattr(each, "errors", None)
+    if own is not None:
+        return own(sample, reference)
+    return jackknife(lambda kept: each(sample.take(kept), reference), len(sample))
+
+
+def _drawn(n: int, seed: int = 0) -> np.ndarray:
+    """Rows of resamples with replacement, (R, n)."""
+    return np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
+
+
+def bootstrap(distance: Callable[[np.ndarray], np.ndarray], n: int, seed: int = 0) -> float:
+    """Standard error of a number of n molecules: its spread over `RESAMPLES` resamples.
+
+    Parameters
+    ----------
+    distance : callable
+        ``distance(times)``, (R,), of sets that have molecule i ``times[r, i]`` times, (R, n): it
+        weighs what is known of each molecule and computes nothing of them anew.
+    n : int
+    seed : int
+
+    Returns
+    -------
+    float
+        NaN for less than two molecules. Resamples without anything to compare are left out.
+    """
+    if n < 2:
+        return np.nan
+    cells = _drawn(n, seed) + n * np.arange(RESAMPLES)[:, None]
+    times = np.bincount(cells.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
+    values = distance(times.astype(float))
+    values = values[np.isfinite(values)]
+    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
 def jackknife(

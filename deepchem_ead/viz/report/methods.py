@@ -40,9 +40,9 @@ def methods(sets: Mapping[str, Shown]) -> str:
     return (
         f'<p class="lead">Suite <b>{escape(suite.name)}</b>. Bonds that came with molecules are '
         "believed; otherwise they follow from the distances. The error of a share is that of a "
-        "binomial, of a mean its standard error, of a median that of 200 resamples, of a number of "
-        "the set that of a jackknife over ten subsets. Seconds are of one core, all sets together, "
-        "held-out molecules not counted.</p>"
+        "binomial, of a mean its standard error, of a median and of a distance from the reference "
+        "that of 200 resamples, of another number of the set that of a jackknife over ten subsets. "
+        "Seconds are of one core, all sets together, held-out molecules not counted.</p>"
         '<div class="wide"><table><thead><tr><th scope="col">part</th><th scope="col">what it '
         'does</th><th scope="col" class="number">seconds</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
