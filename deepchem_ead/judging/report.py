@@ -17,6 +17,7 @@ import numpy as np
 
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.judging.conformers import ConformersJudged
 from deepchem_ead.judging.inputs import Entry
 from deepchem_ead.metrics.sets.number import Number
 from deepchem_ead.metrics.suites.suite import Suite
@@ -54,6 +55,8 @@ class Report:
     held_out : Report, optional
         Of the held-out molecules that the ceiling is made of; cells of slow checks are empty where
         these saw only some of them.
+    conformers : ConformersJudged, optional
+        How the molecules, as conformers, cover a reference: see `judge_conformers`.
     """
 
     per_molecule: pd.DataFrame
@@ -62,6 +65,7 @@ class Report:
     suite: Suite
     info: dict[str, Any] = field(default_factory=dict)
     held_out: Report | None = None
+    conformers: ConformersJudged | None = None
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -136,12 +140,15 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
-        return {
+        found = {
             "info": self.info,
             "summary": {str(k): _plain(v) for k, v in self.summary.to_dict("index").items()},
             "failures": self.failures,
             "per_molecule": [_plain(row) for row in self.per_molecule.to_dict("records")],
         }
+        if self.conformers is not None:
+            found["conformers"] = _plain_conformers(self.conformers)
+        return found
 
     def to_json(self, path: str | os.PathLike) -> Path:
         """Write everything but the coordinates as JSON, atomically; NaN becomes null."""
@@ -226,6 +233,15 @@ def _plain_value(value: Any) -> Any:
         return None
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain_conformers(judged: ConformersJudged) -> dict[str, Any]:
+    frames = {"summary": judged.report.summary, "per_molecule": judged.report.per_molecule}
+    found: dict[str, Any] = {
+        name: [_plain(row) for row in frame.reset_index().to_dict("records")]
+        for name, frame in frames.items()
+    }
+    return found | {"without_reference": judged.without_reference}
 
 
 def _properties(frame: pd.DataFrame) -> dict[str, np.ndarray]:

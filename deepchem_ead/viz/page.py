@@ -16,7 +16,7 @@ import numpy as np
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.viz.cells import Cell, describe, draw_svg
 from deepchem_ead.viz.drawing import refuse_empty
-from deepchem_ead.viz.view3d import STYLE, library_script, model_text
+from deepchem_ead.viz.view3d import STYLE, frame_script, library_script, model_text
 
 if TYPE_CHECKING:
     from deepchem_ead.chem.molecules import MoleculeBatch
@@ -68,6 +68,7 @@ def write_page(
         cards="\n".join(_card(i, shown, cell) for i, cell in enumerate(describe(shown))),
         models=_json([model_text(mol, *shown.atoms(i)) for i, mol in enumerate(mols)]),
         library=library_script(),
+        frame=frame_script(),
         style=_json(STYLE),
     )
     with atomic_path(path) as temporary:

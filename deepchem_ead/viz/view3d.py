@@ -46,6 +46,11 @@ window.$3Dmolpromise = window.$3Dmolpromise || (async () => {{
 """
 
 
+def frame_script() -> str:
+    """JavaScript of ``frameMolecule(viewer, host)``: all atoms in sight, also while they turn."""
+    return resources.files("deepchem_ead.viz").joinpath("frame.js").read_text(encoding="utf-8")
+
+
 class OfflineView(py3Dmol.view):
     """py3Dmol's view with the library inside: what it shows or writes needs no network."""
 
@@ -116,4 +121,5 @@ def view_molecule(molecule: MoleculeBatch, width: int = 480, height: int = 360) 
     view.addModel(*model)
     view.setStyle(STYLE)
     view.zoomTo()
+    view.zoom(0.9)  # outermost atoms have a size, too
     return view

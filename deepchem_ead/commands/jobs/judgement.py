@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import typer
 
 from deepchem_ead.commands.jobs.outputs import folder_of
-from deepchem_ead.judging import Report, SideBySide, judge, judge_conformers, side_by_side
+from deepchem_ead.judging import (
+    ConformersJudged,
+    Report,
+    SideBySide,
+    judge,
+    judge_conformers,
+    side_by_side,
+)
 
 _NAMED = 20  # molecules without a judgement that are told
 
@@ -56,6 +64,7 @@ def judge_files(
         report = side_by_side(files, cache=cache, **options)
     else:
         report = judge(files[0], cache=cache, **options)
+    report = _with_conformers(report, beside)
     typer.echo(report.table())
     several = report.reports if isinstance(report, SideBySide) else {"": report}
     for name, each in several.items():
@@ -69,6 +78,17 @@ def judge_files(
     if cache is not None:
         with suppress(FileNotFoundError):
             cache.unlink()
+
+
+def _with_conformers(
+    report: Report | SideBySide, beside: Sequence[ConformersJudged]
+) -> Report | SideBySide:
+    if not beside:
+        return report
+    if isinstance(report, Report):
+        return replace(report, conformers=beside[0])
+    pairs = zip(report.reports.items(), beside, strict=True)
+    return replace(report, reports={n: replace(r, conformers=found) for (n, r), found in pairs})
 
 
 def remarks(report: Report) -> list[str]:

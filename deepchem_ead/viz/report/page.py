@@ -15,12 +15,13 @@ import numpy as np
 from deepchem_ead.chem.atomic import atomic_path
 from deepchem_ead.viz.report.cards import cards, extremes, failures
 from deepchem_ead.viz.report.choice import examples, ranked, ranking_columns, some_rows
+from deepchem_ead.viz.report.conformers import conformers
 from deepchem_ead.viz.report.distributions import column_meanings, distributions
 from deepchem_ead.viz.report.methods import methods
 from deepchem_ead.viz.report.payload import columns_of, models_of, packed
 from deepchem_ead.viz.report.shown import Shown, Tested
 from deepchem_ead.viz.report.summary import head, summary
-from deepchem_ead.viz.view3d import STYLE, library_script
+from deepchem_ead.viz.view3d import STYLE, frame_script, library_script
 
 #: Molecules of a page that can be seen in 3D.
 SHOWN = 1000
@@ -36,10 +37,11 @@ def write_report(
 ) -> Path:
     """Write judgements as a page that opens without network.
 
-    Numbers beside those of held-out molecules, distributions, failures by reason with an example
-    each, the worst and the best molecules, what was computed and how, and all molecules in 3D and
-    in a table that can be searched and ordered. `SHOWN` molecules can be turned, more stand only
-    in the table; the page says so. A molecule of QM9 takes about 1 kB, the page itself 0.4 MB.
+    Numbers beside those of held-out molecules, coverage of conformers, distributions, failures by
+    reason with an example each, the worst and the best molecules, what was computed and how, and
+    all molecules in 3D and in a table that can be searched and ordered. `SHOWN` molecules can be
+    turned, more stand only in the table; the page says so. A molecule of QM9 takes about 1 kB, the
+    page itself 0.4 MB.
 
     Parameters
     ----------
@@ -69,6 +71,7 @@ def write_report(
     chosen = _Chosen(sets)
     shown = [
         ("summary", "Numbers", summary(sets, tests or {})),
+        ("conformers", "Conformers", conformers(sets)),
         ("failures", "What is wrong", failures(sets, chosen.examples, chosen.cards)),
         ("distributions", "Distributions", distributions(sets)),
         ("extremes", "Worst and best", extremes(chosen.extremes, chosen.cards)),
@@ -87,6 +90,7 @@ def write_report(
         hint=escape(chosen.hint),
         data=packed(chosen.payload),
         library=library_script(),
+        frame=frame_script(),
         script=_resource("report.js"),
     )
     with atomic_path(path) as temporary:

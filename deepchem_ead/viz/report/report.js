@@ -22,12 +22,11 @@ const viewers = {
     await $3Dmolpromise;
     return $3Dmol.createViewer(host, { backgroundColor: "white", backgroundAlpha: 0, antialias });
   },
-  load(viewer, [text, format]) {
+  load(viewer, [text, format], host) {
     viewer.removeAllModels();
     viewer.addModel(text, format);
     viewer.setStyle({}, look);
-    viewer.zoomTo();
-    viewer.zoom(1.2);
+    frameMolecule(viewer, host);
     viewer.render();
   },
 };
@@ -37,17 +36,16 @@ function refuse(view, error) {
 }
 
 const camera = {
-  viewer: null, queue: new Set(), busy: false,
+  viewer: null, host: make("div", { ariaHidden: "true" }), queue: new Set(), busy: false,
   async take(view, model) {
     try {
       if (!this.viewer) {
-        const host = make("div", { ariaHidden: "true" });
         // Twice the size of a card: to draw it smaller smooths edges and costs less than antialiasing.
-        host.style.cssText = "position:fixed;left:-2000px;top:0;width:504px;height:420px";
-        document.body.append(host);
-        this.viewer = await viewers.create(host, false);
+        this.host.style.cssText = "position:fixed;left:-2000px;top:0;width:504px;height:420px";
+        document.body.append(this.host);
+        this.viewer = await viewers.create(this.host, false);
       }
-      viewers.load(this.viewer, model);
+      viewers.load(this.viewer, model, this.host);
       view.prepend(make("img", { src: this.viewer.pngURI(), alt: "" }));
     } catch (error) {
       refuse(view, error);
@@ -84,8 +82,7 @@ const live = {
       this.viewer ??= await viewers.create(this.host, true);
       if (this.view !== view) return;
       this.viewer.resize();
-      this.viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]);  // as in the picture
-      viewers.load(this.viewer, view.model);
+      viewers.load(this.viewer, view.model, this.host);
       this.spin();
       this.host.style.opacity = 1;
       const picture = view.querySelector("img");

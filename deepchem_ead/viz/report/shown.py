@@ -9,7 +9,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from deepchem_ead.chem.molecules import MoleculeBatch
+    from deepchem_ead.metrics.conformers import ConformersReport
     from deepchem_ead.metrics.suites.suite import Suite
+
+
+class ShownConformers(Protocol):
+    """The reading half of `deepchem_ead.judging.ConformersJudged`, described there."""
+
+    @property
+    def report(self) -> ConformersReport: ...
+    @property
+    def without_reference(self) -> dict[str, int]: ...
 
 
 class Shown(Protocol):
@@ -31,6 +41,8 @@ class Shown(Protocol):
     def rows_read(self) -> np.ndarray: ...
     @property
     def held_out(self) -> Shown | None: ...
+    @property
+    def conformers(self) -> ShownConformers | None: ...
     def __len__(self) -> int: ...
 
 

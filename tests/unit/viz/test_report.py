@@ -9,14 +9,18 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from chem_data import qm9
+from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from deepchem_ead import MoleculeBatch, judge, side_by_side
 from deepchem_ead.judging.beside import compare_values, holm
+from deepchem_ead.judging.conformers import judge_conformers
 from deepchem_ead.viz.report import plots
 from deepchem_ead.viz.report.readings import Reading, figure, verdict
 
@@ -141,6 +145,30 @@ def test_without_reference_unreadable_molecules_or_any(tmp_path):
         nothing.to_html(tmp_path / "a.pdf")
 
 
+def test_conformers_have_a_section(tmp_path):
+    """Of one molecule that is there, one that is not, and one that the reference lacks."""
+    smiles = [("CCCO", 1), ("CC(C)CO", 1), ("CCF", 1)]
+    files = [tmp_path / "a.sdf", tmp_path / "b.sdf"]
+    for path, kept in zip(files, (smiles[::2], smiles[:2]), strict=True):
+        with Chem.SDWriter(str(path)) as writer:
+            for text, seed in kept:
+                mol = Chem.AddHs(Chem.MolFromSmiles(text))
+                AllChem.EmbedMolecule(mol, randomSeed=seed)
+                writer.write(mol)
+    report = judge(files[0], suite={"checks": ["connected"]}, workers=1, progress=False)
+    assert "conformers" not in report.to_dict()
+    report = replace(report, conformers=judge_conformers(*files, workers=1))
+    found = Tags(report.to_html(tmp_path / "a.html").read_text())
+    text = " ".join(" ".join(found.text).split())
+    assert found.open == [] and {"id": "conformers"} in [a for t, a in found.tags if t == "section"]
+    assert "1: not covered 2 50.0 % 0.000 50.0 % 0.000 100.0 %" in text
+    assert "1: left out 1 100.0 % 0.000" in text and "CCF, 1 conformers" in text
+    assert text.index("CC(C)CO 0 1 0.0 %") < text.index("CCCO 1 1 100.0 %")
+    plain = report.to_dict()["conformers"]
+    assert plain["without_reference"] == {"CCF": 1} and len(plain["per_molecule"]) == 4
+    json.dumps(plain, allow_nan=False)
+
+
 def test_some_molecules_of_many_are_shown(report, tmp_path, monkeypatch):
     monkeypatch.setattr("deepchem_ead.viz.report.page.SHOWN", 5)
     monkeypatch.setattr("deepchem_ead.viz.report.page.EXTREMES", 1)
@@ -222,6 +250,17 @@ PROBE = """<script>
   await new Promise(done => setTimeout(done, 100));
   document.body.dataset.turned = first !== JSON.stringify(live.viewer.getView());
   document.body.dataset.atoms = live.viewer.getModel().selectedAtoms({}).length;
+  turning = false;
+  await page.open(3);  // two pieces
+  let outside = 0;
+  for (let k = 0; k < 12; k++) {
+    live.viewer.rotate(30, "y");
+    const { left, right, top, bottom } = live.host.getBoundingClientRect();
+    for (const { x, y } of live.viewer.modelToScreen(live.viewer.selectedAtoms({}))) {
+      outside += !(left < x && x < right && top < y && y < bottom);
+    }
+  }
+  document.body.dataset.outside = outside;
   live.leave();
   const view = document.querySelector(".card .view");
   await camera.take(view, view.model);
@@ -248,6 +287,7 @@ def test_page_turns_molecules_in_a_browser_without_network(report, page, tmp_pat
     ]  # fmt: skip
     seen = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     assert 'data-turned="true"' in seen and 'data-atoms="' in seen
+    assert 'data-outside="0"' in seen
     assert f'data-unsound="{(~report.per_molecule["sound"]).sum()}"' in seen
     assert "<canvas" in seen and 'src="data:image/png' in seen
     assert '<div class="none"' not in seen
