@@ -78,15 +78,16 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
     parser.add_argument("--out", help="keep the trained model in this folder")
     arguments = parser.parse_args()
-    _, (train, valid, _), _ = load_qm9_3d()
-    # At random, for parts of QM9 begin with the smallest molecules.
-    chosen = np.random.default_rng(0).choice(len(valid), N_MOLECULES, replace=False)
-    X = valid.X[np.sort(chosen)]
     if arguments.model:
         model = EADModel.from_pretrained(arguments.model, precision=arguments.precision)
     else:
         changes = {"precision": arguments.precision} | dict(map(parse_option, arguments.set))
         model = EADModel(preset=arguments.preset, **changes)
+    _, (train, valid, _), _ = load_qm9_3d(bonds=model.config.bonds)
+    # At random, for parts of QM9 begin with the smallest molecules.
+    chosen = np.random.default_rng(0).choice(len(valid), N_MOLECULES, replace=False)
+    X = valid.X[np.sort(chosen)]
+    if not arguments.model:
         began = time.perf_counter()
         half = train.select(np.sort(edm_halves(len(train))[1]))
         if arguments.steps:
