@@ -25,12 +25,14 @@ from deepchem_ead.commands.options import (
     parse_assignments,
 )
 from deepchem_ead.commands.running import command, one_line
+from deepchem_ead.commands.starting import KEEP_HELP, Attach, Grow
 
 
 @command(
-    "design --condition gap=5.4eV --n 500 --keep 20",
+    "design --condition gap=5.4eV --n 500 --top 20",
     "design -c gap=5.4eV -c mu=2D --tolerance gap=0.3eV --max-sa 5 --out best.sdf",
     "design -c alpha=80 --molecules molecules.sdf --out chosen.csv",
+    "design -c gap=5eV --start mol.sdf --keep c1ccccc1 --model runs/joint/model",
 )
 def design(
     condition: Annotated[
@@ -72,7 +74,23 @@ def design(
     n: Annotated[
         int, typer.Option("--n", "-n", min=1, metavar="N", help="Molecules to generate.")
     ] = 500,
-    keep: Annotated[int, typer.Option(min=1, metavar="N", help="Keep so many at most.")] = 50,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Choose so many at most.")] = 50,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Generate around a part of this molecule, or link the fragments of this file, as "
+            "'edit' does.",
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATOMS", help=f"{KEEP_HELP} (Without --start: the old name of --top.)"
+        ),
+    ] = None,
+    attach: Attach = None,
+    grow: Grow = None,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(
@@ -139,14 +157,25 @@ def design(
     first (it can be resumed) and pass its file with --molecules.
     """
     from deepchem_ead import EADModel, MoleculeBatch
-    from deepchem_ead.commands.jobs import datasets, molecule_file, predictions
+    from deepchem_ead.commands.jobs import datasets, from_molecules, molecule_file, predictions
     from deepchem_ead.designs.design import design as run_design
     from deepchem_ead.designs.design import select_molecules
     from deepchem_ead.generation.options import SamplingOptions
     from deepchem_ead.generation.request import askable
     from deepchem_ead.models.guides import NO_GUIDE, guiding_model
 
-    options = SamplingOptions.among(locals())
+    given = {name: value for name, value in locals().items() if name != "start"}
+    options = SamplingOptions.among(given)
+    if start is None:
+        top, keep = _old_top(top, keep), None
+    elif molecules is not None:
+        raise ValueError("--start generates molecules and --molecules has them: give one of them")
+    part = {
+        "start": None if start is None else from_molecules.molecule_or_fragments(start),
+        "keep": from_molecules.atoms_or_pattern(keep),
+        "attach": from_molecules.atom_numbers(attach),
+        "grow": from_molecules.range_of("--grow", grow),
+    }
     predictions.check_design_file(out)
     conditions = parse_assignments("--condition", condition)
     limits = _tolerance(tolerance, conditions)
@@ -155,7 +184,7 @@ def design(
     if reference is not None:
         chosen["reference"] = datasets.known_molecules(reference)
     if molecules is not None:
-        result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, keep, **chosen)
+        result = select_molecules(MoleculeBatch.read(molecules), conditions, judge, top, **chosen)
     else:
         network = EADModel.from_pretrained(model, **model_options(precision))
         guide = chosen_guide(guide, model, conditions, guidance_scale)
@@ -167,13 +196,26 @@ def design(
         # What there is to say about a missing guide has been said.
         options = replace(options, guide=steering or NO_GUIDE)
         options = replace(options, n_atoms=molecule_file.read_size(n_atoms))
-        result = run_design(network, conditions, judge, n, keep, **chosen, **options.given())
+        result = run_design(network, conditions, judge, n, top, **part, **chosen, **options.given())
     typer.echo(result.funnel_table())
     if not len(result):
         typer.echo(f"\n{one_line(result.message)}", err=True)
         raise typer.Exit(1)
     result.write(out)
     typer.echo(f"\n{result.top()}\n\n{len(result):,} molecules in {out}")
+
+
+def _old_top(top: int, keep: str | None) -> int:
+    """How many to choose, by the old name of --top if that was given."""
+    if keep is None:
+        return top
+    if not keep.isdecimal() or int(keep) < 1:
+        raise ValueError(
+            f"--keep {keep}: name with --start the molecule whose atoms stay; how many molecules "
+            "to choose is --top"
+        )
+    typer.echo(f"--keep {keep} is called --top {keep} now", err=True)
+    return int(keep)
 
 
 def _tolerance(texts: list[str] | None, conditions: dict[str, str]) -> str | dict[str, str] | None:

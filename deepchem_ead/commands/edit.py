@@ -9,7 +9,16 @@ import typer
 
 from deepchem_ead.commands.options import Steps, parse_assignments
 from deepchem_ead.commands.running import command
-from deepchem_ead.commands.starting import Count, ModelName, MoleculeFile, OutFile, Seed
+from deepchem_ead.commands.starting import (
+    KEEP_HELP,
+    Attach,
+    Count,
+    Grow,
+    ModelName,
+    MoleculeFile,
+    OutFile,
+    Seed,
+)
 
 
 @command(
@@ -19,30 +28,13 @@ from deepchem_ead.commands.starting import Count, ModelName, MoleculeFile, OutFi
 )
 def edit(
     file: MoleculeFile,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ATOMS",
-            help="What stays: SMARTS that match once, or atom numbers from 0 as in 0,1,5-8. "
-            "Hydrogens on kept atoms are kept. All by default.",
-        ),
-    ] = None,
-    attach: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ATOMS",
-            help="Numbers of kept atoms at which others join, and nowhere else; a hydrogen or "
-            "the removed neighbour gives its place. Two of them make a ring.",
-        ),
-    ] = None,
+    keep: Annotated[str | None, typer.Option(metavar="ATOMS", help=KEEP_HELP)] = None,
+    attach: Attach = None,
     keep_positions: Annotated[
         str | None,
         typer.Option(metavar="ATOMS", help="Atoms whose places stay and whose elements are free."),
     ] = None,
-    grow: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Atoms that join, or a range as in 4-10; open by default."),
-    ] = None,
+    grow: Grow = None,
     model: ModelName = "qm9",
     out: OutFile = Path("edited.sdf"),
     n: Count = 10,
@@ -64,9 +56,8 @@ def edit(
     from deepchem_ead.commands.jobs.outputs import new_file
 
     new_file(out)
-    molecules = list(from_molecules.MoleculeBatch.read(file))
     found = from_molecules.load(model).edit(
-        molecules[0] if len(molecules) == 1 else molecules,
+        from_molecules.molecule_or_fragments(file),
         from_molecules.atoms_or_pattern(keep),
         n,
         attach=from_molecules.atom_numbers(attach),

@@ -36,3 +36,22 @@ Count = Annotated[int, typer.Option("--n", "-n", min=1, metavar="N", help="How m
 Seed = Annotated[
     int, typer.Option(min=0, metavar="N", help="Result i depends on the seed and i only.")
 ]
+
+KEEP_HELP = (
+    "What stays: SMARTS that match once, or atom numbers from 0 as in 0,1,5-8. Hydrogens on kept "
+    "atoms are kept. All by default."
+)
+
+Attach = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ATOMS",
+        help="Numbers of kept atoms at which others join, and nowhere else; a hydrogen or "
+        "the removed neighbour gives its place. Two of them make a ring.",
+    ),
+]
+
+Grow = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Atoms that join, or a range as in 4-10; open by default."),
+]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rdkit import Chem
+from rdkit.Chem import Descriptors
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
 from deepchem_ead.chem.synthesis import sa_scores
@@ -22,8 +24,10 @@ from deepchem_ead.designs.targets import (
     read_targets,
     within,
 )
+from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import askable
+from deepchem_ead.generation.whole import Molecule
 from deepchem_ead.judging import judge as judge_molecules
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.metrics.protocols import PROTOCOLS, check_names, run
@@ -44,8 +48,13 @@ def design(
     conditions: Mapping[str, object],
     predictor: Any = DEFAULT_PREDICTOR,
     n: int = 500,
-    keep: int = 50,
+    top: int = 50,
     *,
+    start: Molecule | Sequence[Molecule] | Given | None = None,
+    keep: Any = None,
+    attach: Sequence[int] | None = None,
+    keep_positions: Any = None,
+    grow: int | tuple[int, int] | None = None,
     tolerance: object = None,
     max_sa: float | None = None,
     protocol: str = "strict",
@@ -71,8 +80,13 @@ def design(
         other DeepChem model becomes one by `deepchem_ead.models.predictors.as_predictor`.
     n : int
         Molecules to generate.
-    keep : int
-        Molecules to choose at most.
+    top : int
+        Molecules to choose at most. (``keep``, a number and without ``start``, is its old name.)
+    start : rdkit.Chem.Mol, MoleculeBatch of one, or list of these, optional
+        Generate around a part of this molecule, or link these fragments: what ``EADModel.edit``
+        takes as ``mol``, by a model that has learned it.
+    keep, attach, keep_positions, grow
+        What stays of ``start``, where others join and how many: as in ``EADModel.edit``.
     tolerance, max_sa, protocol, suite, reference
         See `select_molecules`.
     guide : EGNNPropertyModel or str, optional
@@ -101,20 +115,32 @@ def design(
     ...     "qm9-conditional", {"gap": "5.4 eV"}, tolerance="0.3 eV", max_sa=5)  # doctest: +SKIP
     >>> print(result)                                                            # doctest: +SKIP
     >>> result.to_sdf("designs.sdf")                                             # doctest: +SKIP
+    >>> result = deepchem_ead.design(                                            # doctest: +SKIP
+    ...     "runs/joint/model", {"gap": "5 eV"}, start=mol, keep="c1cc[nH]c1", guide="qm9-guide")
     """
     if isinstance(model, str | Path):
         model = EADModel.from_pretrained(model)
+    part = {"keep": keep, "attach": attach, "keep_positions": keep_positions, "grow": grow}
+    if start is None:
+        top, part["keep"] = _top(top, keep), None
+    _check_part(start, part)
     judge = find_predictor(predictor)
     read_targets(conditions, tolerance, judge.tasks)
-    _check(n, keep, max_sa, protocol, suite)
+    _check(n, top, max_sa, protocol, suite)
     options = SamplingOptions.among({"guide": guide, **keywords}, options)
     steering = None if options.guide is None else guiding_model(options.guide, model)
     known = askable(model, steering)
     asked = {name: value for name, value in conditions.items() if name in known}
     chosen = {**keywords, **options.given(), "guide": steering or options.guide}
-    molecules = model.generate(n, conditions=asked or None, progress=progress, **chosen)
+    chosen |= {"conditions": asked or None, "progress": progress}
+    if isinstance(start, Given):
+        chosen["start"] = start
+    if start is None or isinstance(start, Given):
+        molecules = model.generate(n, **chosen)
+    else:
+        molecules = model.edit(start, n=n, **part, **chosen)
     return select_molecules(
-        molecules, conditions, judge, keep, tolerance=tolerance, max_sa=max_sa, protocol=protocol,
+        molecules, conditions, judge, top, tolerance=tolerance, max_sa=max_sa, protocol=protocol,
         suite=suite, reference=reference, progress=progress,
     )  # fmt: skip
 
@@ -124,7 +150,7 @@ def select_molecules(
     molecules: MoleculeBatch,
     conditions: Mapping[str, object],
     predictor: Any = DEFAULT_PREDICTOR,
-    keep: int = 50,
+    top: int = 50,
     *,
     tolerance: object = None,
     max_sa: float | None = None,
@@ -132,6 +158,7 @@ def select_molecules(
     suite: Any = None,
     reference: Any = None,
     progress: bool = True,
+    keep: int | None = None,
 ) -> DesignResult:
     """Choose the molecules whose predicted properties are closest to wanted ones.
 
@@ -139,7 +166,7 @@ def select_molecules(
     ----------
     molecules : MoleculeBatch
         From ``generate``, or from a file (`MoleculeBatch.read`).
-    conditions, predictor, keep, progress
+    conditions, predictor, top, progress
         As in `design`.
     tolerance : value or mapping of str to value, optional
         How far a prediction may be from the wanted value, "0.3 eV"; by name if several properties
@@ -154,6 +181,8 @@ def select_molecules(
         "standard". By default the protocol alone decides.
     reference : optional
         Known molecules, which are left out: as in `evaluate_molecules`.
+    keep : int, optional
+        The old name of ``top``.
 
     Returns
     -------
@@ -167,9 +196,10 @@ def select_molecules(
     ValueError
         As `design`.
     """
+    top = _top(top, keep)
     judge = find_predictor(predictor)
     targets = read_targets(conditions, tolerance, judge.tasks)
-    _check(len(molecules), keep, max_sa, protocol, suite)
+    _check(len(molecules), top, max_sa, protocol, suite)
     vocabulary = bond_vocabulary(molecules.atomic_numbers) or "geom"
     check_names(protocol, vocabulary)
 
@@ -209,7 +239,7 @@ def select_molecules(
             remarks.append(_closest(predicted[order[0]], targets))
         order = order[inside[order]]
         funnel["within the tolerance"] = len(order)
-    order = order[:keep]
+    order = order[:top]
     funnel["kept"] = len(order)
     return DesignResult.build(
         candidates.molecules[order],
@@ -256,7 +286,7 @@ class _Candidates:
         mols = list(run(PROTOCOLS[protocol].structure, part, vocabulary, "Structures", False))
         if part.graphs is not None:
             pairs = zip(part.to_rdkit(), part.graphs.bonds_given, mols, strict=True)
-            mols = [own if given and own is not None else mol for own, given, mol in pairs]
+            mols = [own if given and _closed(own) else mol for own, given, mol in pairs]
         part = replace(part, _smiles=[smiles_of(mol) for mol in mols])
         return cls(part, mols, sa_scores(mols), chosen)
 
@@ -269,14 +299,46 @@ class _Candidates:
         return _Candidates(self.molecules[rows], mols, self.sa[rows], self.index[rows])
 
 
-def _check(n: int, keep: int, max_sa: float | None, protocol: str, suite: Any = None) -> None:
+def _top(top: int, keep: Any) -> int:
+    """How many to choose, by the old name of the argument if that was given."""
+    if keep is None:
+        return top
+    if isinstance(keep, bool) or not isinstance(keep, int | np.integer):
+        raise ValueError(
+            f"keep={keep!r} names atoms of a molecule to build around: give the molecule, start=; "
+            "how many molecules to choose is top="
+        )
+    warn_caller(f"keep={keep} is called top={keep} now: how many to choose", DeprecationWarning)
+    return int(keep)
+
+
+def _check_part(start: Any, part: Mapping[str, Any]) -> None:
+    """Refuse a part of nothing, and a number where atoms are to be named."""
+    without = start is None or isinstance(start, Given)
+    for name, value in part.items():
+        if without and value is not None:
+            raise ValueError(f"{name}={value!r} is about a part of a molecule: give it as start=")
+    keep = part["keep"]
+    if isinstance(keep, int | np.integer) and not isinstance(keep, bool):
+        raise ValueError(
+            f"keep={keep}: beside start= it names the atoms that stay, keep=[{keep}] for one; how "
+            f"many molecules to choose is top={keep}"
+        )
+
+
+def _closed(mol: Chem.Mol | None) -> bool:
+    """Whether these bonds leave no electron unpaired, as those that the protocol found."""
+    return mol is not None and not Descriptors.NumRadicalElectrons(mol)
+
+
+def _check(n: int, top: int, max_sa: float | None, protocol: str, suite: Any = None) -> None:
     check_names(protocol, "qm9")
     if suite is not None:
         load_suite(suite).require()
     if n < 1:
         raise ValueError(f"there must be molecules to choose from: n is {n}")
-    if keep < 1:
-        raise ValueError(f"keep must be at least 1, not {keep}")
+    if top < 1:
+        raise ValueError(f"top must be at least 1, not {top}")
     if max_sa is not None and not 1 <= max_sa <= 10:
         raise ValueError(f"max_sa must lie between 1 (easy) and 10 (hard), not {max_sa}")
 

@@ -97,19 +97,41 @@ def misfits(
     bonded = kinds > 0
     ends, orders = ends[bonded], kinds[bonded]
     aromatic = orders == AROMATIC
-    wrong = np.zeros(len(numbers), bool)
+    wrong = _out_of_reach(numbers, charges, ends, orders)
+    if wrong.any():  # a search for Kekule structures of impossible bonds can take for ever
+        return wrong
     if aromatic.any():
         found = kekule_orders(numbers, charges, np.concatenate([ends, orders[:, None]], 1))
         if found is None:
             wrong[ends[aromatic]] = True
             return wrong
         orders = np.asarray(found)
-    valences = np.zeros(len(numbers), np.int64)
-    np.add.at(valences, ends.ravel(), np.repeat(orders, 2))
+    valences = _at_atoms(ends, orders, len(numbers))
     for atom, (number, charge) in enumerate(zip(numbers.tolist(), charges.tolist(), strict=True)):
         allowed = _valences(number, charge)
         wrong[atom] = bool(allowed) and int(valences[atom]) not in allowed
     return wrong
+
+
+def _out_of_reach(
+    numbers: np.ndarray, charges: np.ndarray, ends: np.ndarray, kinds: np.ndarray
+) -> np.ndarray:
+    """Atoms (n,) bool to which no Kekule structure of their bonds gives a valence of theirs."""
+    aromatic = _at_atoms(ends, kinds == AROMATIC, len(numbers))
+    least = _at_atoms(ends, np.where(kinds == AROMATIC, 1, kinds), len(numbers))
+    wrong = np.zeros(len(numbers), bool)
+    for atom, (number, charge) in enumerate(zip(numbers.tolist(), charges.tolist(), strict=True)):
+        allowed = _valences(number, charge)
+        reached = {int(least[atom]), int(least[atom]) + bool(aromatic[atom])}
+        wrong[atom] = bool(allowed) and not reached & allowed
+    return wrong
+
+
+def _at_atoms(ends: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """Sums (n,) int64 over the bonds (b,) of each atom."""
+    sums = np.zeros(n, np.int64)
+    np.add.at(sums, ends.ravel(), np.repeat(values.astype(np.int64), 2))
+    return sums
 
 
 @cache

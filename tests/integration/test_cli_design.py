@@ -475,7 +475,7 @@ def many_molecules(tmp_path_factory):
 
 def test_design_from_a_file(deepchem_ead, predictor, many_molecules, tmp_path):  # noqa: F811
     out = tmp_path / "designs.sdf"
-    words = ["design", "--molecules", many_molecules, "--predictor", predictor, "--keep", 12]
+    words = ["design", "--molecules", many_molecules, "--predictor", predictor, "--top", 12]
     result = deepchem_ead(
         *words, "-c", "gap=6.5eV", "-c", "alpha=75", "--tolerance", "gap=2eV",
         "--max-sa", 6, "--reference", many_molecules, "-o", out,

@@ -104,6 +104,20 @@ def test_edit_refuses_in_one_line(words, parts, deepchem_ead, joint_run, ethanol
     assert not out.exists()
 
 
+def test_design_around_a_kept_part(deepchem_ead, joint_run, ethanol, tmp_path):
+    """Whether one of these is any good does not matter here."""
+    words = ["design", "-c", "gap=6eV", "-m", joint_run / "model", "--steps", 2, "--n", 3]
+    words += ["--out", tmp_path / "best.sdf"]
+    result = deepchem_ead(
+        *words, "--start", ethanol, "--keep", "CO", "--grow", 3, "--guide", "none"
+    )
+    assert result.code in (0, 1) and "generated" in result.out, result.err
+    wrong = deepchem_ead(*words, "--start", ethanol, "--keep", "S", "--guide", "none")
+    assert_one_line(wrong, "matches nothing in CCO")
+    assert_one_line(deepchem_ead(*words, "--keep", "CO"), "--start", "--top")
+    assert_one_line(deepchem_ead(*words, "--grow", 3), "give it as start=")
+
+
 def test_vary_takes_the_shipped_weights(deepchem_ead, ethanol, tmp_path):
     out = tmp_path / "near.sdf"
     result = deepchem_ead("vary", ethanol, "--level", 40, *QUICK, "--out", out)

@@ -43,6 +43,12 @@ def range_of(name: str, text: str | None) -> int | tuple[int, int] | None:
         raise ValueError(f"{name} {text}: give a number, or a range as in 4-10") from None
 
 
+def molecule_or_fragments(path: Path) -> MoleculeBatch | list[MoleculeBatch]:
+    """The molecule of a file, or several as fragments to be linked."""
+    molecules = list(MoleculeBatch.read(path))
+    return molecules[0] if len(molecules) == 1 else molecules
+
+
 def only_molecule(path: Path) -> MoleculeBatch:
     """The molecule of a file.
 

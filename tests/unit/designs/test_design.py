@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import deepchem as dc
 import numpy as np
 import pytest
+from joint_data import QUICK, joint_model, sample_molecules
 from property_data import labelled, small_model
 from rdkit import Chem, RDConfig
 from rdkit.Chem import AllChem
@@ -147,7 +149,7 @@ def test_every_stage_of_the_funnel(alcohols):
     broken = MoleculeBatch.from_arrays([[8, 1]], [[[0, 0, 0], [np.nan, 0, 0]]])
     batch = MoleculeBatch.concatenate([radical, alcohols, empty, alcohols[[1, 2]], broken])
     result = select_molecules(
-        batch, {"carbons": 4}, Carbons(), keep=1, tolerance=1.5, max_sa=6,
+        batch, {"carbons": 4}, Carbons(), top=1, tolerance=1.5, max_sa=6,
         reference=["CCO"], progress=False,
     )  # fmt: skip
     assert result.funnel == {
@@ -306,7 +308,7 @@ def test_nothing_valid_and_nothing_predictable(alcohols):
         (dict(tolerance=0), "the tolerance of carbons must be positive, not 0"),
         (dict(tolerance={"gap": 1}), "the tolerance is for 'gap', but wanted: carbons"),
         (dict(conditions={"carbons": 1, "hydrogens": 2}, tolerance=1), "give one by name"),
-        (dict(keep=0), "keep must be at least 1, not 0"),
+        (dict(top=0), "top must be at least 1, not 0"),
         (dict(n=0), "n is 0"),
         (dict(max_sa=11), "max_sa must lie between 1 .* and 10"),
         (dict(protocol="loose"), "unknown protocol 'loose'"),
@@ -335,7 +337,7 @@ def test_the_generator_is_asked_for_what_it_knows(alcohols):
     model = SimpleNamespace(config=SimpleNamespace(condition_names=("carbons",)), generate=generate)
     wanted = {"carbons": 3, "hydrogens": 8}
     result = deepchem_ead.design(
-        model, wanted, Carbons(), n=4, keep=2, seed=5, guidance_scale=1.5, progress=False
+        model, wanted, Carbons(), n=4, top=2, seed=5, guidance_scale=1.5, progress=False
     )
     options = {"conditions": {"carbons": 3}, "progress": False, "seed": 5, "guidance_scale": 1.5}
     options["guide"] = None
@@ -344,6 +346,78 @@ def test_the_generator_is_asked_for_what_it_knows(alcohols):
     guide = SimpleNamespace(tasks=["hydrogens"], property_of=None)
     deepchem_ead.design(model, wanted, Carbons(), n=4, guide=guide, progress=False)
     assert calls[1] == (4, {"conditions": wanted, "guide": guide, "progress": False})
+
+
+def test_design_around_a_part_is_edit_and_then_the_same(alcohols):
+    calls = []
+
+    def edit(mol, **options):
+        calls.append((mol, options))
+        return replace(alcohols, info={"kept": 3})
+
+    model = SimpleNamespace(config=SimpleNamespace(condition_names=("carbons",)), edit=edit)
+    result = deepchem_ead.design(
+        model, {"carbons": 3, "hydrogens": 8}, Carbons(), n=4, top=2, start=alcohols[0], keep="CO",
+        grow=(2, 5), seed=5, progress=False,
+    )  # fmt: skip
+    mol, asked = calls[0]
+    assert mol.smiles == alcohols[0].smiles and asked["conditions"] == {"carbons": 3}
+    wanted = {"n": 4, "keep": "CO", "grow": (2, 5), "attach": None, "seed": 5, "guide": None}
+    assert asked.items() >= wanted.items()
+    assert len(result) == 2 and result.molecules.info["kept"] == 3
+
+
+def test_design_around_a_part_with_a_guide(tmp_path):
+    """A molecule made in two steps need not be any good."""
+    oracle = small_model(["gap", "mu"], tmp_path)
+    oracle.fit(labelled(["gap", "mu"], slice(64)), nb_epoch=1, checkpoint_interval=0)
+    source, seen = sample_molecules()[[100]], []
+    model = joint_model()
+    result = deepchem_ead.design(
+        model, {"gap": "6 eV"}, oracle, n=1, start=source, keep=[0, 1], guide=oracle, protocol="edm",
+        callback=lambda step: seen.append(step["step"]), **QUICK,
+    )  # fmt: skip
+    assert result.funnel["generated"] == 1 and seen
+
+
+def test_own_bonds_that_leave_electrons_unpaired_give_way_to_those_of_the_protocol(alcohols):
+    graph = alcohols.graph(1)
+    broken = MoleculeBatch.from_arrays(
+        alcohols.numbers[1:2], alcohols.positions[1:2], bonds=[graph.bonds[1:]],
+        info={"sampled": True},
+    )  # fmt: skip
+    result = select_molecules(broken, {"carbons": 2}, Carbons(), progress=False)
+    assert result.table["smiles"].tolist() == ["CCO"]
+
+
+def test_a_number_to_keep_is_called_top_now(alcohols):
+    with pytest.warns(DeprecationWarning, match="keep=1 is called top=1 now"):
+        result = select_molecules(alcohols, {"carbons": 4}, Carbons(), keep=1, progress=False)
+    assert len(result) == 1
+    model = SimpleNamespace(
+        config=SimpleNamespace(condition_names=()), generate=lambda n, **_: alcohols
+    )
+    with pytest.warns(DeprecationWarning, match="keep=2 is called top=2 now"):
+        result = deepchem_ead.design(model, {"carbons": 4}, Carbons(), keep=2, progress=False)
+    assert len(result) == 2
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"keep": "CO"}, "keep='CO' names atoms .* give the molecule, start="),
+        ({"attach": [0]}, r"attach=\[0\] is about a part of a molecule: give it as start="),
+        ({"grow": 3}, "grow=3 is about a part"),
+        ({"start": "mol", "keep": 5}, r"keep=5: .* keep=\[5\] for one; .* top=5"),
+        ({"start": "mol", "keep": "CO", "keep_positions": [0]}, "give one of them"),
+        ({"start": "mol", "keep": "S"}, "keep='S' matches nothing in"),
+    ],
+)
+def test_parts_that_cannot_be_kept_are_refused(part, message):
+    if "start" in part:
+        part = {**part, "start": sample_molecules()[[100]]}
+    with pytest.raises(ValueError, match=message):
+        deepchem_ead.design(joint_model(), {"carbons": 4}, Carbons(), **part, **QUICK)
 
 
 def test_a_real_generator_and_a_property_model(tmp_path):
@@ -360,9 +434,7 @@ def test_a_real_generator_and_a_property_model(tmp_path):
 def test_predictions_of_a_property_model_with_uncertainty(sample, tmp_path):
     oracle = small_model(["gap", "mu"], tmp_path)
     oracle.fit(labelled(["gap", "mu"], slice(200)), nb_epoch=2, checkpoint_interval=0)
-    result = select_molecules(
-        sample, {"mu": "2 D"}, oracle, keep=5, tolerance="3 D", progress=False
-    )
+    result = select_molecules(sample, {"mu": "2 D"}, oracle, top=5, tolerance="3 D", progress=False)
     chosen = result.molecules
     mean, std = oracle.predict_molecules_uncertainty(chosen)
     assert np.allclose(result.table["mu_predicted"], mean[:, 1], atol=1e-5)
@@ -380,7 +452,7 @@ def test_any_deepchem_model_can_judge(sample, tmp_path):
     model = dc.models.MultitaskRegressor(1, 256, layer_sizes=[64], dropouts=0.0)
     model.fit(dataset, nb_epoch=40)
     judge = as_predictor(model, featurizer, tasks=["oxygens"])
-    result = select_molecules(sample, {"oxygens": 3}, judge, keep=4, progress=False)
+    result = select_molecules(sample, {"oxygens": 3}, judge, top=4, progress=False)
     assert len(result) == 4
     assert all(text.upper().count("O") >= 2 for text in result.table["smiles"])
     assert "oxygens_uncertainty" not in result.table

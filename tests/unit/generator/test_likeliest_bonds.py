@@ -100,3 +100,13 @@ def test_what_can_not_fit_is_the_likeliest_of_each_pair():
     numbers, charges, ends = np.array([6, 1]), np.zeros(2, int), np.array([[0, 1]])
     log_p = np.log([[0.2, 0.5, 0.1, 0.1, 0.1]])
     assert likeliest_bonds(numbers, charges, ends, log_p).tolist() == [1]
+
+
+def test_no_kekule_structure_is_searched_for_in_what_has_none(monkeypatch):
+    """All pairs of 24 carbon atoms aromatic, as a network may say that has hardly learned."""
+    found = "deepchem_ead.generator.likeliest_bonds.kekule_orders"
+    monkeypatch.setattr(found, lambda *_: pytest.fail("searched"))
+    ends = np.array(list(itertools.combinations(range(24), 2)))
+    kinds = np.full(len(ends), 4)
+    wrong = misfits(np.full(24, 6), np.zeros(24, int), ends, kinds)
+    assert wrong.all()
