@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import Descriptors
 
 from deepchem_ead.caller import warn_caller
+from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import bond_vocabulary, smiles_of
 from deepchem_ead.chem.synthesis import sa_scores
@@ -285,9 +285,16 @@ class _Candidates:
         part = molecules[chosen]
         mols = list(run(PROTOCOLS[protocol].structure, part, vocabulary, "Structures", False))
         if part.graphs is not None:
-            pairs = zip(part.to_rdkit(), part.graphs.bonds_given, mols, strict=True)
-            mols = [own if given and _closed(own) else mol for own, given, mol in pairs]
-        part = replace(part, _smiles=[smiles_of(mol) for mol in mols])
+            owns = part.to_rdkit()
+            good = [
+                given and _closed(own)
+                for own, given in zip(owns, part.graphs.bonds_given, strict=True)
+            ]
+            mols = [o if ok else mol for o, ok, mol in zip(owns, good, mols, strict=True)]
+            graphs = [part.graph(i) if ok else None for i, ok in enumerate(good)]
+            part = replace(part, graphs=MolecularGraphs.join(graphs, part.counts.tolist()))
+        smiles = [smiles_of(mol) for mol in mols]
+        part = replace(part, _smiles=smiles, _reasons=[None] * len(smiles))
         return cls(part, mols, sa_scores(mols), chosen)
 
     def __len__(self) -> int:
@@ -328,7 +335,11 @@ def _check_part(start: Any, part: Mapping[str, Any]) -> None:
 
 def _closed(mol: Chem.Mol | None) -> bool:
     """Whether these bonds leave no electron unpaired, as those that the protocol found."""
-    return mol is not None and not Descriptors.NumRadicalElectrons(mol)
+    if mol is None:
+        return False
+    mol = Chem.Mol(mol)
+    Chem.AssignRadicals(mol)  # a graph of a model says nothing about them
+    return not any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms())
 
 
 def _check(n: int, top: int, max_sa: float | None, protocol: str, suite: Any = None) -> None:

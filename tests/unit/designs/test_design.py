@@ -374,8 +374,8 @@ def test_design_around_a_part_with_a_guide(tmp_path):
     source, seen = sample_molecules()[[100]], []
     model = joint_model()
     result = deepchem_ead.design(
-        model, {"gap": "6 eV"}, oracle, n=1, start=source, keep=[0, 1], guide=oracle, protocol="edm",
-        callback=lambda step: seen.append(step["step"]), **QUICK,
+        model, {"gap": "6 eV"}, oracle, n=1, start=source, keep=[0, 1], guide=oracle,
+        protocol="edm", callback=lambda step: seen.append(step["step"]), **QUICK,
     )  # fmt: skip
     assert result.funnel["generated"] == 1 and seen
 
