@@ -24,7 +24,7 @@ from deepchem_ead.workers import Failure, guarded
 
 #: Raise when a check or feature changes its answer.
 VERSION = 2
-_ATTEMPTS = 2  # of a molecule: without the part that failed it is tried once more
+_ATTEMPTS = 4  # of a molecule, each without the parts that failed before
 
 
 @dataclass
@@ -108,12 +108,14 @@ def run_rows(
     Returns
     -------
     list of Row
-        In the order of the entries. What hung or crashed in one check was tried again without it.
+        In the order of the entries. What hung or crashed in one check was tried again without it;
+        what did so twice, without any slow check.
     """
     if not checks and not features:
         return [Row() for _ in entries]
     work = _Work(checks)
     names = tuple(work.checks)
+    slow = {check.name for check in checks if check.slow}
     plan = digest([describe(checks), list(features), _versions(checks), VERSION])
     keys = [f"{plan}-{entry.key(vocabulary)}" for entry in entries]
     rows: dict[int, Row] = {}
@@ -135,7 +137,7 @@ def run_rows(
                 for place, row in guarded(work, [items[i] for i in places], n_workers, time_limit):
                     i = places[place]
                     if isinstance(row, Failure):
-                        items[i] = _without_stage(items[i], row, problems[i])
+                        items[i] = _without_stage(items[i], row, problems[i], slow)
                         again.append(i)
                         continue
                     row.problems |= problems[i]
@@ -150,14 +152,20 @@ def run_rows(
     return [rows[i] for i in range(len(entries))]
 
 
-def _without_stage(item: _Item, failure: Failure, problems: dict[str, str]) -> _Item:
-    """The item without the part that it failed in."""
+def _without_stage(
+    item: _Item, failure: Failure, problems: dict[str, str], slow: set[str]
+) -> _Item:
+    """The item without the part that it failed in, the second time without slow checks."""
     stages = (*item.checks, *item.features)
     stage = stages[failure.stage] if failure.stage >= 0 else "start"
+    is_first = not problems
     problems[stage] = f"{failure.kind}: {failure.what}"
+    if not is_first:
+        for name in (name for name in item.checks if name in slow and name != stage):
+            problems[name] = f"{failure.kind}: was not tried after that"
     return item._replace(
-        checks=tuple(name for name in item.checks if name != stage),
-        features=tuple(name for name in item.features if name != stage),
+        checks=tuple(name for name in item.checks if name not in problems),
+        features=tuple(name for name in item.features if name not in problems),
     )
 
 

@@ -166,7 +166,7 @@ class _Runner:
     def known(self, found: Reference, vocabulary: str | None) -> tuple[Known, Known]:
         """The reference as the molecules are compared with it, and as held-out ones are."""
         asked = self.suite.whole_features
-        whole = sample_of(self._kept(found.known, (), asked, vocabulary, "Reference"))
+        whole = sample_of(self._kept(found.known, (), asked, vocabulary, "Reference"), asked)
         everything = np.arange(len(found.known))
         asked = self.suite.part_features
         both = []
@@ -175,7 +175,7 @@ class _Runner:
             some = [found.known[i] for i in chosen]
             rows = self._kept(some, (), asked, vocabulary, "Reference, distributions")
             all_of_it = len(kept) == len(everything)
-            both.append(Known(whole if all_of_it else whole.take(kept), sample_of(rows)))
+            both.append(Known(whole if all_of_it else whole.take(kept), sample_of(rows, asked)))
             if len(found.others) == len(everything):
                 return both[0], both[0]
         return both[0], both[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,8 @@ class Known:
     part: Sample
 
 
-def sample_of(rows: Sequence[Row]) -> Sample:
-    """The features of rows; None where one could not be computed."""
-    names = {name for row in rows for name in row.features}
+def sample_of(rows: Sequence[Row], names: Iterable[str]) -> Sample:
+    """Features of rows by name; None where one could not be computed."""
     return Sample({name: [row.features.get(name) for row in rows] for name in names}, len(rows))
 
 
@@ -45,7 +44,7 @@ def compare(rows: Sequence[Row], suite: Suite, known: Known | None) -> list[Row]
     """The rows with what comparisons with the reference, and with other known molecules, say."""
     if not suite.comparisons:
         return list(rows)
-    sample, whole = sample_of(rows), Sample({}, 0) if known is None else known.whole
+    sample, whole = sample_of(rows, suite.features), Sample({}, 0) if known is None else known.whole
     new = [replace(row, outcomes=dict(row.outcomes), seconds=dict(row.seconds)) for row in rows]
     for comparison in suite.comparisons:
         began = time.process_time()
@@ -145,7 +144,7 @@ def numbers(
             if summary:
                 values = frame[name].dropna().to_numpy(float)
                 found[name] = SUMMARIES[summary](values, cost)
-    sample = sample_of(rows)
+    sample = sample_of(rows, suite.features)
     for each in suite.sets:
         reference = Sample({}, 0)
         if known is not None and "reference" in each.needs:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from rdkit import Chem
 
@@ -105,6 +106,23 @@ def test_what_hangs_crashes_or_raises_costs_itself(molecules):
         details = frame["details"][sizes.index(size)]
         assert word in details and "trap" in details
     assert report.summary.loc["judged", "value"] == np.mean([s not in kinds for s in sizes])
+
+
+@pytest.mark.parametrize(("n_traps", "slow"), [(3, False), (5, True), (4, False)])
+def test_what_fails_again_and_again_leaves_what_does_not(molecules, n_traps, slow):
+    """Of a molecule whose row is all that there is; slow checks are given up together."""
+    kinds = [type("", (Trap,), {"name": f"trap{k}", "slow": slow}) for k in range(n_traps)]
+    suite = load_suite("fast")
+    traps = [kind(hangs=int(molecules.counts[0])) for kind in kinds]
+    suite = replace(suite, checks=(*suite.checks[:1], *traps))
+    report = judge(molecules[:1], molecules[5:9], suite, time_limit=0.5, **QUIET)
+    row = report.per_molecule.iloc[0]
+    assert "timeout" in row["reasons"].split(";")
+    assert all(kind.name in row["details"] for kind in kinds)
+    assert ("not tried" in row["details"]) == slow
+    is_lost = n_traps == 4
+    assert np.isnan(report.summary.loc["size_distance", "value"]) == is_lost
+    assert row["structure"] is pd.NA if is_lost else row["structure"]
 
 
 @dataclass(frozen=True)
