@@ -17,7 +17,8 @@ CLIPPING_RULES = ("edm", "median")
 class GradientClipper(nn.Module):
     """Clip the gradient's norm at what recent norms say is usual.
 
-    The history is a buffer, so it is saved and restored with the network.
+    The history is a buffer, so it is saved and restored with the network; ``seen``, the norms
+    before clipping of as many steps, NaN where there was none yet, is not.
 
     Parameters
     ----------
@@ -33,12 +34,14 @@ class GradientClipper(nn.Module):
 
     norms: Tensor
     n_steps: Tensor
+    seen: Tensor
 
     def __init__(self, rule: str = "edm", length: int = 50) -> None:
         super().__init__()
         self.rule = rule
         self.register_buffer("norms", torch.zeros(length))
         self.register_buffer("n_steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("seen", torch.full((length,), torch.nan), persistent=False)
 
     @torch.no_grad()
     def __call__(self, parameters: Iterable[Tensor]) -> Tensor:
@@ -52,7 +55,9 @@ class GradientClipper(nn.Module):
         clipped = torch.minimum(norm, limit)
         torch._foreach_mul_(grads, clipped / norm.clamp_min(1e-12))
         # Indexing with a tensor would make the host wait for the device.
-        self.norms.index_copy_(0, (self.n_steps % len(self.norms)).view(1), clipped.view(1))
+        place = (self.n_steps % len(self.norms)).view(1)
+        self.norms.index_copy_(0, place, clipped.view(1))
+        self.seen.index_copy_(0, place, norm.view(1))
         self.n_steps += 1
         return norm
 

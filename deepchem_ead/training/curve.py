@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from deepchem_ead.training.fitting import Fitting
 if TYPE_CHECKING:  # DeepChem is not needed to keep a curve
     from deepchem_ead.training.run import TrainingRun
 
-COLUMNS = ("step", "epoch", "seconds", "loss")
+COLUMNS = ("step", "epoch", "seconds", "loss", "gradient_norm")
 
 #: Steps per row of a long run, and the least number of rows of a short one.
 LONGEST_INTERVAL = 100
@@ -38,7 +39,7 @@ class _Curve:
         self._losses.clear()
         self._recorded = position.elapsed
         epoch = position.epoch + position.batch / max(position.n_batches, 1)
-        self._record(step, epoch, position.elapsed, mean)
+        self._record(step, epoch, position.elapsed, mean, model.gradient_norm)
 
     def _due(self, step: int, elapsed: float, run: TrainingRun) -> bool:
         if self.interval is not None:
@@ -48,12 +49,14 @@ class _Curve:
         late = run.seconds is not None and elapsed - self._recorded >= run.seconds / LEAST_ROWS
         return step % by_steps == 0 or late
 
-    def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
+    def _record(self, step: int, epoch: float, seconds: float, loss: float, norm: float) -> None:
         raise NotImplementedError
 
 
 class CurveLog(_Curve):
     """A ``fit`` callback that appends the mean loss of every few steps to a CSV file.
+
+    And the median norm of the gradients of the last 50 steps, before clipping.
 
     Rows of steps later than the model's are dropped when it is opened, so that a run continued from
     a checkpoint keeps one gapless curve.
@@ -79,13 +82,14 @@ class CurveLog(_Curve):
             writer.writeheader()
             writer.writerows(kept)
 
-    def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
+    def _record(self, step: int, epoch: float, seconds: float, loss: float, norm: float) -> None:
         with open(self.path, "a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([step, f"{epoch:.3f}", f"{seconds:.1f}", f"{loss:.5f}"])
+            row = [step, f"{epoch:.3f}", f"{seconds:.1f}", f"{loss:.5f}", f"{norm:.4g}"]
+            csv.writer(file).writerow(row)
 
 
 class TensorBoardLog(_Curve):
-    """The same for TensorBoard: ``loss``, ``epoch`` and ``seconds`` every few steps.
+    """The same for TensorBoard: ``loss``, ``gradient_norm``, ``epoch`` and ``seconds``.
 
     TensorBoard is told to hide what it has of steps later than the model's.
 
@@ -108,8 +112,9 @@ class TensorBoardLog(_Curve):
         model._ensure_built()
         self._writer = writer_type(str(folder), purge_step=model.get_global_step() + 1)
 
-    def _record(self, step: int, epoch: float, seconds: float, loss: float) -> None:
-        for name, value in {"loss": loss, "epoch": epoch, "seconds": seconds}.items():
+    def _record(self, step: int, epoch: float, seconds: float, loss: float, norm: float) -> None:
+        values = {"loss": loss, "gradient_norm": norm, "epoch": epoch, "seconds": seconds}
+        for name, value in values.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()  # a run may be killed at any time
 
@@ -133,9 +138,13 @@ def summary_writer_type() -> type:
 
 
 def read_curve(path: str | Path) -> list[dict]:
-    """Rows of a curve: step (int), epoch, seconds of training and loss."""
+    """Rows of a curve: step (int), epoch, seconds of training, loss and gradient norm.
+
+    NaN in curves of versions that did not write the norm.
+    """
     with open(path, newline="", encoding="utf-8") as file:
         return [
-            {name: int(value) if name == "step" else float(value) for name, value in row.items()}
+            dict.fromkeys(COLUMNS, math.nan)
+            | {k: int(value) if k == "step" else float(value) for k, value in row.items() if value}
             for row in csv.DictReader(file)
         ]

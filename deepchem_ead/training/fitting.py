@@ -18,6 +18,8 @@ class Fitting(Protocol):
     run : TrainingRun
     last_loss : float
         Of the latest step.
+    gradient_norm : float
+        Median of the last steps.
     batch_size : int
     """
 
@@ -27,4 +29,6 @@ class Fitting(Protocol):
 
     @property
     def run(self) -> TrainingRun: ...
+    @property
+    def gradient_norm(self) -> float: ...
     def get_global_step(self) -> int: ...

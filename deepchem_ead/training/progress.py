@@ -8,7 +8,7 @@ from deepchem_ead.training.fitting import Fitting
 
 
 class TrainingProgress:
-    """Steps, smoothed loss, molecules per second and the time left, as a ``fit`` callback.
+    """Steps, smoothed loss, norm of gradients, molecules a second and time left, for ``fit``.
 
     Parameters
     ----------
@@ -45,7 +45,9 @@ class TrainingProgress:
         rate = trained * model.batch_size / position.elapsed if position.elapsed else 0.0
         count = f"step {trained:,}, " if self._timed else ""
         self._bar.set_postfix_str(
-            f"{count}loss {self._loss:.3f}, {rate:,.0f} molecules/s", refresh=False
+            f"{count}loss {self._loss:.3f}, gradient {model.gradient_norm:.3g}, "
+            f"{rate:,.0f} molecules/s",
+            refresh=False,
         )
         target = min(position.elapsed, self._bar.total) if self._timed else trained
         self._bar.update(target - self._bar.n)

@@ -16,6 +16,7 @@ from deepchem_ead.generator.network import EADNetwork
 from deepchem_ead.locks import hold
 from deepchem_ead.optim.rate import rate_factor
 from deepchem_ead.training.estimates import prepare_estimates
+from deepchem_ead.training.gradients import GradientWatch, median_norm
 from deepchem_ead.training.hooks import hang_on
 from deepchem_ead.training.placement import ResidentPlacement
 from deepchem_ead.training.position import TrainingPosition
@@ -175,7 +176,8 @@ class ResidentTrainer:
         checkpoint_minutes : float
             Time between two checkpoints; one is always written at the end.
         report : callable, optional
-            Called after each block with a dict of step, epoch, seconds and loss, its mean.
+            Called after each block with a dict of step, epoch, seconds, loss, its mean,
+            and gradient_norm, the median of the last 50 steps before clipping.
 
         Returns
         -------
@@ -219,6 +221,7 @@ class ResidentTrainer:
         began = saved = position.elapsed
         loss, counted, step = float("nan"), 0, self._step
         step.forget_losses()
+        watch = GradientWatch(self.network, self.model_dir, self.config.learning_rate)
 
         def set_rate(global_step: int) -> None:
             config, progress = self.config, run.progress(global_step)
@@ -244,6 +247,7 @@ class ResidentTrainer:
                 )
             step.forget_losses()
             counted = 0
+            watch.look(global_step)
             if report is not None:
                 report(
                     {
@@ -251,6 +255,7 @@ class ResidentTrainer:
                         "epoch": global_step / steps_per_epoch,
                         "seconds": position.elapsed,
                         "loss": loss,
+                        "gradient_norm": median_norm(self.network),
                     }
                 )
             if position.elapsed - saved >= 60 * checkpoint_minutes:

@@ -22,7 +22,7 @@ from deepchem_ead.optim.rate import rate_factor
 from deepchem_ead.training.batches import RawBatch, ShuffledBatches
 from deepchem_ead.training.curve import summary_writer_type
 from deepchem_ead.training.given_data import check_dataset, refuse_uneven
-from deepchem_ead.training.log import LossLog
+from deepchem_ead.training.log import LossLog, Watched
 from deepchem_ead.training.optimizer import EADOptimizer, default_optimizer
 from deepchem_ead.training.own_folder import temporary_folder_of
 from deepchem_ead.training.placement import Batch, HostPlacement, Placement
@@ -34,7 +34,7 @@ from deepchem_ead.training.step import TrainingStep
 from deepchem_ead.training.world import World
 
 
-class ResumableModel(TorchModel):
+class ResumableModel(Watched, TorchModel):
     """What the models of this package share: training, its position, and checkpoints.
 
     A subclass prepares batches (``default_generator``, ``_prepare_batch``) and may look at the data
@@ -102,6 +102,7 @@ class ResumableModel(TorchModel):
         self._batch_ids: Sequence = ()
         self._batch_rows: np.ndarray | None = None
         self._step: TrainingStep | None = None
+        self.history = []
 
     # ------------------------------------------------------------------ copies
 
@@ -171,7 +172,8 @@ class ResumableModel(TorchModel):
         minutes : float, optional
             Stop after this time of training (counted over a restored run's earlier parts).
         progress : bool
-            Show a progress bar with steps, loss, molecules per second and the time left.
+            Show a progress bar with steps, loss, norm of gradients, molecules per second and the
+            time left.
         max_checkpoints_to_keep, checkpoint_interval, deterministic, variables, loss, all_losses
             As in `TorchModel.fit`.
 
@@ -213,6 +215,7 @@ class ResumableModel(TorchModel):
             callbacks = list(callbacks) if isinstance(callbacks, Sequence) else [callbacks]
             bar = TrainingProgress(self, run.total_steps, run.seconds) if progress else None
             log = LossLog(self, all_losses)
+            self.history = log.rows
 
             def look(global_step: int) -> None:
                 self._global_step = global_step
@@ -295,11 +298,6 @@ class ResumableModel(TorchModel):
 
     def _ids_of(self, X: np.ndarray) -> Sequence | None:
         return self._batch_ids if len(self._batch_ids) == len(X) else None
-
-    @property
-    def last_loss(self) -> float:
-        """Loss of the latest step of ``fit``."""
-        return float("nan") if self._step is None else float(self._step.loss)
 
     def _refuse_loss(self, loss: float, placement: Placement) -> None:
         if not np.isfinite(loss):
