@@ -19,21 +19,25 @@ _CALLED_HERE = {
     "epochs": "nb_epoch", "n_epochs": "nb_epoch", "num_epochs": "nb_epoch", "lr": "learning_rate",
     "num_steps": "steps", "n_steps": "steps", "hidden_nf": "n_features", "num_layers": "n_layers",
 }  # fmt: skip
-_NOT_YET = {
-    "no part of a molecule can be given": (
+#: What other methods do, where a model has learned it.
+_ELSEWHERE = {
+    "a part of a molecule is kept by model.edit(mol, keep=...)": (
         "scaffold", "keep", "fixed", "fix", "mask", "fragment", "fragments", "inpaint", "linker",
         "core", "substructure", "smarts", "anchor", "partial", "template",
     ),
-    "no formula can be given": ("formula", "composition", "stoichiometry"),
-    "no elements can be chosen or left out": ("elements", "element", "exclude"),
-    "models know no charges": ("charge", "charges", "charged", "ion"),
-    "bonds are not given but follow from the positions": ("bonds", "bond", "adjacency", "edges"),
-    "no molecule can be given, such as one that lacks conformers": (
+    "conformers of a molecule are found by model.conformers(mol)": (
         "smiles", "mol", "mols", "molecule", "graph", "inchi", "conformer", "conformers", "confs",
     ),
+}  # fmt: skip
+_NOT_YET = {
+    "no formula can be given": ("formula", "composition", "stoichiometry"),
+    "no elements can be chosen or left out": ("elements", "element", "exclude"),
+    "no total charge can be asked for": ("charge", "charges", "charged", "ion"),
+    "bonds are not given but follow from the positions": ("bonds", "bond", "adjacency", "edges"),
     "models know no surroundings of a molecule": ("pocket", "protein", "receptor", "target"),
 }  # fmt: skip
 _WHY_NOT = {word: why for why, words in _NOT_YET.items() for word in words}
+_DONE_BY = {word: how for how, words in _ELSEWHERE.items() for word in words}
 
 _F = TypeVar("_F", bound=Callable)
 
@@ -49,6 +53,9 @@ def hint(name: str, known: Iterable[str]) -> str:
     if _CALLED_HERE.get(name) in known:
         return f"; did you mean {_CALLED_HERE[name]!r}?"
     typing_errors = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    how = next((_DONE_BY[word] for word in name.split("_") if word in _DONE_BY), None)
+    if how is not None and not typing_errors:
+        return f"; {how}: see {LIMITS}"
     why = next((_WHY_NOT[word] for word in name.split("_") if word in _WHY_NOT), None)
     if why is not None and not typing_errors:
         return f"; {why} (yet): see {LIMITS} for what helps"

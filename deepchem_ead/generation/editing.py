@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rdkit import Chem
 
+from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.atom_sets import chosen_atoms
@@ -36,10 +37,13 @@ class Plan(NamedTuple):
     info : dict
         For the molecules' own: ``kept``, their number of kept atoms, and ``kept_atoms``, which of
         the input these are.
+    source : MoleculeBatch
+        The molecule that is edited.
     """
 
     options: SamplingOptions
     info: dict[str, Any]
+    source: MoleculeBatch
 
 
 def plan_edit(
@@ -90,7 +94,23 @@ def plan_edit(
         options = replace(options, n_atoms=(given + grown_sizes(grow, n, _seed(options))).tolist())
     start = Given(part.molecule, "edit", part.bond_kinds, grows=1)
     info = {"kept": len(part.atoms), "kept_atoms": part.atoms.tolist()}
-    return Plan(replace(options, start=start), info)
+    return Plan(replace(options, start=start), info, molecule)
+
+
+def warn_of_unchanged(plan: Plan, found: MoleculeBatch) -> None:
+    """Warn where molecules came out as the one that was to be edited, which is nobody's wish."""
+    size = int(plan.source.counts[0])
+    rows = np.flatnonzero(found.counts == size)
+    if not len(rows):
+        return
+    same = found[rows].smiles.count(plan.source.smiles[0])
+    if same:
+        more = max(size - plan.info["kept"], 1)
+        warn_caller(
+            f"{same} of {len(found)} molecules are the one that was given, put together again: "
+            f"there is little room beside what is kept; ask for more atoms, grow=({more + 1}, "
+            f"{more + 8}) for example, or keep fewer"
+        )
 
 
 def plan_variation(
@@ -160,7 +180,7 @@ def _plan_shape(
             f"keep_positions with n_atoms={options.n_atoms!r}: give a number of atoms, or grow="
         )
     info = {"kept": len(atoms), "kept_atoms": atoms.tolist()}
-    return Plan(replace(options, start=Given(part, "shape")), info)
+    return Plan(replace(options, start=Given(part, "shape")), info, molecule)
 
 
 def _attached(attach: Sequence[int], n: int) -> list[int]:

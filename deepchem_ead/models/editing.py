@@ -11,7 +11,12 @@ from rdkit import Chem
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.conformers.options import TRIES, ConformerOptions
 from deepchem_ead.generation.conformers import find_conformers
-from deepchem_ead.generation.editing import LEVEL, plan_edit, plan_variation
+from deepchem_ead.generation.editing import (
+    LEVEL,
+    plan_edit,
+    plan_variation,
+    warn_of_unchanged,
+)
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.whole import Molecule
 from deepchem_ead.keywords import check_keywords
@@ -80,7 +85,7 @@ class StartsFromMolecules:
             As of ``generate``. Kept atoms come first, in the input's order and frame: positions,
             kinds and the bonds between them to the last bit. ``info["kept"]`` is their number,
             ``info["kept_atoms"]`` which of the input they are; hydrogens that close cut bonds
-            follow them.
+            follow them. A warning says how many came out as the molecule that was given.
 
         Raises
         ------
@@ -96,6 +101,7 @@ class StartsFromMolecules:
         found = self.generate(
             n, conditions=conditions, progress=progress, callback=callback, options=plan.options
         )
+        warn_of_unchanged(plan, found)
         return replace(found, info={**found.info, **plan.info})
 
     @check_keywords(SamplingOptions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from joint_data import QUICK, bonds_among, joint_model, sample_molecules
@@ -150,6 +152,18 @@ def test_coordinates_without_bonds_are_perceived():
     bare = MoleculeBatch.from_arrays(bonded.numbers, bonded.positions)
     first = edit(bare, keep=[0, 1, 2], n=2)
     assert_kept(first, bonded)
+
+
+def test_the_molecule_that_was_given_is_no_edit_of_it(monkeypatch):
+    """A hydrogen that gives its place to another one: told, with what to ask for."""
+    mol = embedded("Oc1ccccc1")
+    found = MoleculeBatch.from_rdkit([mol, embedded("CCO"), mol])
+    monkeypatch.setattr(EADModel, "generate", lambda self, n, **_: found)
+    with pytest.warns(UserWarning, match=r"2 of 3 molecules are the one .* grow=\(2, 9\)"):
+        edit(mol, attach=[3], n=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        edit(embedded("CC=O"), attach=[0], n=3)
 
 
 # ------------------------------------------------------------------------------------- attach
