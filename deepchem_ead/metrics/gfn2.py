@@ -43,8 +43,8 @@ class Relaxation(NamedTuple):
     bonds_changed : int
         Bonds broken and formed on the way.
     proton_moved : bool
-        These are those of protons that went from cations to anions, and no others: what the gas
-        phase does to zwitterions. The minimum is then another molecule's.
+        These are those of protons that went from cations to anions, or to another base of the
+        cation, and no others: what the gas phase does. The minimum is then another molecule's.
     bonds, angles, torsions : float
         Mean absolute changes of bond lengths (Angstrom), angles and torsions (degrees); NaN
         without any.
@@ -138,14 +138,18 @@ def _pairs(which: np.ndarray) -> list[Pair]:
 
 
 def _is_proton_shift(mol: Chem.Mol, broken: list[Pair], formed: list[Pair]) -> bool:
-    """Whether every change is a hydrogen that leaves a cation for a hetero atom of an anion."""
+    """Whether every change is a hydrogen that leaves a cation for a hetero atom.
+
+    In a molecule with an anion, or without one but charged.
+    """
     left, gained = _partners(mol, broken), _partners(mol, formed)
     if left is None or gained is None or not left or left.keys() != gained.keys():
         return False
     # Of an anion: which of a carboxylate's atoms bears the charge is a matter of writing.
-    anions = any(atom.GetFormalCharge() < 0 for atom in mol.GetAtoms())
+    ionic = any(atom.GetFormalCharge() < 0 for atom in mol.GetAtoms())
+    ionic |= Chem.GetFormalCharge(mol) > 0
     takes = all(a.GetAtomicNum() in (7, 8, 16) and a.GetFormalCharge() < 1 for a in gained.values())
-    return anions and takes and all(atom.GetFormalCharge() > 0 for atom in left.values())
+    return ionic and takes and all(atom.GetFormalCharge() > 0 for atom in left.values())
 
 
 def _partners(mol: Chem.Mol, pairs: list[Pair]) -> dict[int, Chem.Atom] | None:

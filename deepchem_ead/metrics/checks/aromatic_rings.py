@@ -40,7 +40,7 @@ class AromaticRings(WorstOf):
     columns = {
         "aromatic_bend": Column("largest distance from a ring's plane, Angstrom", "mean", "lower")
     }
-    limit: float = 0.1
+    limit: float = 0.15
 
     def measured(self, mol: Chem.Mol, x: np.ndarray) -> list[Measured]:
         rings = aromatic_rings(mol)

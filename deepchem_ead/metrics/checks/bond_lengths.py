@@ -14,13 +14,36 @@ from deepchem_ead.metrics.view import MoleculeView
 
 
 def bond_strains(mol: Chem.Mol, lengths: np.ndarray) -> list[tuple[float, tuple[int, int]]]:
-    """Length of each bond over UFF's, with its atoms."""
-    found = []
+    """Length of each bond over UFF's, with its atoms.
+
+    Bonds to the oxygen or sulfur atoms that share a charge, as in a sulfonate, are of one length,
+    the mean of UFF's: which of them is the double one is a matter of writing.
+    """
+    ideals = {}
     for bond in mol.GetBonds():
-        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        ideal = rdForceFieldHelpers.GetUFFBondStretchParams(mol, i, j)
+        atoms = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        ideal = rdForceFieldHelpers.GetUFFBondStretchParams(mol, *atoms)
         if ideal is not None:
-            found.append((float(lengths[i, j]) / ideal[1], (i, j)))
+            ideals[atoms] = ideal[1]
+    for shared in _shared_charges(mol):
+        known = [atoms for atoms in shared if atoms in ideals]
+        ideals |= dict.fromkeys(known, float(np.mean([ideals[atoms] for atoms in known])))
+    return [(float(lengths[atoms]) / ideal, atoms) for atoms, ideal in ideals.items()]
+
+
+def _shared_charges(mol: Chem.Mol) -> list[list[tuple[int, int]]]:
+    """For each atom that has both, its bonds to X(-) and =X, where X is oxygen or sulfur."""
+    found = []
+    for atom in mol.GetAtoms():
+        ends = {
+            (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()): bond.GetOtherAtom(atom)
+            for bond in atom.GetBonds()
+            if bond.GetOtherAtom(atom).GetAtomicNum() in (8, 16)
+            and bond.GetOtherAtom(atom).GetDegree() == 1
+        }
+        charges = {other.GetFormalCharge() for other in ends.values()}
+        if {0, -1} <= charges:
+            found.append(list(ends))
     return found
 
 

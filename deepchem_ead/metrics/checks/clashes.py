@@ -5,21 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from rdkit import Chem
 
 from deepchem_ead.metrics.checks.check import CHECKS, NOTHING, BaseCheck, Column, Outcome, judged
 from deepchem_ead.metrics.checks.geometry import label, van_der_waals
 from deepchem_ead.metrics.view import MoleculeView
 
 
-def nearest_contact(view: MoleculeView) -> tuple[float, tuple[int, int]] | None:
-    """Smallest distance over the sum of van der Waals radii of atoms four or more bonds apart."""
+def contacts(view: MoleculeView) -> np.ndarray:
+    """Distances over sums of van der Waals radii, (n, n); infinite within three bonds."""
     radii = van_der_waals()[view.numbers]
     ratio = view.lengths / (radii[:, None] + radii[None, :])
-    far = np.triu(view.bonds_apart >= 4)
-    if not far.any():
-        return None
-    i, j = np.unravel_index(np.where(far, ratio, np.inf).argmin(), ratio.shape)
-    return float(ratio[i, j]), (int(i), int(j))
+    return np.where(np.triu(view.bonds_apart >= 4), ratio, np.inf)
+
+
+def _hydrogen_bonds(mol: Chem.Mol) -> np.ndarray:
+    """(n, n) bool: a hydrogen of nitrogen, oxygen or fluorine, and an atom of these."""
+    polar = np.array([atom.GetAtomicNum() in (7, 8, 9) for atom in mol.GetAtoms()])
+    given = np.zeros(len(polar), bool)
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() == 1:
+            given[atom.GetIdx()] = any(polar[n.GetIdx()] for n in atom.GetNeighbors())
+    pairs = given[:, None] & polar[None, :]
+    return pairs | pairs.T
 
 
 @CHECKS.register("clashes")
@@ -29,21 +37,23 @@ class Clashes(BaseCheck):
 
     Parameters
     ----------
-    limit : float
+    limit, hydrogen_bond_limit : float
         Smallest distance as a fraction of the sum of van der Waals radii.
     """
 
     name = "clashes"
     columns = {"nearest_contact": Column("fraction of the sum of van der Waals radii", "mean")}
     limit: float = 0.6
+    hydrogen_bond_limit: float = 0.5
 
     def __call__(self, view: MoleculeView) -> Outcome:
         if view.mol is None:
             return NOTHING
-        found = nearest_contact(view)
-        if found is None:
+        ratio = contacts(view)
+        if not np.isfinite(ratio).any():
             return NOTHING
-        ratio, atoms = found
-        length = float(view.lengths[atoms])
-        reason = f"{label(view.mol, *atoms)} are {length:.2f} Angstrom apart"
-        return judged(ratio >= self.limit, reason, nearest_contact=ratio)
+        limits = np.where(_hydrogen_bonds(view.mol), self.hydrogen_bond_limit, self.limit)
+        i, j = (int(k) for k in np.unravel_index((ratio / limits).argmin(), ratio.shape))
+        reason = f"{label(view.mol, i, j)} are {view.lengths[i, j]:.2f} Angstrom apart"
+        is_good = bool(ratio[i, j] >= limits[i, j])
+        return judged(is_good, reason, nearest_contact=float(ratio.min()))

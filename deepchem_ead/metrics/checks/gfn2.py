@@ -22,8 +22,8 @@ def gfn2_relaxation(view: MoleculeView) -> Relaxation | None:
 class Sane(BaseCheck):
     """The electrons of the geometry settle with a gap, and no bond breaks or forms on the way down.
 
-    A proton that goes from a cation to an anion is no fault: so do zwitterions in the gas phase,
-    QM9's among them.
+    A proton that goes from a cation to an anion, or to another base, is no fault: so do ions in the
+    gas phase, QM9's zwitterions among them.
 
     Parameters
     ----------

@@ -13,7 +13,9 @@ from rdkit.Chem import AllChem, rdMolTransforms
 from rdkit.Geometry import Point3D
 
 from deepchem_ead import MoleculeBatch, judge
+from deepchem_ead.metrics import gfn2
 from deepchem_ead.metrics.suites import load_suite
+from deepchem_ead.molnet import Drugs3DTable
 from deepchem_ead.molnet.sample import load_sample
 
 
@@ -174,6 +176,42 @@ def test_a_zwitterion_that_loses_its_charges_is_no_broken_molecule():
     frame = judge([glycine, torn], suite=suite, progress=False).per_molecule
     assert frame["bonds_changed"][0] == 2 and frame["sound"].tolist() == [True, False]
     assert np.isnan(frame["strain_kcal"][0]) and frame["low_strain"].isna()[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "check", "fails"),
+    [
+        (340, "bond_lengths", False),  # a sulfonate's S-O of 1.46 Angstrom
+        (330, "clashes", False),  # a hydrogen bond of 1.57
+        (150, "clashes", True),  # one of 1.34, in a bare zwitterion
+        (77, "aromatic_rings", False),  # crowded, 0.105 Angstrom
+    ],
+)
+def test_minima_of_drug_like_molecules_are_no_faults(row, check, fails):
+    batch = Drugs3DTable.sample().to_batch()[[row]]
+    frame = judge(batch, suite={"checks": [check]}, workers=1, progress=False).per_molecule
+    assert frame["reasons"][0] == (check if fails else ""), frame["details"][0]
+
+
+@pytest.mark.parametrize(
+    ("smiles", "length"), [("CC(=O)[O-]", 1.6), ("CS(=O)(=O)[O-]", 1.85), ("C[N+](=O)[O-]", 1.6)]
+)
+def test_bonds_to_atoms_that_share_a_charge_can_be_too_long(smiles, length):
+    torn = embedded(smiles)
+    anion = next(a for a in torn.GetAtoms() if a.GetFormalCharge() < 0)
+    (centre,) = anion.GetNeighbors()
+    rdMolTransforms.SetBondLength(torn.GetConformer(), centre.GetIdx(), anion.GetIdx(), length)
+    suite = {"checks": ["bond_lengths"]}
+    frame = judge([torn], suite=suite, workers=1, progress=False).per_molecule
+    assert frame["reasons"][0] == "bond_lengths"
+
+
+@pytest.mark.parametrize(("smiles", "is_shift"), [("CNCC=[OH+]", True), ("CNCCO", False)])
+def test_a_proton_may_go_from_a_cation_to_another_base(smiles, is_shift):
+    mol = embedded(smiles)
+    ((oxygen, proton),) = mol.GetSubstructMatches(Chem.MolFromSmarts("[#8][H]"))
+    assert gfn2._is_proton_shift(mol, [(oxygen, proton)], [(1, proton)]) == is_shift
+    assert not gfn2._is_proton_shift(mol, [(oxygen, proton)], [(0, proton)])  # to carbon
 
 
 def qm9(rows) -> MoleculeBatch:
