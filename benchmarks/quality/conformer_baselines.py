@@ -1,6 +1,7 @@
-"""Conformers of QM9's test graphs by RDKit, relaxed or not, beside DFT and reference ensembles.
+"""Conformers of QM9's test graphs by RDKit or a model, relaxed or not, beside DFT and ensembles.
 
     python -m benchmarks.conformer_baselines [--n 500] [--ensembles FOLDER] [--out results.json]
+    python -m benchmarks.conformer_baselines --model qm9-joint --steps 100 [...]
 
 Two conformers of each graph are drawn and, by row, relaxed; the nearer one's RMSD to the DFT
 geometry (heavy atoms, symmetry-corrected) is what counts, its median over graphs with an error from
@@ -29,14 +30,18 @@ from rdkit import Chem
 from tqdm import tqdm
 
 from benchmarks.tables import markdown
-from deepchem_ead.conformers import ETKDG, ConformerOptions, find_ensemble
+from deepchem_ead import EADModel
+from deepchem_ead.conformers import ETKDG, ConformerOptions, MakeSource, find_ensemble
 from deepchem_ead.databuild.conformer_sets import QM9Graphs
 from deepchem_ead.errors import MoleculeError
+from deepchem_ead.generation.conformers import ModelSource
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.metrics import evaluate_conformers
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
 from deepchem_ead.molnet import load_conformers
 
-ROWS = {"ETKDGv3": None, "+ MMFF94s": "mmff94", "+ ANI-2xt": "ani2xt", "+ GFN2-xTB": "gfn2"}
+#: Rows after what draws, and what relaxes.
+ROWS = {"as drawn": None, "+ MMFF94s": "mmff94", "+ ANI-2xt": "ani2xt", "+ GFN2-xTB": "gfn2"}
 BEST_OF = 2
 TRIES = 2  # strained cages take RDKit seconds an attempt
 THRESHOLDS = (0.5, 0.05)
@@ -50,16 +55,18 @@ class Drawn(NamedTuple):
     seconds: float
 
 
-def draw(mols: Sequence[Chem.Mol], numbers: Sequence[int], relax: str | None, label: str) -> Drawn:
+def draw(
+    mols: Sequence[Chem.Mol], numbers: Sequence[int], source: MakeSource, row: str, of: str
+) -> Drawn:
     """So many conformers of each molecule with hydrogens and stereo labels."""
     found: list[Chem.Mol | None] = []
     start = time.process_time()
-    for mol, n in zip(tqdm(mols, desc=label), numbers, strict=True):
+    for mol, n in zip(tqdm(mols, desc=f"{row}, {of}"), numbers, strict=True):
         graph = Chem.Mol(mol)
         graph.RemoveAllConformers()
         try:
-            options = ConformerOptions(n=n, tries=TRIES, relax=relax)
-            found.append(find_ensemble(graph, "", ETKDG, options).mol)
+            options = ConformerOptions(n=n, tries=TRIES, relax=ROWS[row])
+            found.append(find_ensemble(graph, "", source, options).mol)
         except MoleculeError:
             found.append(None)
     made = sum(mol.GetNumConformers() for mol in found if mol is not None)
@@ -100,11 +107,13 @@ def missed_shares(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
     }
 
 
-def beside_geometries(given: list[Chem.Mol], rows: Sequence[str]) -> list[dict[str, float | str]]:
+def beside_geometries(
+    given: list[Chem.Mol], rows: Sequence[str], source: MakeSource
+) -> list[dict[str, float | str]]:
     """Best of two beside DFT."""
     table = []
     for row in rows:
-        drawn = draw(given, [BEST_OF] * len(given), ROWS[row], row)
+        drawn = draw(given, [BEST_OF] * len(given), source, row, "beside DFT")
         values = np.array([nearest(m, g) for m, g in zip(drawn.mols, given, strict=True)])
         median, error = median_and_error(values)
         table.append(
@@ -123,13 +132,13 @@ def beside_geometries(given: list[Chem.Mol], rows: Sequence[str]) -> list[dict[s
 
 
 def beside_ensembles(
-    references: list[Chem.Mol], rows: Sequence[str]
+    references: list[Chem.Mol], rows: Sequence[str], source: MakeSource
 ) -> list[dict[str, float | str]]:
     """Coverage and matching, failures as missed; errors of the means over molecules."""
     table = []
     numbers = [2 * mol.GetNumConformers() for mol in references]
     for row in rows:
-        drawn = draw(references, numbers, ROWS[row], f"{row}, ensembles")
+        drawn = draw(references, numbers, source, row, "ensembles")
         report = evaluate_conformers(references, drawn.mols, THRESHOLDS, "missed")
         for threshold in THRESHOLDS:
             means = report.summary.loc[threshold, "missed"]
@@ -156,15 +165,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--n", type=int, default=500, help="graphs beside DFT")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:3])
+    parser.add_argument("--model", help="that draws them, instead of ETKDGv3")
+    parser.add_argument("--steps", type=int, help="of the model")
+    parser.add_argument("--stepper", help="of the model")
     parser.add_argument("--ensembles", type=Path, help="folder of reference ensembles")
     parser.add_argument("--limit", type=int, help="ensembles to measure, at most")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
+    source: MakeSource = ETKDG
+    if options.model:
+        model = EADModel.from_pretrained(options.model)
+        sampling = SamplingOptions(steps=options.steps, stepper=options.stepper, seed=0)
+
+        def source(molecule: Chem.Mol, name: str) -> ModelSource:
+            return ModelSource(model, molecule, name, sampling, False)
+
+    print(f"drawn by {options.model or 'ETKDGv3'}")
     result: dict[str, list[dict[str, float | str]]] = {"geometries": [], "ensembles": []}
     if options.n:
         graphs = QM9Graphs().graphs(options.n, Path("."))
         given = [graph.mol for graph in graphs if graph.mol is not None]
-        result["geometries"] = beside_geometries(given, options.rows)
+        result["geometries"] = beside_geometries(given, options.rows, source)
         print(
             markdown(
                 ["", "RMSD, A", "90 % below", "below 0.05 A", "failed", "s"],
@@ -188,7 +209,7 @@ def main() -> None:
         )
         for name, (share, error) in missed_shares(table).items():
             print(f"  {name}: {100 * share:.1f} ± {100 * error:.1f} %")
-        result["ensembles"] = beside_ensembles(references, options.rows)
+        result["ensembles"] = beside_ensembles(references, options.rows, source)
         print(
             markdown(
                 ["", "A", "COV-R", "AMR-R", "COV-P", "AMR-P", "failed", "s"],
