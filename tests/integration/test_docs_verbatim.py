@@ -25,6 +25,8 @@ PAGES = [
     ("docs/guide.md", ""),
     ("tutorials/01_generate_molecules.ipynb", ""),
     ("tutorials/02_design_by_property.ipynb", ""),
+    ("tutorials/03_edit_a_molecule.ipynb", ""),
+    ("tutorials/04_conformers.ipynb", ""),
 ]
 
 
