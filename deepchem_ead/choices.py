@@ -16,6 +16,9 @@ STEPPERS = (
 
 #: The property model that `predict` and `design` ask unless they are told another.
 DEFAULT_PREDICTOR = "qm9-properties"
+#: The model that knows bonds and every task: it edits, finds conformers and perceives bonds unless
+#: another is named.
+JOINT_MODEL = "qm9-joint"
 
 
 #: Suffixes of files of SMILES, each also with ".gz"; molecules in 3D are made from them.

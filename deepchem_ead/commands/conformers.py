@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from deepchem_ead.choices import JOINT_MODEL
 from deepchem_ead.commands.options import SmilesColumn, StepperName, Steps, choice
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import ModelName, OutFile, Seed
@@ -32,7 +33,7 @@ class Theory(StrEnum):
 
 @command(
     "conformers input.smi --n 50 --out confs.sdf --method etkdg --for dft",
-    "conformers 'CC(=O)Nc1ccccc1' --model runs/joint/model --n 20",
+    "conformers 'CC(=O)Nc1ccccc1' --n 20",
     "conformers drugs.csv --method etkdg --relax mmff94 --window 6 --keep 10",
     "conformers 'CC(O)C=CC' --method etkdg --enumerate stereo --relax ani2xt",
     "conformers 'Oc1ccccn1' --method etkdg --enumerate tautomers --relax gfn2 --solvent water",
@@ -42,7 +43,7 @@ def conformers(
         str,
         typer.Argument(metavar="INPUT", help="A SMILES, or a .smi, .csv, .tsv or .sdf file."),
     ],
-    model: ModelName = "qm9",
+    model: ModelName = JOINT_MODEL,
     out: OutFile = Path("conformers.sdf"),
     method: Annotated[
         Method | None,
@@ -142,7 +143,7 @@ def conformers(
     """Find conformers of molecules, with the configuration that they specify.
 
     Every conformer is checked; what is wrong is drawn again, and told. A model has to have learned
-    it, as those of the preset qm9-joint do; --method etkdg needs none. Beside the file a table
+    it; --method etkdg needs none. Beside the file a table
     (.csv) has a row for each molecule, those without conformers included. Molecules that are done
     stay there when the command is interrupted; --resume adds the rest.
     """

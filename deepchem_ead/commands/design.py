@@ -32,7 +32,7 @@ from deepchem_ead.commands.starting import KEEP_HELP, Attach, Grow
     "design --condition gap=5.4eV --n 500 --top 20",
     "design -c gap=5.4eV -c mu=2D --tolerance gap=0.3eV --max-sa 5 --out best.sdf",
     "design -c alpha=80 --molecules molecules.sdf --out chosen.csv",
-    "design -c gap=5eV --start mol.sdf --keep c1ccccc1 --model runs/joint/model",
+    "design -c gap=5eV --start mol.sdf --keep c1ccccc1 --model qm9-joint",
 )
 def design(
     condition: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deepchem_ead.choices import JOINT_MODEL
 from deepchem_ead.commands.options import Steps, parse_assignments
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import (
@@ -22,9 +23,9 @@ from deepchem_ead.commands.starting import (
 
 
 @command(
-    "edit mol.sdf --model runs/joint/model --keep c1ccccc1 --n 50",
-    "edit mol.sdf --model runs/joint/model --keep 0-5 --attach 3 --grow 4-10",
-    "edit fragments.sdf --model runs/joint/model --out linked.sdf",
+    "edit mol.sdf --keep c1ccccc1 --n 50",
+    "edit mol.sdf --keep 0-5 --attach 3 --grow 4-10",
+    "edit fragments.sdf --out linked.sdf",
 )
 def edit(
     file: MoleculeFile,
@@ -35,7 +36,7 @@ def edit(
         typer.Option(metavar="ATOMS", help="Atoms whose places stay and whose elements are free."),
     ] = None,
     grow: Grow = None,
-    model: ModelName = "qm9",
+    model: ModelName = JOINT_MODEL,
     out: OutFile = Path("edited.sdf"),
     n: Count = 10,
     condition: Annotated[
@@ -50,7 +51,7 @@ def edit(
     """Generate molecules around a kept part of one, or link fragments.
 
     A file with several molecules holds fragments that stand as they are to be linked. It takes a
-    model that has learned to edit, as those of the preset qm9-joint do.
+    model that has learned to edit.
     """
     from deepchem_ead.commands.jobs import from_molecules, molecule_file
     from deepchem_ead.commands.jobs.outputs import new_file

@@ -116,7 +116,7 @@ def design(
     >>> print(result)                                                            # doctest: +SKIP
     >>> result.to_sdf("designs.sdf")                                             # doctest: +SKIP
     >>> result = deepchem_ead.design(                                            # doctest: +SKIP
-    ...     "runs/joint/model", {"gap": "5 eV"}, start=mol, keep="c1cc[nH]c1", guide="qm9-guide")
+    ...     "qm9-joint", {"gap": "5 eV"}, start=mol, keep="c1cc[nH]c1", guide="qm9-guide")
     """
     if isinstance(model, str | Path):
         model = EADModel.from_pretrained(model)

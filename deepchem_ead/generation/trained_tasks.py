@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepchem_ead.choices import JOINT_MODEL
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.tasks import TaskMixture, resolve_task
 
@@ -12,8 +13,6 @@ _FOR = {
     "conformer": "to find conformers of a graph",
     "perceive": "to find the bonds of a geometry",
 }
-#: What the preset does not train.
-_TOO = {"shape": " --set tasks=free=0.6,edit=0.3,shape=0.1"}
 
 
 def check_task(config: EADConfig, name: str, bonds: bool = False) -> None:
@@ -39,6 +38,6 @@ def check_task(config: EADConfig, name: str, bonds: bool = False) -> None:
     if missing:
         raise ValueError(
             f"these weights have not learned {_FOR[name]}: they do not know "
-            f"{' or '.join(missing)} (their tasks: {config.tasks}); train a model that does, for "
-            f"example 'deepchem-ead train qm9 --preset qm9-joint{_TOO.get(name, '')}'"
+            f"{' or '.join(missing)} (their tasks: {config.tasks}); take {JOINT_MODEL!r}, or "
+            f"train a model: 'deepchem-ead train qm9 --preset {JOINT_MODEL}'"
         )

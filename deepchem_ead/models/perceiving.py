@@ -9,6 +9,7 @@ from typing import Any
 from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.choices import JOINT_MODEL
 from deepchem_ead.generation.bond_perception import find_bonds
 from deepchem_ead.models.ead import EADModel
 
@@ -19,7 +20,7 @@ STEPS = 3
 def perceive_bonds(
     mols: MoleculeBatch | Chem.Mol | Sequence[Chem.Mol],
     charges: Any = None,
-    model: EADModel | str | Path | None = None,
+    model: EADModel | str | Path = JOINT_MODEL,
     *,
     steps: int = STEPS,
     progress: bool = False,
@@ -35,7 +36,7 @@ def perceive_bonds(
         then the likeliest ones that add up to it. By default it follows from the bonds.
     model : EADModel, str or Path
         A model that knows bonds and the task "perceive", or what ``EADModel.from_pretrained``
-        takes. No weights of this kind come with the package yet, so that it has to be given.
+        takes.
     steps : int
         Evaluations at most: a molecule whose bonds ask for other formal charges than the model was
         told is shown to it again with these.
@@ -51,16 +52,10 @@ def perceive_bonds(
     Raises
     ------
     ValueError
-        If there is no model, or it has not learned this.
+        If the model has not learned this.
     MoleculeError
         If a molecule has no atoms, or elements that the model does not know.
     """
-    if model is None:
-        raise ValueError(
-            "no weights that perceive bonds come with the package yet: pass model=, an EADModel "
-            "that was trained with the preset 'qm9-joint', or its folder; "
-            "MoleculeBatch.with_bonds() perceives bonds without a model"
-        )
     if not isinstance(model, EADModel):
         model = EADModel.from_pretrained(model)
     if not isinstance(mols, MoleculeBatch):

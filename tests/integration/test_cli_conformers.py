@@ -118,7 +118,10 @@ def test_a_molecule_does_not_depend_on_the_others(deepchem_ead, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["CCO"], "have not learned to find conformers of a graph: they do not know"),
+        (
+            ["CCO", "--model", "qm9"],
+            "have not learned to find conformers of a graph: they do not know",
+        ),
         (["CC.O", *ETKDG], "error: 'CC.O' consists of 2 parts"),
         (["none.smi", *ETKDG], "No such file"),
         (["mol.xyz", *ETKDG], "files do not hold; give a SMILES"),

@@ -170,7 +170,6 @@ def test_a_model_gives_bonds_and_leaves_the_rest_as_it_is():
 @pytest.mark.parametrize(
     ("mols", "options", "message"),
     [
-        (sample_molecules()[:1], {}, r"no weights that perceive bonds .* pass model="),
         (sample_molecules()[:1], {"model": "qm9"}, "not learned .* 'perceive' or bonds"),
         (sample_molecules()[:1], {"model": MODEL, "steps": 0}, "steps must be at least 1"),
         (sample_molecules()[:1], {"model": MODEL, "charges": [0, 1]}, "expected"),
