@@ -87,16 +87,25 @@ def marked_up(text: str) -> str:
 
 
 def verdict(
-    value: float, error: float, other: float, other_error: float, n: float, reading: Reading
+    value: float,
+    error: float,
+    other: float,
+    other_error: float,
+    n: float,
+    reading: Reading,
+    other_n: float | None = None,
 ) -> Verdict:
     """Whether two numbers differ by more than `ERRORS` standard errors of their difference.
 
-    A share of 0 or 1 has an error of 0 by its formula; one molecule of n is taken instead.
+    A share of 0 or 1 has an error of 0 by its formula; one molecule of n is taken instead, of
+    ``other_n`` (by default as many) for the other number.
     """
     if math.isnan(value) or math.isnan(other):
         return Verdict("")
-    least = 1 / n if reading.is_share and n else 0.0
-    both = math.hypot(*(max(e, least) for e in (error, other_error) if not math.isnan(e)))
+    sizes = (n, n if other_n is None else other_n)
+    least = [1 / size if reading.is_share and size else 0.0 for size in sizes]
+    pairs = zip((error, other_error), least, strict=True)
+    both = math.hypot(*(max(e, smallest) for e, smallest in pairs if not math.isnan(e)))
     difference = value - other
     if abs(difference) <= ERRORS * both:
         return Verdict("same", difference, both)

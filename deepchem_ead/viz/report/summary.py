@@ -116,8 +116,10 @@ def _label(name: str, reading: Reading) -> str:
 
 def _against(report: Shown, name: str, reading: Reading) -> Verdict:
     row = report.summary.loc[name]
+    # Of the held-out molecules about the same part has something to judge.
+    n_held = report.info.get("n_held_out", 0) * row["n"] / max(len(report), 1)
     return verdict(
-        row["value"], row["error"], row["ceiling"], row["ceiling_error"], row["n"], reading
+        row["value"], row["error"], row["ceiling"], row["ceiling_error"], row["n"], reading, n_held
     )
 
 

@@ -191,6 +191,7 @@ LOW = Reading("", "lower", False, "")
         ((0.9, 0.01, 0.95, 0.01, 900), HIGH._replace(better=""), "differs"),
         ((3.0, 0.1, 1.0, 0.1, 900), LOW, "worse"),
         ((0.999, 0.001, 1.0, 0.0, 1000), HIGH, "same"),  # one molecule is no evidence
+        ((0.995, 0.0022, 1.0, 0.0, 1000), HIGH, "worse"),
         ((1.0, 0.0, 1.0, 0.0, 12), HIGH, "same"),
         ((math.nan, 0.0, 1.0, 0.0, 0), HIGH, ""),
         ((1.0, math.nan, 2.0, math.nan, 1), LOW, "differs"),
@@ -198,6 +199,10 @@ LOW = Reading("", "lower", False, "")
 )
 def test_verdicts(numbers, reading, kind):
     assert verdict(*numbers, reading).kind == kind
+
+
+def test_few_held_out_molecules_that_all_pass_are_weak_evidence():
+    assert verdict(0.995, 0.0022, 1.0, 0.0, 1000, HIGH, other_n=97).kind == "same"
 
 
 @pytest.mark.parametrize(
