@@ -25,7 +25,6 @@ from deepchem_ead.commands.options import (
     parse_assignments,
 )
 from deepchem_ead.commands.running import command, one_line
-from deepchem_ead.commands.starting import KEEP_HELP, Attach, Grow
 
 
 @command(
@@ -42,8 +41,7 @@ def design(
             "-c",
             metavar="NAME=VALUE",
             help="Wanted property, e.g. gap=5.4eV; without a unit in that of the training data. "
-            "Can be repeated. A property that the generating model does not know only decides "
-            "which molecules are chosen.",
+            "Can be repeated. One that the model does not know decides what is chosen.",
         ),
     ],
     out: Annotated[
@@ -52,7 +50,7 @@ def design(
             "--out",
             "-o",
             metavar="FILE",
-            help="File to write: .sdf (with all results as tags), .xyz, .smi, or .csv (the table).",
+            help="To write: .sdf (results as tags), .xyz, .smi, or .csv (the table).",
         ),
     ] = Path("designs.sdf"),
     model: Annotated[
@@ -79,24 +77,28 @@ def design(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Generate around a part of this molecule, or link the fragments of this file, as "
-            "'edit' does.",
+            help="Generate around a part of this molecule, or link fragments, as 'edit' does.",
         ),
     ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
-            metavar="ATOMS", help=f"{KEEP_HELP} (Without --start: the old name of --top.)"
+            metavar="ATOMS",
+            help="What stays, as for 'edit' (without --start: old name of --top).",
         ),
     ] = None,
-    attach: Attach = None,
-    grow: Grow = None,
+    attach: Annotated[
+        str | None, typer.Option(metavar="ATOMS", help="Where others join, as for 'edit'.")
+    ] = None,
+    grow: Annotated[
+        str | None, typer.Option(metavar="N", help="Atoms that join, as for 'edit'.")
+    ] = None,
     tolerance: Annotated[
         list[str] | None,
         typer.Option(
             metavar="VALUE",
-            help="How far a prediction may be from the target, e.g. 0.3eV; with several "
-            "conditions by name, e.g. gap=0.3eV, repeated. By default any distance will do.",
+            help="How far a prediction may be from the target: 0.3eV, or with several conditions "
+            "gap=0.3eV, repeated. By default any distance will do.",
         ),
     ] = None,
     max_sa: Annotated[
@@ -112,7 +114,7 @@ def design(
         Protocol,
         typer.Option(
             metavar="NAME",
-            help="What counts as valid: strict (refuses radicals and missing hydrogens), or edm.",
+            help="What counts as valid: strict (no radicals), or edm.",
         ),
     ] = Protocol.strict,
     suite: Annotated[
@@ -143,7 +145,7 @@ def design(
     closed_shell: ClosedShell = None,
     n_atoms: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Atoms of every molecule, or a word: as in 'generate'."),
+        typer.Option(metavar="N", help="Of every molecule, as in 'generate'."),
     ] = None,
     steps: Steps = None,
     stepper: StepperName = None,

@@ -92,8 +92,8 @@ DefaultGuide = Annotated[
     typer.Option(
         metavar="MODEL",
         help="Property model, or radius-of-gyration, whose gradient steers to the conditions it "
-        "knows; those that the generating model does not know need one. Takes several times as "
-        "long. Default: qm9-guide for qm9, unless there is a --guidance-scale; none: without.",
+        "knows; takes several times as long. Default: qm9-guide for qm9, unless there is a "
+        "--guidance-scale; none: without.",
     ),
 ]
 
@@ -112,8 +112,8 @@ NoiseScale = Annotated[
     typer.Option(
         min=0.0,
         metavar="S",
-        help="Factor of the noise added in each step (default: the model's). 1 draws from what "
-        "the model has learned; less makes fewer errors and less diverse molecules.",
+        help="Factor of the noise added in each step (default: the model's). Below 1 there are "
+        "fewer errors and less diverse molecules.",
     ),
 ]
 
@@ -250,6 +250,6 @@ def split_assignment(flag: str, text: str) -> tuple[str, str]:
 
 
 PREDICTOR_HELP = (
-    "Property model: folder (RUN/model after 'train-predictor') or a name that 'info' lists. "
-    "Several (repeat the option) are averaged, and their disagreement adds to the uncertainty."
+    "Property model: folder, or a name that 'info' lists. Several (repeat the option) are "
+    "averaged; their disagreement adds to the uncertainty."
 )
