@@ -234,7 +234,7 @@ class ProcessOptions(Settings):
     frame: str = structural("quotient", same_states=True)
     feature_target: str = structural("noise")
     position_target: str = structural("noise")
-    position_scale: float = structural(1.5, may_widen=True)
+    position_scale: float = structural(1.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()
