@@ -77,25 +77,28 @@ class DatasetInfo:
         return self.load_with_bonds(tasks)
 
 
-def _qm9(
-    tasks: Sequence[str], source: str, bonds: bool = False
+def _loaded(
+    tasks: Sequence[str], load: Callable[..., Any], source: str | os.PathLike, bonds: bool
 ) -> tuple[Dataset, Dataset, Dataset]:
     wanted: dict[str, Any] = {"tasks": tuple(tasks)} if tasks else {}
-    _, (train, valid, test), _ = load_qm9_3d(source=source, bonds=bonds, **wanted)
+    _, (train, valid, test), _ = load(source=source, bonds=bonds, **wanted)
     return train, valid, test
 
 
-def _drugs3d(
-    tasks: Sequence[str], source: str | os.PathLike, bonds: bool = False
-) -> tuple[Dataset, Dataset, Dataset]:
-    wanted: dict[str, Any] = {"tasks": tuple(tasks)} if tasks else {}
-    _, (train, valid, test), _ = load_drugs3d(source=source, bonds=bonds, **wanted)
-    return train, valid, test
+def _info(
+    name: str,
+    load: Callable[..., Any],
+    source: str | os.PathLike,
+    elements: str,
+    units: Mapping[str, str],
+    splits: tuple[int, int, int] | None = None,
+) -> DatasetInfo:
+    plain, bonded = (partial(_loaded, load=load, source=source, bonds=b) for b in (False, True))
+    return DatasetInfo(name, plain, elements, units, splits, bonded)
 
 
 def _drug_like(name: str, source: str | os.PathLike) -> DatasetInfo:
-    load, load_with_bonds = (partial(_drugs3d, source=source, bonds=b) for b in (False, True))
-    return DatasetInfo(name, load, ELEMENTS, DRUGS3D_UNITS, load_with_bonds=load_with_bonds)
+    return _info(name, load_drugs3d, source, ELEMENTS, DRUGS3D_UNITS)
 
 
 def find_dataset(name: str | os.PathLike) -> DatasetInfo | None:
@@ -120,8 +123,5 @@ for _name, _source, _splits in (
     ("qm9", "qm9pack", (100_000, 17_748, 13_083)),
     ("qm9-sample", "sample", None),
 ):
-    _load, _load_with_bonds = (partial(_qm9, source=_source, bonds=b) for b in (False, True))
-    DATASETS.register(
-        _name, DatasetInfo(_name, _load, "H,C,N,O,F", QM9_UNITS, _splits, _load_with_bonds)
-    )
+    DATASETS.register(_name, _info(_name, load_qm9_3d, _source, "H,C,N,O,F", QM9_UNITS, _splits))
 DATASETS.register("drugs3d-sample", _drug_like("drugs3d-sample", "sample"))
