@@ -104,6 +104,11 @@ SAMPLERS = {
     "churn-middle": _together("churn 0.4 at tau 0.2 to 1", "churn:min_tau=0.2,max_tau=1"),
     "churn-1": _together("churn 1", "churn:gamma=1"),
     "configured-churn-1": Sampler("as configured, churn 1", {"stepper": "churn:gamma=1"}),
+    "configured-churn-1-coarse": Sampler(
+        "as configured, churn 1, every 2nd level above 400",
+        {"stepper": "churn:gamma=1"},
+        "coarse:steps={}",
+    ),
     "dpm++2m": _together("DPM-Solver++(2M)", "dpm++2m"),
     "heun": _together("Heun", "heun"),
     "dpm++2s": _together("DPM-Solver++(2S)", "dpm++2s"),
