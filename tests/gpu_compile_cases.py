@@ -19,6 +19,7 @@ from deepchem_ead.training.resident import ResidentTrainer
 HOPPER, CONSUMER = ((9, 0), 227 * 2**10), ((8, 9), 99 * 2**10)
 EGNN = {"denoiser": "egnn", "n_features": 256}
 ATTENTION = {"denoiser": "attention", "n_features": 192, "n_heads": 12}
+WITH_COLUMNS = {**ATTENTION, "frame": "preconditioned", "position_target": "residual"}
 
 
 def trainer_on(gpu, network, precision, monkeypatch):
@@ -53,6 +54,7 @@ def assert_compiled(wanted, gpu, tensor_cores):
         slow(CONSUMER, EGNN, "fp32"),
         slow(HOPPER, ATTENTION, "bf16"),
         slow(CONSUMER, ATTENTION, "fp32"),
+        slow(HOPPER, WITH_COLUMNS, "fp32"),
     ],
 )
 def test_a_training_step_compiles(gpu, network, precision, monkeypatch):

@@ -18,8 +18,6 @@ except ImportError:  # the compiled kernel is an optional part of the package
 
 logger = logging.getLogger(__name__)
 
-_NO_PAIR_COLUMNS = "Triton's kernels read no columns of pairs, as frame='preconditioned' has them"
-
 
 class AttentionBackend(Backend):
     """Mixin of a network with the attributes of `AttentionDenoiser`.
@@ -50,10 +48,11 @@ class AttentionBackend(Backend):
 
     def _why_not(self, who: str, device: torch.device, number_format: str) -> str:
         if who == "triton":
-            if self.n_pair_columns:
-                return _NO_PAIR_COLUMNS
             n_pair_features = self.blocks[0].pair.logits.shape[1]
-            return fused.why_not(self.n_features, self.n_heads, n_pair_features, device)
+            return fused.why_not(
+                self.n_features, self.n_heads, n_pair_features, device,
+                told=bool(self.n_pair_columns),
+            )  # fmt: skip
         if device.type != "cpu":
             return f"the native kernel computes on the CPU, not on {device}"
         if attention_kernel is None:

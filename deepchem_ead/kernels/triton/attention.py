@@ -34,6 +34,7 @@ def why_not(
     n_pair_features: int,
     device: torch.device,
     block: int = LEAST_ATOMS,
+    told: bool = False,
 ) -> str:
     """Why the kernels cannot be used; empty if they can.
 
@@ -46,6 +47,8 @@ def why_not(
     device : torch.device
     block : int
         Atoms of the largest molecule, rounded up to a power of two.
+    told : bool
+        Whether pairs have columns.
     """
     if n_heads > MOST_HEADS:
         return f"{n_heads} heads are more than {MOST_HEADS}"
@@ -56,7 +59,7 @@ def why_not(
     reason = why_no_kernels(device)
     products = torch.get_float32_matmul_precision()
     while not reason and block >= attention_ranges.LEAST_ATOMS:
-        reason = _failure(n_features, n_heads, n_pair_features, device, block, products)
+        reason = _failure(n_features, n_heads, n_pair_features, device, block, products, told)
         block //= 2
     return reason
 
@@ -69,12 +72,13 @@ def _failure(
     device: torch.device,
     block: int,
     products: str,
+    told: bool,
 ) -> str:
     if device.type == "cpu":  # interpreted
         return ""
     from deepchem_ead.kernels.triton.attention_check import failure
 
-    return failure(n_features, n_heads, n_pair_features, device, block)
+    return failure(n_features, n_heads, n_pair_features, device, block, told)
 
 
 def computes(inputs: PairInputs, weights: PairWeights) -> bool:
@@ -87,14 +91,13 @@ def computes(inputs: PairInputs, weights: PairWeights) -> bool:
     """
     x, n_features = inputs.x, inputs.q.shape[1]
     insisted = weights.backend == "triton"
-    if inputs.told is not None:
-        return False
     if not insisted and (weights.backend != "auto" or x.device.type == "cpu"):
         return False
     if x.dtype == torch.float32:
         block = largest_block(inputs.layout)
         n_heads, n_pair_features = weights.logits.shape
-        reason = why_not(n_features, n_heads, n_pair_features, x.device, block)
+        told = inputs.told is not None
+        reason = why_not(n_features, n_heads, n_pair_features, x.device, block, told)
     else:
         reason = f"it computes float32, not {x.dtype}"
     if reason and insisted:
@@ -112,7 +115,7 @@ def _log_once(reason: str) -> None:
 def pair_attention(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Tensor, Tensor]:
     """As `pair_torch.pair_attention`, where the kernels can run (see `why_not`).
 
-    They read no ``told``. Also takes bfloat16 q, k, v, own and other, whose gradients are then
+    Also takes bfloat16 q, k, v, own and other, whose gradients are then
     bfloat16; results are always float32.
 
     Raises

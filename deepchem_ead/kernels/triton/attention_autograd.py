@@ -51,15 +51,18 @@ class PairFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, q, k, v, own, other, x, x0, radial, radial_input, logits, gates, layout: AtomLayout
-    ):
+        ctx, q, k, v, own, other, x, x0, radial, radial_input, logits, gates, told: Tensor | None,
+        layout: AtomLayout,
+    ):  # fmt: skip
         (q, k, v), node_stride = Rows.of(q, k, v)
         (own, other), pair_stride = Rows.of(own, other)
         inputs = q, k, v, own, other, x, x0, layout.index, layout.starts, layout.counts
         inputs += radial, radial_input, logits, gates
+        inputs += (x if told is None else told), _first_pairs(layout)
         n_nodes, n_heads = len(q), len(logits)
         outputs = x.new_empty(q.shape), x.new_empty(n_nodes, logits.numel())
         outputs += x.new_empty(n_nodes, n_heads, 3), x.new_empty(n_nodes, n_heads)
+        ctx.told = told is not None
         ctx.products, ctx.ranges, ctx.strides = product_precision(), ranges(layout), (
             node_stride, pair_stride,
         )  # fmt: skip
@@ -67,6 +70,7 @@ class PairFunction(torch.autograd.Function):
             kernels.forward_kernel[(part.n_atoms,)](
                 *inputs, *outputs, part.first, *ctx.strides, _scale(q, logits),
                 **_sizes(q, logits), **_cut(FORWARD, part), PRECISION=ctx.products,
+                TOLD=ctx.told,
             )  # fmt: skip
         ctx.save_for_backward(*inputs, *outputs)
         return outputs[:3]
@@ -75,7 +79,7 @@ class PairFunction(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g_values, g_pairs, g_vectors):
         *inputs, values, pairs, vectors, log_sums = ctx.saved_tensors
-        q, _, _, own, _, x, x0, *_, radial, _, logits, _ = inputs
+        q, _, _, own, _, x, x0, *_, radial, _, logits, _, told, _ = inputs
         (g_values,), values_stride = Rows.of(g_values)
         (g_pairs,), pairs_stride = Rows.of(g_pairs)
         strides = *ctx.strides, values_stride, pairs_stride
@@ -87,6 +91,7 @@ class PairFunction(torch.autograd.Function):
         input_gradients = ctx.needs_input_grad[6]
         g_nodes = [*q.new_empty(3, *q.shape), *own.new_empty(2, *own.shape), torch.empty_like(x)]
         g_nodes.append(torch.empty_like(x0) if input_gradients else None)
+        g_told = torch.empty_like(told) if ctx.told else None
         counts = [-(-part.n_atoms // CENTRE_PROGRAMS) for part in ctx.ranges]
         programs = [-(-part.n_atoms // n) for part, n in zip(ctx.ranges, counts, strict=True)]
         g_radial = radial.new_zeros(sum(programs), 2, *radial.shape)
@@ -95,12 +100,12 @@ class PairFunction(torch.autograd.Function):
         for part, n_each, share in zip(ctx.ranges, counts, shares, strict=True):
             for launch, n in ((CENTRE, n_each), (NEIGHBOUR, 1)):
                 kernels.backward_kernel[(-(-part.n_atoms // n),)](
-                    *inputs, log_sums, deltas, *incoming, *g_nodes, *share,
+                    *inputs, log_sums, deltas, *incoming, *g_nodes, g_told, *share,
                     part.first, part.end, n, *strides, _scale(q, logits),
                     **sizes, **_cut(launch, part), PRECISION=ctx.products,
-                    AS_CENTRES=launch is CENTRE, INPUT_GRADIENTS=input_gradients,
+                    TOLD=ctx.told, AS_CENTRES=launch is CENTRE, INPUT_GRADIENTS=input_gradients,
                 )  # fmt: skip
-        return *g_nodes, *g_radial.sum(0), *g_read.sum(0), None
+        return *g_nodes, *g_radial.sum(0), *g_read.sum(0), g_told, None
 
 
 def pair_function(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,7 +125,14 @@ def pair_function(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Ten
             "the Triton kernels take float32 coordinates and weights, and float32 or bfloat16 "
             "numbers of atoms; use the PyTorch backend"
         )
-    return PairFunction.apply(*of_atoms, *(t.contiguous() for t in exact), inputs.layout)
+    told = None if inputs.told is None else (inputs.told @ weights.told.T).float().contiguous()
+    return PairFunction.apply(*of_atoms, *(t.contiguous() for t in exact), told, inputs.layout)
+
+
+def _first_pairs(layout: AtomLayout) -> Tensor:
+    """Number of the first pair of each molecule, (B,), in the order of `AtomLayout.pairs`."""
+    n_pairs = layout.counts * (layout.counts - 1)
+    return n_pairs.cumsum(0) - n_pairs
 
 
 def _sizes(q: Tensor, logits: Tensor) -> dict[str, int]:

@@ -2,11 +2,12 @@
 
 Notation of `deepchem_ead.denoisers.attention`, for a pair (i, j) and a head h::
 
-    z = own_i + other_j + C r(d) + D r(d_0),  p = silu(z),  a = exp(q_i . k_j + L p - l_i)
+    z = own_i + other_j + e_ij + C r(d) + D r(d_0),  p = silu(z),  a = exp(q_i . k_j + L p - l_i)
 
-with q scaled by the root of the head's width and l_i the logarithm of the softmax's sum. A program
-works off an atom i with all other atoms of the molecule at once; what belongs to a pair lives in
-registers only. Backward the pairs are computed again, twice: once an atom is the centre of its
+with q scaled by the root of the head's width, l_i the logarithm of the softmax's sum, and e what
+the columns of pairs say (with TOLD; their product with E is made by PyTorch). A program works off
+an atom i with all other atoms of the molecule at once; what belongs to a pair lives in registers
+only. Backward the pairs are computed again, twice: once an atom is the centre of its
 pairs, once their neighbour. So every sum over a molecule is made by one program in a fixed order:
 no atomic operations are needed, and results are reproducible.
 
@@ -46,6 +47,17 @@ def _neighbours(node, index, starts, counts, BLOCK_N: tl.constexpr):
     begin = tl.load(starts + molecule)
     j = begin + tl.arange(0, BLOCK_N)
     return j, (j < begin + tl.load(counts + molecule)) & (j != node)
+
+
+@triton.jit
+def _pair_places(node, to, come, index, starts, counts, first_pairs):
+    """Where the pairs (to, come) of a node's molecule stand in the order of `AtomLayout.pairs`."""
+    molecule = tl.load(index + node)
+    n = tl.load(counts + molecule)
+    turn = come - to
+    turn = tl.where(turn < 0, turn + n, turn)
+    begin = tl.load(first_pairs + molecule) + (to - tl.load(starts + molecule)) * (n - 1)
+    return begin + turn - 1
 
 
 @triton.jit
@@ -164,9 +176,11 @@ def _read(p, weights, PRECISION: tl.constexpr):
 @triton.jit(do_not_specialize=["first_node"])
 def forward_kernel(
     q, k, v, own, other, x, x0, index, starts, counts, radial, radial_input, logits, gates,
-    values, pairs, vectors, log_sums, first_node, node_stride, pair_stride, scale,
+    told, first_pairs, values, pairs, vectors, log_sums,
+    first_node, node_stride, pair_stride, scale,
     H: tl.constexpr, W: tl.constexpr, P: tl.constexpr,
     BLOCK_H: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr, PRECISION: tl.constexpr,
+    TOLD: tl.constexpr,
 ):  # fmt: skip
     """The sums of `pair_attention` and ``log_sums``, l of each atom and head, (A, H).
 
@@ -181,6 +195,9 @@ def forward_kernel(
     _, distance_0 = _differences(x0, node, j, present)
     z = _pair_rows(own, here, always, pair_stride, P)
     z += _pair_rows(other, j, present, pair_stride, P)
+    if TOLD:
+        places = _pair_places(node, here, j, index, starts, counts, first_pairs)
+        z += _pair_rows(told, places, present, P, P)
     z = _mix(z, distance, radial, P, PRECISION)
     p = silu(_mix(z, distance_0, radial_input, P, PRECISION))
 
@@ -284,19 +301,19 @@ def _add_matrix(base, a, b, N_ROWS: tl.constexpr, PRECISION: tl.constexpr):
 @triton.jit(do_not_specialize=["first_node", "end_node", "n_each"])
 def backward_kernel(
     q, k, v, own, other, x, x0, index, starts, counts, radial, radial_input, logits, gates,
-    log_sums, deltas, g_values, g_pairs, g_vectors,
-    g_q, g_k, g_v, g_own, g_other, g_x, g_x0, g_radial, g_read,
+    told, first_pairs, log_sums, deltas, g_values, g_pairs, g_vectors,
+    g_q, g_k, g_v, g_own, g_other, g_x, g_x0, g_told, g_radial, g_read,
     first_node, end_node, n_each, node_stride, pair_stride, values_stride, pairs_stride, scale,
     H: tl.constexpr, W: tl.constexpr, P: tl.constexpr,
     BLOCK_H: tl.constexpr, BLOCK_N: tl.constexpr, CHUNK: tl.constexpr, PRECISION: tl.constexpr,
-    AS_CENTRES: tl.constexpr, INPUT_GRADIENTS: tl.constexpr,
+    TOLD: tl.constexpr, AS_CENTRES: tl.constexpr, INPUT_GRADIENTS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a program's ``n_each`` atoms as centres of pairs or as neighbours.
 
-    As centres: those of q and own are written, and the program's shares of those of C and D are
-    added to ``g_radial`` (programs, 2, P, R), of L and G to ``g_read`` (programs, 2, H, P). As
-    neighbours: those of k, v and other. Those of x, and with INPUT_GRADIENTS of x0, are written as
-    centres and added to as neighbours.
+    As centres: those of q, own and, with TOLD, of what pairs are told are written, and the
+    program's shares of those of C and D are added to ``g_radial`` (programs, 2, P, R), of L and G
+    to ``g_read`` (programs, 2, H, P). As neighbours: those of k, v and other. Those of x, and with
+    INPUT_GRADIENTS of x0, are written as centres and added to as neighbours.
     """
     g_radial += tl.program_id(0) * 2 * P * _R
     g_read += tl.program_id(0) * 2 * H * P
@@ -315,6 +332,9 @@ def backward_kernel(
         difference_0, distance_0 = _differences(x0, node, j, present)
         z = _pair_rows(own, to, to_there, pair_stride, P)
         z += _pair_rows(other, come, come_there, pair_stride, P)
+        if TOLD:
+            places = _pair_places(node, to, come, index, starts, counts, first_pairs)
+            z += _pair_rows(told, places, present, P, P)
         z = _mix(z, distance, radial, P, PRECISION)
         z = _mix(z, distance_0, radial_input, P, PRECISION)
         p = silu(z)
@@ -355,6 +375,9 @@ def backward_kernel(
         if AS_CENTRES:
             _store_sums(g_q, node, g_logit, k, j, present, node_stride, scale, H, W, BLOCK_H, CHUNK)
             tl.store(g_own + node * P + feature, tl.sum(g_z, 0))
+            if TOLD:
+                at = g_told + places[:, None] * P + feature[None, :]
+                tl.store(at, g_z, mask=present[:, None])
             _add_matrix(g_read, tl.trans(g_logit), p, H, PRECISION)
             _add_matrix(g_read + H * P, tl.trans(g_gate), p, H, PRECISION)
             r = _gaussians(_grid_offsets(distance))

@@ -77,6 +77,16 @@ def test_gradients_without_those_of_the_input_positions(monkeypatch):
     assert len(errors) == len(NAMES) - 1 and errors.max() < 1e-5
 
 
+@pytest.mark.parametrize("counts, with_x0", [((3, 1, 2), True), ((4, 3), False)])
+def test_columns_of_pairs_equal_pytorch_with_all_gradients(counts, with_x0):
+    names = [n for n in NAMES if with_x0 or n != "x0"]
+    at = names.index("radial")
+    names = [*names[:at], "columns", *names[at:], "told"]
+    errors = attention_check.relative_errors(16, 2, 16, counts, CPU, with_x0, 5)
+    for name, error in zip(names, errors.tolist(), strict=True):
+        assert error < (1e-6 if name in NAMES[:3] else 1e-5), name
+
+
 def test_columns_of_one_array_and_programs_of_several_atoms_reproducibly():
     arrays, layout, weights = problem([1, 3, 1], 2)
     assert arrays[0].stride(0) > arrays[0].shape[1] and layout.n_nodes > 2 * 2
@@ -172,7 +182,7 @@ def test_on_a_gpu_it_is_chosen_unless_pytorch_is_asked_for(monkeypatch, caplog):
         choices[weights.backend] = fused.computes(inputs, weights)
     assert choices == {"auto": True, "torch": False, "native": False, "triton": True}
     weights.backend = "auto"
-    assert not fused.computes(replace(inputs, told=torch.zeros(2, 1)), weights)
+    assert fused.computes(replace(inputs, told=torch.zeros(2, 1)), weights)
     large = replace(inputs, layout=AtomLayout.from_counts([2, 129]))
     fused._log_once.cache_clear()
     with caplog.at_level("INFO"):
