@@ -58,7 +58,7 @@ class Asked:
         if bonds is not None or previous_bonds is not None or stereo is not None:
             pairs = nodes[self.layout.pairs.first]
             stereo = None if stereo is None else stereo.take(nodes, pairs)
-            bonds = None if bonds is None else Bonds(bonds.kinds[pairs], bonds.given[pairs])
+            bonds = None if bonds is None else bonds.take(pairs)
             previous_bonds = None if previous_bonds is None else previous_bonds[pairs]
         return Asked(
             self.w[nodes],

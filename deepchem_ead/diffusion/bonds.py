@@ -9,7 +9,7 @@ Everything about pairs is in the order of `AtomLayout.pairs` and the same for bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -40,9 +40,28 @@ class Bonds(NamedTuple):
     kinds: Tensor
     given: Tensor
 
+    @classmethod
+    def nothing(cls, layout: AtomLayout) -> Bonds:
+        """None are given."""
+        kinds = torch.zeros_like(layout.pairs.first)
+        return cls(kinds, kinds > 0)
+
+    @classmethod
+    def join(cls, parts: Iterable[Bonds]) -> Bonds:
+        """Those of several batches, one after the other."""
+        return cls(*map(torch.cat, zip(*parts, strict=True)))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Bonds:
+        """With a function applied to every array of pairs."""
+        return Bonds(*map(function, self))
+
+    def take(self, pairs: Tensor) -> Bonds:
+        """Those of some pairs, by their rows or as (E,) bool."""
+        return self.map(lambda rows: rows[pairs])
+
     def to(self, device: torch.device | str) -> Bonds:
         """The same on another device."""
-        return Bonds(self.kinds.to(device), self.given.to(device))
+        return self.map(lambda rows: rows.to(device))
 
 
 def bonds_of_pairs(columns: Tensor, layout: AtomLayout) -> Tensor:

@@ -106,7 +106,7 @@ class SharedBatch:
         if told:
             previous = self._estimated_bonds()
         if self._nodes is not None:
-            bonds = None if bonds is None else Bonds(*(t[self._pairs] for t in bonds))
+            bonds = None if bonds is None else bonds.take(self._pairs)
             previous = None if previous is None else previous[self._pairs]
         return asked.replace(bonds=bonds, previous_bonds=previous)
 
@@ -115,11 +115,7 @@ def _bonds(cohorts: Sequence[Cohort]) -> Bonds | None:
     """What is given of the bonds of all cohorts; None: nothing."""
     if all(cohort.bonds is None for cohort in cohorts):
         return None
-    parts = []
-    for cohort in cohorts:
-        nothing = torch.zeros_like(cohort.layout.pairs.first)
-        parts.append(cohort.bonds or Bonds(nothing, nothing > 0))
-    return Bonds(*map(torch.cat, zip(*parts, strict=True)))
+    return Bonds.join(cohort.bonds or Bonds.nothing(cohort.layout) for cohort in cohorts)
 
 
 def _stereo(cohorts: Sequence[Cohort]) -> Stereo | None:
