@@ -2,6 +2,7 @@
 
 from deepchem_ead.bonding import BOND_KINDS
 from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
+from deepchem_ead.diffusion.bond_noise import EVIDENCE_COLUMNS, BondNoise, unordered
 from deepchem_ead.diffusion.bonds import (
     BOND_COLUMNS,
     UNKNOWN_BOND,
@@ -82,6 +83,7 @@ __all__ = [
     "BOND_COLUMNS",
     "BOND_KINDS",
     "CHANNELS",
+    "EVIDENCE_COLUMNS",
     "FEATURE_TARGETS",
     "FRAMES",
     "LEVEL_FEATURES",
@@ -95,6 +97,7 @@ __all__ = [
     "Asked",
     "AtomLayout",
     "AveragedSymmetry",
+    "BondNoise",
     "Bonds",
     "ClosedShellTypes",
     "Denoiser",
@@ -157,4 +160,5 @@ __all__ = [
     "stereo_of",
     "turn_at_random",
     "turned",
+    "unordered",
 ]

@@ -35,10 +35,17 @@ class Bonds(NamedTuple):
         Numbers of `BOND_KINDS`, or `UNKNOWN_BOND`.
     given : Tensor, (E,) bool
         Pairs whose kind the denoiser is told.
+    evidence : Tensor, (E, K), optional
+        What the noisy rows of the other pairs say, in a process where bonds have noise of their own
+        (`bond_noise`): logarithms of the likelihoods of the kinds. None: nothing.
+    eps : Tensor, (E, K), optional
+        In training, standard normal draws of that noise, the same for both directions.
     """
 
     kinds: Tensor
     given: Tensor
+    evidence: Tensor | None = None
+    eps: Tensor | None = None
 
     @classmethod
     def nothing(cls, layout: AtomLayout) -> Bonds:
@@ -48,12 +55,20 @@ class Bonds(NamedTuple):
 
     @classmethod
     def join(cls, parts: Iterable[Bonds]) -> Bonds:
-        """Those of several batches, one after the other."""
-        return cls(*map(torch.cat, zip(*parts, strict=True)))
+        """Those of several batches, one after the other, without what was drawn for them."""
+        parts = list(parts)
+        evidence = [part.evidence for part in parts if part.evidence is not None]
+        return cls(
+            torch.cat([part.kinds for part in parts]),
+            torch.cat([part.given for part in parts]),
+            torch.cat(evidence) if evidence else None,
+        )
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Bonds:
         """With a function applied to every array of pairs."""
-        return Bonds(*map(function, self))
+        kinds, given, *rest = self
+        rest = [None if rows is None else function(rows) for rows in rest]
+        return Bonds(function(kinds), function(given), *rest)
 
     def take(self, pairs: Tensor) -> Bonds:
         """Those of some pairs, by their rows or as (E,) bool."""
@@ -135,8 +150,16 @@ def told_bonds(
 
 def bond_probabilities(out: Tensor, bonds: Bonds | None) -> Tensor:
     """Of the kinds of each pair (E, K): certain where given, else what a denoiser says."""
-    p = out[:, : len(BOND_KINDS)].softmax(1)
+    p = _logits(out, bonds).softmax(1)
     return p if bonds is None else _certain_where_given(p, bonds)
+
+
+def _logits(out: Tensor, bonds: Bonds | None) -> Tensor:
+    """What a denoiser says by everything else, with what pairs' own rows say: Bayes' rule."""
+    logits = out[:, : len(BOND_KINDS)]
+    if bonds is None or bonds.evidence is None:
+        return logits
+    return logits + bonds.evidence.to(logits.dtype)
 
 
 def _certain_where_given(p: Tensor, bonds: Bonds) -> Tensor:
@@ -148,7 +171,7 @@ def _certain_where_given(p: Tensor, bonds: Bonds) -> Tensor:
 def bond_error(out: Tensor, bonds: Bonds, layout: AtomLayout) -> Tensor:
     """Cross-entropy (nats) of the bonds that are to be found, summed over each molecule, (B,)."""
     asked = ~bonds.given & (bonds.kinds >= 0)
-    error = cross_entropy(out[:, : len(BOND_KINDS)], bonds.kinds.clamp_min(0), reduction="none")
+    error = cross_entropy(_logits(out, bonds), bonds.kinds.clamp_min(0), reduction="none")
     error = torch.where(asked, error, 0.0)
     by_atom = error.new_zeros(layout.n_nodes).index_add_(0, layout.pairs.first, error)
     return layout.sum(by_atom) / 2  # every pair is there twice

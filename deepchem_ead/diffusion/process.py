@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion.asked import Asked, Estimate, Estimator
+from deepchem_ead.diffusion.bond_noise import BondNoise, told_evidence
 from deepchem_ead.diffusion.bonds import Bonds, bond_error, bond_probabilities, told_bonds
 from deepchem_ead.diffusion.channels import by_column, channel, joined, level_of, shifted
 from deepchem_ead.diffusion.direct import DirectObjective, LastEstimate
@@ -38,15 +39,20 @@ class EarlierState(NamedTuple):
         Independent standard normal draws of the noise in which the two differ.
     told : Tensor, (B,) bool
         Molecules whose estimate from there the denoiser is told.
+    bond_eps : Tensor, (E, K), optional
+        As ``eps``, of bonds that have noise; the same for both directions of a pair.
     """
 
     levels: Tensor
     eps: Tensor
     told: Tensor
+    bond_eps: Tensor | None = None
 
     def to(self, device: torch.device | str) -> EarlierState:
         """The same on another device."""
-        return EarlierState(*(tensor.to(device) for tensor in self))
+        bond_eps = None if self.bond_eps is None else self.bond_eps.to(device)
+        levels, eps, told, _ = self
+        return EarlierState(levels.to(device), eps.to(device), told.to(device), bond_eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +97,9 @@ class DiffusionProcess(Estimator):
         estimates of bonds.
     stereo : bool
         The denoiser is told what is given of the stereo (see `stereo`).
+    bond_noise : BondNoise, optional
+        Bonds that are not given have noise (see `bond_noise`): the denoiser is told what noisy rows
+        of pairs say, too, and says what the rest of the molecule does.
 
     References
     ----------
@@ -111,6 +120,7 @@ class DiffusionProcess(Estimator):
     bond_weight: float = 1.0
     direct: DirectObjective | None = None
     stereo: bool = False
+    bond_noise: BondNoise | None = None
 
     def to(self, device: torch.device | str) -> DiffusionProcess:
         """The same process with its tables on another device."""
@@ -196,6 +206,8 @@ class DiffusionProcess(Estimator):
         if self.bonds:
             before = asked.previous_bonds if self.direct is None else None
             of_pairs.append(told_bonds(asked.bonds, before, layout, w))
+        if self.bond_noise is not None:
+            of_pairs.append(told_evidence(asked.bonds, layout, w))
         stereo = asked.stereo if self.stereo else None
         if self.stereo:
             of_pairs.append(told_sides(stereo, layout, w))
@@ -281,6 +293,8 @@ class DiffusionProcess(Estimator):
         """The loss (B,), and with the direct objective the estimate (A, 3 + F) to be kept."""
         noise = self.draw_noise(eps, layout)
         w = self.add_noise(clean, levels, noise)
+        if self.bond_noise is not None and bonds is not None:
+            bonds = self.bond_noise.noised(bonds, self._bond_precision(levels, layout))
         asked = Asked(w, levels, layout, context, bonds=bonds, stereo=stereo)
         if isinstance(earlier, LastEstimate):
             asked = asked.replace(
@@ -316,6 +330,13 @@ class DiffusionProcess(Estimator):
             error = error + self.bond_weight * bond_error(pairs_out, bonds, layout)
         return error / (layout.counts.to(clean.dtype) * clean.shape[1]), found
 
+    def _bond_precision(self, levels: Tensor, layout: AtomLayout) -> Tensor:
+        """What noisy rows of pairs are worth, (E,), where the levels 0 are what is known."""
+        assert self.bond_noise is not None
+        known = self.tau_at(levels) == 0
+        known = known if known.dim() == 1 else known.all(1)
+        return self.bond_noise.precision(levels, known, self.schedule, layout)
+
     def _floating(self, levels: Tensor, layout: AtomLayout) -> Tensor:
         """Molecules (B,) bool of which no position is known."""
         return layout.min(self.tau_at(level_of(levels, "positions"))) > 0
@@ -334,6 +355,10 @@ class DiffusionProcess(Estimator):
         states = asked.levels, earlier.levels
         tau_s, tau_t = (by_column(self.tau_at(levels), w.shape[1]) for levels in states)
         before = asked.replace(w=forward_step(w, tau_s, tau_t, noise), levels=earlier.levels)
+        if self.bond_noise is not None and asked.bonds is not None and earlier.bond_eps is not None:
+            u_s, u_t = (self._bond_precision(levels, layout) for levels in states)
+            noisier = self.bond_noise.noisier(asked.bonds, u_s, u_t, earlier.bond_eps)
+            before = before.replace(bonds=noisier)
         found = self.estimate(denoiser, before)
         told = layout.expand(earlier.told).unsqueeze(1)
         asked = asked.replace(

@@ -65,6 +65,10 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
                 f"bonds need a denoiser that says something about pairs, such as "
                 f"denoiser={writing[0]!r}; {self.denoiser!r} does not"
             )
+        if self.bond_noise and not self.bonds:
+            raise ValueError(
+                "bond_noise is noise of the bonds of a model that has some: bonds=True"
+            )
         if self.symmetry != "none" and self.frame == EDMFrame.name:
             raise ValueError(
                 f"symmetry={self.symmetry!r} needs frame='quotient' or 'preconditioned': the noise "

@@ -12,10 +12,12 @@ from deepchem_ead.denoisers import DENOISERS, InputColumns
 from deepchem_ead.diffusion import (
     BOND_COLUMNS,
     BOND_KINDS,
+    EVIDENCE_COLUMNS,
     FRAMES,
     N_LEVEL_FEATURES,
     SIGMA_COLUMN,
     STEREO_COLUMNS,
+    BondNoise,
     DiffusionProcess,
     DirectObjective,
     atoms_only,
@@ -73,6 +75,7 @@ class EADNetwork(nn.Module):
             config.bond_weight,
             direct_objective(config),
             config.stereo,
+            BondNoise(1 / config.type_scale) if config.bond_noise else None,
         )
         self._odd, self._n_elements = encoding.odd, encoding.n_kinds
         #: The context has a column that says "no dummy atoms here".
@@ -88,6 +91,7 @@ class EADNetwork(nn.Module):
         labels = tuple(input_labels(config, encoding))
         told = {**self.process.frame.pair_columns}
         told |= BOND_COLUMNS if config.bonds else {}
+        told |= EVIDENCE_COLUMNS if config.bond_noise else {}
         told |= STEREO_COLUMNS if config.stereo else {}
         seen = InputColumns(columns, sigma, labels, told, config.stereo)
         network = DENOISERS[config.denoiser]

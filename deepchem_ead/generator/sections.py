@@ -218,6 +218,10 @@ class ProcessOptions(Settings):
     feature_target : str
         "noise": the network predicts the noise of the features (EDM, EAD). "types": it predicts
         the type of each atom (see `diffusion.TypeTarget`).
+    bond_noise : bool
+        Bonds that are not given have noise of their own, at the level of the noisier of two atoms,
+        as types have (see `deepchem_ead.diffusion.bond_noise`). By default they are not known, and
+        the network finds them.
     position_target : str
         "noise": the network predicts the noise of the positions (EDM, EAD). "residual": what it is
         beyond the estimate for a cloud of atoms (see `diffusion.PositionResidual`).
@@ -233,6 +237,7 @@ class ProcessOptions(Settings):
     level_power: float = 1.0
     frame: str = structural("quotient", same_states=True)
     feature_target: str = structural("noise")
+    bond_noise: bool = structural(False)
     position_target: str = structural("noise")
     position_scale: float = structural(1.5)
 

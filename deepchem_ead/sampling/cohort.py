@@ -24,6 +24,7 @@ from deepchem_ead.diffusion import (
 from deepchem_ead.sampling.grids import Steps, resolve_grid
 from deepchem_ead.sampling.guides import calls_at
 from deepchem_ead.sampling.noise import NoiseSource
+from deepchem_ead.sampling.noisy_bonds import NoisyBonds
 from deepchem_ead.sampling.registry import (
     resolve_repeat_rule,
     resolve_schedule,
@@ -82,7 +83,7 @@ class Cohort:
     previous : Tensor, (A, 3 + F)
         The same in the frame of the query, NaN before the first.
     bonds : Bonds or None
-        What is given of the bonds.
+        What is given of the bonds, and what noisy ones say.
     stereo : Stereo or None
         What is given of the stereo.
     bonds_hat : Tensor, (E, K), or None
@@ -154,6 +155,13 @@ class Cohort:
             self.bonds = None if start is None else start.bonds
             n_pairs = len(layout.pairs.first)
             self.bonds_hat = torch.full_like(w[:1, :1], torch.nan).expand(n_pairs, len(BOND_KINDS))
+        self._noisy_bonds: NoisyBonds | None = None
+        if process.bond_noise is not None:
+            known = None if self._known is None else self._known.levels == 0
+            self._noisy_bonds = NoisyBonds(
+                process.bond_noise, process.schedule, layout, noise, self.bonds, known
+            )
+            self.bonds = self._noisy_bonds.bonds
         self.stereo = start.stereo if process.stereo and start is not None else None
         self.unfinished = torch.ones_like(layout.counts, dtype=torch.bool)
         self.n_evaluations = torch.zeros_like(layout.counts)
@@ -290,6 +298,8 @@ class Cohort:
         self.w = shifted(moved, -shift)
         self.previous = shifted(self.x_hat, -shift)
         self.levels = next_levels
+        if self._noisy_bonds is not None and self.bonds_hat is not None:
+            self.bonds = self._noisy_bonds.follow(next_levels, self.bonds_hat)
 
     def _answered(
         self, stepper: Generator[Query, Tensor, Tensor]

@@ -21,6 +21,9 @@ class NoiseSource(Protocol):
     def uniform(self) -> Tensor:
         """Independent uniform numbers in [0, 1), (A,)."""
 
+    def of_pairs(self) -> NoiseSource:
+        """Other numbers: a row for each two nodes of a molecule. Only where bonds have noise."""
+
 
 class MoleculeNoise:
     """One random generator per molecule, seeded with ``(seed, index of the molecule)``.
@@ -42,26 +45,32 @@ class MoleculeNoise:
         float32 or float64: precision of `normal` and hence of the state of the sampler.
     device : torch.device or str, optional
         Where the numbers are put. They are always drawn on the CPU.
+    stream : sequence of int
+        Other numbers of the same molecules.
     """
 
     def __init__(
         self,
         seed: int,
         indices: Sequence[int],
-        counts: Sequence[int] | Tensor,
+        counts: Sequence[int] | np.ndarray | Tensor,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str | None = None,
+        *,
+        stream: Sequence[int] = (),
     ):
         sizes = np.asarray(counts, dtype=np.int64)
         if len(indices) != len(sizes):
             raise ValueError(f"{len(indices)} molecule indices but {len(sizes)} node counts")
         if dtype not in _NUMPY:
             raise ValueError(f"dtype must be torch.float32 or torch.float64, not {dtype}")
+        self._key, self._sizes = (int(seed), list(map(int, indices))), sizes
         self.dtype = dtype
         self.device = device
         self.n_nodes = int(sizes.sum())
         self._generators = [
-            np.random.default_rng(np.random.SeedSequence([int(seed), int(i)])) for i in indices
+            np.random.default_rng(np.random.SeedSequence([int(seed), int(i), *stream]))
+            for i in indices
         ]
         ends = np.cumsum(sizes)
         self._rows = list(zip((ends - sizes).tolist(), ends.tolist(), strict=True))
@@ -80,6 +89,12 @@ class MoleculeNoise:
         for generator, (first, last) in zip(self._generators, self._rows, strict=True):
             generator.random(out=numbers[first:last])
         return torch.from_numpy(numbers).to(self.device)
+
+    def of_pairs(self) -> MoleculeNoise:
+        """Numbers of a stream of their own: a row for each two nodes of a molecule."""
+        pairs = self._sizes * (self._sizes - 1) // 2
+        # A stream of zeros would be no other one.
+        return MoleculeNoise(*self._key, pairs, self.dtype, self.device, stream=[1])
 
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}

@@ -105,7 +105,7 @@ class SharedBatch:
         bonds, previous = _bonds(self._cohorts), None
         if told:
             previous = self._estimated_bonds()
-        if self._nodes is not None:
+        if self._pairs is not None:
             bonds = None if bonds is None else bonds.take(self._pairs)
             previous = None if previous is None else previous[self._pairs]
         return asked.replace(bonds=bonds, previous_bonds=previous)

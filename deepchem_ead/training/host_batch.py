@@ -11,6 +11,7 @@ import torch
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import AtomEncoding, EncodedMolecules
 from deepchem_ead.training.noising import (
+    evaluation_bond_eps,
     evaluation_nodes,
     evaluation_noise,
     node_weights,
@@ -80,6 +81,7 @@ class Noising:
         """A batch to be scored: a molecule's draws depend on the seed and its row (B,) only."""
         encoded, fixed_size = self._encode(X, ids, evaluation_nodes, rows)
         levels, eps, bonded = evaluation_noise(encoded, self.config, rows)
+        bond_eps = evaluation_bond_eps(encoded, self.config, rows)
         return _told(encoded, fixed_size, conditions) | {
             "clean": encoded.clean,
             "levels": levels,
@@ -90,7 +92,7 @@ class Noising:
             "items": None,
             "layout": encoded.layout,
             "node_weight": node_weights(encoded.is_dummy, self.config),
-            "bonds": training_bonds(encoded, bonded),
+            "bonds": training_bonds(encoded, bonded, bond_eps),
             "stereo": training_stereo(encoded, bonded, self.config, None),
         }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.diffusion import (
+    BOND_KINDS,
     AtomLayout,
     Bonds,
     EarlierState,
@@ -21,6 +22,7 @@ from deepchem_ead.diffusion import (
     sample_levels,
     stereo_of,
     turn,
+    unordered,
 )
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.generator.encoding import EncodedMolecules
@@ -106,7 +108,7 @@ def noised(encoded: EncodedMolecules, config: EADConfig, key: Key, equivariant: 
         "told": training_told(encoded, config, key),
         "layout": encoded.layout,
         "node_weight": node_weights(encoded.is_dummy, config),
-        "bonds": training_bonds(encoded, bonded),
+        "bonds": training_bonds(encoded, bonded, training_bond_eps(encoded, config, key)),
         # Of what is seen: turns may be mirrored.
         "stereo": training_stereo(replace(encoded, clean=clean), bonded, config, key),
     }
@@ -137,12 +139,44 @@ def training_noise(
     return levels, eps, bonded
 
 
-def training_bonds(encoded: EncodedMolecules, bonded: Tensor) -> Bonds | None:
-    """The bonds of a batch, given among these atoms (A,) bool; None in a model without bonds."""
+def training_bonds(encoded: EncodedMolecules, bonded: Tensor, eps: Tensor | None) -> Bonds | None:
+    """The bonds of a batch, given among these atoms (A,) bool; None in a model without bonds.
+
+    ``eps`` (E, K) is drawn for their noise, in a model where they have some.
+    """
     if encoded.bonds is None:
         return None
     kinds = bonds_of_pairs(encoded.bonds, encoded.layout)
-    return Bonds(kinds, among(bonded, encoded.layout) & (kinds >= 0))
+    return Bonds(kinds, among(bonded, encoded.layout) & (kinds >= 0), eps=eps)
+
+
+def training_bond_eps(encoded: EncodedMolecules, config: EADConfig, key: Key) -> Tensor | None:
+    """What is drawn for the noise of bonds, (E, K), depends on seed and step only."""
+    if not config.bond_noise:
+        return None
+    return _drawn_for_pairs(encoded.layout, _generator(config, key, 7))
+
+
+def evaluation_bond_eps(
+    encoded: EncodedMolecules, config: EADConfig, rows: np.ndarray
+) -> Tensor | None:
+    """As `training_bond_eps`; what is drawn for a molecule depends on seed and row only."""
+    if not config.bond_noise:
+        return None
+    drawn = zip(rows[encoded.order].tolist(), encoded.layout.counts.tolist(), strict=True)
+    return torch.cat(
+        [
+            _drawn_for_pairs(AtomLayout.from_counts([n]), keyed_generator(config.seed, row, 7))
+            for row, n in drawn
+        ]
+    )
+
+
+def _drawn_for_pairs(layout: AtomLayout, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers (E, K), the same for both directions of a pair."""
+    numbers = unordered(layout)
+    shape = len(numbers) // 2, len(BOND_KINDS)
+    return torch.randn(shape, generator=generator, device=numbers.device)[numbers]
 
 
 def training_stereo(
@@ -188,7 +222,8 @@ def training_earlier(
         tells = torch.ones(n)
     levels = earlier_levels(levels, encoded.layout, ahead, config)
     eps = torch.randn(encoded.clean.shape, generator=generator, device=device)
-    return EarlierState(levels, eps, tells >= 0.5)
+    bond_eps = _drawn_for_pairs(encoded.layout, generator) if config.bond_noise else None
+    return EarlierState(levels, eps, tells >= 0.5, bond_eps)
 
 
 def training_told(encoded: EncodedMolecules, config: EADConfig, key: Key) -> Tensor | None:

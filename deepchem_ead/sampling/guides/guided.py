@@ -7,6 +7,7 @@ from torch import Tensor
 from deepchem_ead.diffusion import (
     Asked,
     AtomLayout,
+    BondNoise,
     Denoiser,
     DiffusionProcess,
     Estimate,
@@ -64,6 +65,10 @@ class GuidedProcess(Estimator):
     @property
     def stereo(self) -> bool:
         return self.process.stereo
+
+    @property
+    def bond_noise(self) -> BondNoise | None:
+        return self.process.bond_noise
 
     @property
     def features(self) -> FeatureTarget:

@@ -51,6 +51,19 @@ def model(X) -> EADModel:
     return model
 
 
+@pytest.fixture(scope="module")
+def noisy(X) -> EADModel:
+    """A model whose bonds have noise."""
+    model = EADModel("qm9", **JOINT, bond_noise=True)
+    model.fit(dc.data.NumpyDataset(X), nb_epoch=1)
+    return model
+
+
+@pytest.fixture(params=["model", "noisy"])
+def either(request) -> EADModel:
+    return request.getfixturevalue(request.param)
+
+
 def config(**changes) -> EADConfig:
     return EADConfig.load("qm9", **{**JOINT, **changes})
 
@@ -154,10 +167,36 @@ def test_tags_are_given_with_the_graph(X):
     assert torch.equal(turned.tags, -again.tags) and torch.equal(turned.sides, again.sides)
 
 
+def test_noise_of_bonds_belongs_to_the_step_or_the_row(X):
+    """The same for both directions; what is scored does not depend on the batch."""
+    settings = config(bond_noise=True, variable_size=False, dummy_padding="full")
+    encoding = AtomEncoding(settings)
+    encoded = encoding.encode(X)
+    batches = [noised(encoded, settings, step, equivariant=True) for step in (2, 2, 4)]
+    first, again, other = (batch["bonds"].eps for batch in batches)
+    earlier = batches[2]["earlier"].bond_eps  # told in this step
+    assert torch.equal(first, again) and not (first == other).any() and not (earlier == other).any()
+    i, j = encoded.layout.pairs
+    for eps_of in (first, earlier):
+        table = dict(zip(zip(i.tolist(), j.tolist(), strict=True), eps_of.tolist(), strict=True))
+        assert all(table[pair] == table[pair[::-1]] for pair in table)
+        assert len({tuple(row) for row in table.values()}) == len(table) // 2
+    noising, rows = Noising(settings, encoding, True), np.arange(len(X))
+    together = noising.evaluation(X, None, None, rows)
+    twice = noising.evaluation(X[[7, 7]], None, None, np.array([7, 9]))
+    mine, others = (twice["bonds"].eps.chunk(2)[int(k)] for k in twice["rank"])
+    assert not (mine == others).any()
+    layout = together["layout"]
+    among_all = layout.index[layout.pairs.first] == together["rank"][7]
+    assert torch.equal(together["bonds"].eps[among_all], mine)
+
+
 def test_both_placements_tell_the_same(model, X):
     """Given the same molecules: one batch of all."""
     chosen = most_centres(X)
-    settings = config(tasks="edit,conformer", dummy_padding="full", p_fixed_size=0.0)
+    settings = config(
+        tasks="edit,conformer", dummy_padding="full", p_fixed_size=0.0, bond_noise=True
+    )
     encoding, same = AtomEncoding(settings), np.repeat(X[chosen : chosen + 1], 8, 0)
     resident = ResidentMolecules(same, encoding, settings, torch.device("cpu"))
     placement = ResidentPlacement(resident, settings, True)
@@ -167,7 +206,8 @@ def test_both_placements_tell_the_same(model, X):
         here = Noising(settings, encoding, True).training(same, None, None, step)
         assert here["stereo"].tags.any()
         for name in ("stereo", "bonds"):
-            assert all(map(torch.equal, here[name], there[name]))
+            pairs = zip(here[name], there[name], strict=True)
+            assert all(a is b or torch.equal(a, b) for a, b in pairs)
         losses = [model.model({**batch, "conditions": None}) for batch in (here, there)]
         torch.testing.assert_close(losses[0].mean(), losses[1].mean())
 
@@ -228,6 +268,10 @@ def test_data_that_do_not_fit_are_refused(X, change, message):
         ({"charged_kinds": "S-"}, "S- is no charged atom of one of the elements"),
         ({"charged_kinds": "N"}, "N is no charged atom"),
         ({"denoiser": "egnn", "self_conditioning": False, "n_heads": 8}, "bonds need a denoiser"),
+        (
+            {"bonds": False, "stereo": False, "bond_noise": True},
+            "of a model that has some: bonds=True",
+        ),
         ({"bonds": False}, "stereo is told with the bonds that are given: set bonds=True"),
     ],
 )
@@ -239,20 +283,20 @@ def test_settings_that_do_not_fit_are_refused(options, message):
 OPTIONS = dict(steps=4, seed=0, progress=False)
 
 
-def test_generated_molecules_have_bonds_and_charges_of_their_own(model, tmp_path):
-    batch = model.generate(5, **OPTIONS)
+def test_generated_molecules_have_bonds_and_charges_of_their_own(either, tmp_path):
+    batch = either.generate(5, **OPTIONS)
     assert batch.graphs is not None and len(batch.graphs.bonds_given) == 5
     sums = np.add.reduceat(batch.graphs.formal_charges.astype(int), batch.offsets[:-1])
     assert np.array_equal(batch.charges, sums)
-    model.save_pretrained(tmp_path)
+    either.save_pretrained(tmp_path)
     again = EADModel.from_pretrained(tmp_path).generate(5, batch_size=2, **OPTIONS)
     assert np.array_equal(again.graphs.bonds, batch.graphs.bonds)
     assert np.array_equal(again.coordinates, batch.coordinates)
 
 
-def test_a_conformer_keeps_kinds_and_bonds(model, molecules):
+def test_a_conformer_keeps_kinds_and_bonds(either, molecules):
     given = molecules[:1]  # charged
-    batch = model.generate(
+    batch = either.generate(
         3, start=Given(given, "conformer"), n_atoms=int(given.counts[0]), **OPTIONS
     )
     for i in range(3):
@@ -261,9 +305,9 @@ def test_a_conformer_keeps_kinds_and_bonds(model, molecules):
     assert np.abs(batch.positions[0] - given.positions[0]).max() > 0.1
 
 
-def test_perceiving_keeps_atoms_where_they_are(model, molecules):
+def test_perceiving_keeps_atoms_where_they_are(either, molecules):
     given = molecules[3:4]
-    batch = model.generate(
+    batch = either.generate(
         2, start=Given(given, "perceive"), n_atoms=int(given.counts[0]), **OPTIONS
     )
     for i in range(2):
@@ -271,14 +315,14 @@ def test_perceiving_keeps_atoms_where_they_are(model, molecules):
         assert np.array_equal(batch.numbers[i], given.numbers[0])
 
 
-def test_an_edit_keeps_the_bonds_of_the_kept_part(model, molecules):
+def test_an_edit_keeps_the_bonds_of_the_kept_part(either, molecules):
     whole = molecules[5]
     kept = [0, 1, 2, 3]
     bonds = [b for b in whole.graph(0).bonds.tolist() if b[0] in kept and b[1] in kept]
     part = MoleculeBatch.from_arrays(
         [whole.numbers[0][kept]], [whole.positions[0][kept]], bonds=[bonds]
     )
-    batch = model.generate(3, start=Given(part, "edit"), n_atoms=12, **OPTIONS)
+    batch = either.generate(3, start=Given(part, "edit"), n_atoms=12, **OPTIONS)
     for i in range(3):
         assert np.array_equal(batch.positions[i][:4], part.positions[0])
         within = {e for e in edges(batch, i) if e[1] < 4} if batch.graphs.bonds_given[i] else None
