@@ -31,10 +31,15 @@ from tqdm import tqdm
 
 from benchmarks.tables import markdown
 from deepchem_ead import EADModel
-from deepchem_ead.conformers import ETKDG, ConformerOptions, MakeSource, find_ensemble
+from deepchem_ead.conformers import (
+    ETKDG,
+    ConformerOptions,
+    Entry,
+    MakeSource,
+    generate_conformers,
+)
 from deepchem_ead.databuild.conformer_sets import QM9Graphs
-from deepchem_ead.errors import MoleculeError
-from deepchem_ead.generation.conformers import ModelSource
+from deepchem_ead.generation.conformers import ModelSources
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.metrics import evaluate_conformers
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
@@ -59,16 +64,18 @@ def draw(
     mols: Sequence[Chem.Mol], numbers: Sequence[int], source: MakeSource, row: str, of: str
 ) -> Drawn:
     """So many conformers of each molecule with hydrogens and stereo labels."""
-    found: list[Chem.Mol | None] = []
-    start = time.process_time()
-    for mol, n in zip(tqdm(mols, desc=f"{row}, {of}"), numbers, strict=True):
+    entries = []
+    for k, (mol, n) in enumerate(zip(mols, numbers, strict=True), 1):
         graph = Chem.Mol(mol)
         graph.RemoveAllConformers()
-        try:
-            options = ConformerOptions(n=n, tries=TRIES, relax=ROWS[row])
-            found.append(find_ensemble(graph, "", source, options).mol)
-        except MoleculeError:
-            found.append(None)
+        entries.append(Entry(k, "", "", graph, n=n))
+    start = time.process_time()
+    options = ConformerOptions(tries=TRIES, relax=ROWS[row])
+    answers = generate_conformers(entries, source, options)
+    found = [
+        None if answer.ensemble is None else answer.ensemble.mol
+        for (answer,) in tqdm(answers, desc=f"{row}, {of}", total=len(entries))
+    ]
     made = sum(mol.GetNumConformers() for mol in found if mol is not None)
     return Drawn(found, (time.process_time() - start) / max(made, 1))
 
@@ -176,9 +183,7 @@ def main() -> None:
     if options.model:
         model = EADModel.from_pretrained(options.model)
         sampling = SamplingOptions(steps=options.steps, stepper=options.stepper, seed=0)
-
-        def source(molecule: Chem.Mol, name: str) -> ModelSource:
-            return ModelSource(model, molecule, name, sampling, False)
+        source = ModelSources(model, sampling)
 
     print(f"drawn by {options.model or 'ETKDGv3'}")
     result: dict[str, list[dict[str, float | str]]] = {"geometries": [], "ensembles": []}

@@ -14,7 +14,7 @@ from deepchem_ead.conformers.forms import Form, enumerate_forms
 from deepchem_ead.conformers.graph import read_graph
 from deepchem_ead.conformers.many import Answer, Entry, generate_conformers
 from deepchem_ead.conformers.options import PURPOSES, ConformerOptions
-from deepchem_ead.conformers.source import MakeSource, Source
+from deepchem_ead.conformers.source import MakeSource, Pool, PooledSource, Request, Source
 
 __all__ = [
     "ETKDG",
@@ -25,6 +25,9 @@ __all__ = [
     "Entry",
     "Form",
     "MakeSource",
+    "Pool",
+    "PooledSource",
+    "Request",
     "Source",
     "enumerate_forms",
     "find_ensemble",

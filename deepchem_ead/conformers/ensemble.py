@@ -12,7 +12,7 @@ from rdkit import Chem
 from deepchem_ead.conformers.graph import check_graph, open_centres, positions_of
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.search import Conformer, Found, Preparation, in_words, search
-from deepchem_ead.conformers.source import MakeSource, Source
+from deepchem_ead.conformers.source import Course, MakeSource, Source, drawn_alone
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
 from deepchem_ead.potentials.levels import GAS_CONSTANT, placed
@@ -121,6 +121,19 @@ def find_ensemble(
     MoleculeError
         If the molecule cannot be done, or no conformer (or, with ``complete``, not all) is right.
     """
+    return drawn_alone(ensemble_course(molecule, name, make_source, options, start, complete, tick))
+
+
+def ensemble_course(
+    molecule: Chem.Mol,
+    name: str,
+    make_source: MakeSource,
+    options: ConformerOptions,
+    start: Chem.Mol | None = None,
+    complete: bool = False,
+    tick: Callable[[int], None] = lambda n: None,
+) -> Course[Ensemble]:
+    """What `find_ensemble` does, from request to request."""
     check_graph(molecule, name)
     source = make_source(molecule, name)
     try:
@@ -129,7 +142,7 @@ def find_ensemble(
         source, said = _begun(source, prepare, given)
     except MoleculeError as error:
         raise MoleculeError(f"{name}: {error}") from None
-    found = search(source, prepare, options, given, tick)
+    found = yield from search(source, prepare, options, given, tick)
     if not found.conformers or (complete and len(found.conformers) < options.n):
         raise MoleculeError(
             f"{name}: {len(found.conformers)} of {options.n} conformers are right after "

@@ -12,7 +12,7 @@ from rdkit import Chem
 from deepchem_ead.conformers.amides import SecondaryAmides
 from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.conformers.options import ConformerOptions
-from deepchem_ead.conformers.source import Source
+from deepchem_ead.conformers.source import Course, Request, Source
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.potentials.levels import MMFF94s
 
@@ -154,8 +154,8 @@ def search(
     options: ConformerOptions,
     start: Sequence[np.ndarray] = (),
     tick: Callable[[int], None] = lambda n: None,
-) -> Found:
-    """Draw until enough conformers are right, or all rounds are over.
+) -> Course[Found]:
+    """Ask for conformers until enough are right, or all rounds are over.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def search(
         share = right / returned if returned else 1.0
         wanted = int(np.ceil(missing / max(share, 1 / _MOST)))
         before = len(found.conformers)
-        drawn = source.draw(wanted, attempt)
+        drawn = yield Request(source, wanted, attempt)
         found.drawn += wanted
         found.rounds += 1
         returned += len(drawn)

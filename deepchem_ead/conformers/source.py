@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Sequence
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from rdkit import Chem
@@ -36,3 +36,44 @@ class Source(Protocol):
 #: Source of a molecule with all hydrogens, which messages call by a name.
 #: Raises MoleculeError for molecules that it cannot draw.
 MakeSource = Callable[[Chem.Mol, str], Source]
+
+
+class Request(NamedTuple):
+    """What a search asks a source for: the arguments of `Source.draw`."""
+
+    source: Source
+    n: int
+    attempt: int
+
+
+class Pool(Protocol):
+    """Draws conformers of several molecules at once."""
+
+    def share(self, request: Request) -> float:
+        """How much of what is best drawn at once a request is, above 0."""
+
+    def draw(self, requests: Sequence[Request]) -> list[list[np.ndarray]]:
+        """What the sources of the requests would draw alone, to the last bit."""
+
+
+@runtime_checkable
+class PooledSource(Protocol):
+    """A source that draws faster together with those of other molecules."""
+
+    pool: Pool
+
+
+_Found = TypeVar("_Found")
+#: A search that asks for conformers, is given them, and returns something in the end.
+Course = Generator[Request, Sequence[np.ndarray], _Found]
+
+
+def drawn_alone(course: Course[_Found]) -> _Found:
+    """What a search returns whose sources draw one by one."""
+    try:
+        request = next(course)
+        while True:
+            request = course.send(request.source.draw(request.n, request.attempt))
+    except StopIteration as end:
+        found: _Found = end.value
+        return found

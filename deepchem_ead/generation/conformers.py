@@ -1,14 +1,15 @@
-"""Conformers of a given graph, with the configuration that it specifies."""
+"""Conformers of given graphs, with the configuration that each specifies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from rdkit import Chem
+from tqdm.auto import tqdm
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.chem.bond_columns import without_columns
@@ -16,138 +17,228 @@ from deepchem_ead.chem.graph_stereo import graph_stereo
 from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import atoms_of, kekulised_bonds
-from deepchem_ead.conformers.ensemble import find_ensemble
+from deepchem_ead.conformers.ensemble import Ensemble, find_ensemble
 from deepchem_ead.conformers.graph import check_graph, read_graph
+from deepchem_ead.conformers.many import Entry, generate_conformers
 from deepchem_ead.conformers.options import ConformerOptions
+from deepchem_ead.conformers.source import Request as Wanted
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.editing import LEVEL, check_level, seeded
 from deepchem_ead.generation.given import Given
+from deepchem_ead.generation.job import GenerationSettings, best_batch, generate_batches
 from deepchem_ead.generation.options import SamplingOptions
+from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.trained_tasks import check_task
-from deepchem_ead.generator.config import EADConfig
-from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.generator.trained import Generator
+
+#: Molecules without conformers that a warning names.
+_NAMED = 5
 
 
-class _Model(Protocol):
-    config: EADConfig
-    encoding: AtomEncoding
-    generate: Callable[..., MoleculeBatch]
+class ModelSources:
+    """A model as what draws conformers of any molecule: makes sources, and draws for all of them.
 
-
-class ModelSource:
-    """A model as a source of conformers of a molecule; see `deepchem_ead.conformers.source`.
+    See `deepchem_ead.conformers.source`: it is a `MakeSource` and the `Pool` of its sources.
+    Conformer i of an attempt depends on the molecule, the seed and i, whatever it is drawn with.
 
     Parameters
     ----------
-    model : EADModel
-    molecule : rdkit.Chem.Mol
-        With all hydrogens.
-    name : str
-        What messages call it.
+    model : Generator
     options : SamplingOptions
+        A guide is an object here, no name.
     progress : bool
+        Show how far each drawing is.
     start_level : float
         Level of the noise that given conformers get where sampling begins at them.
+    method : str
+        What the output says of where conformers come from.
 
     Raises
     ------
-    MoleculeError
-        If the model does not know such molecules.
     ValueError
-        If it was not trained for conformers, or the level is out of range.
+        If the model was not trained for conformers, or an option is out of range.
     """
-
-    method, rough = "model", False
 
     def __init__(
         self,
-        model: _Model,
-        molecule: Chem.Mol,
-        name: str,
+        model: Generator,
         options: SamplingOptions,
-        progress: bool,
+        progress: bool = False,
         start_level: float = LEVEL,
+        method: str = "model",
     ) -> None:
-        _check_asked(model, options)
+        if options.n_atoms is not None:
+            raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
+        check_task(model.config, "conformer", bonds=True)
         check_level(model.config.timesteps, start_level, "start_level")
+        self.model, self.method, self.start_level = model, method, start_level
+        self._options, self._progress = options, progress
+        # Sizes are those of the molecules.
+        settings = GenerationSettings.resolve(model.config, replace(options, n_atoms=1))
+        self._settings = replace(settings, graphs=False)
+
+    def __call__(self, molecule: Chem.Mol, name: str) -> ModelSource:
+        """The source of a molecule.
+
+        Raises
+        ------
+        MoleculeError
+            If the model does not know such molecules.
+        """
+        seed = seeded(self._options).seed
+        assert seed is not None
+        return ModelSource(self, molecule, name, seed)
+
+    def share(self, wanted: Wanted) -> float:
+        """How much of what is best drawn at once is wanted."""
+        if self._settings.batch_size is not None:
+            return wanted.n / self._settings.batch_size
+        return wanted.n * _source(wanted).n_atoms ** 2 / best_batch(self.model.device)
+
+    def draw(self, wanted: Sequence[Wanted]) -> list[list[np.ndarray]]:
+        """Positions of as many conformers as are wanted, of all molecules in one run.
+
+        Those that begin at given coordinates visit other levels, and are a run of their own.
+        """
+        found: list[list[np.ndarray]] = [[] for _ in wanted]
+        for begun in (False, True):
+            rows = [k for k, each in enumerate(wanted) if bool(_source(each).begin) == begun]
+            if rows:
+                drawn = self._run([wanted[k] for k in rows], begun)
+                for k in rows:
+                    found[k] = [next(drawn) for _ in range(wanted[k].n)]
+        return found
+
+    def _run(self, wanted: Sequence[Wanted], begun: bool) -> Iterator[np.ndarray]:
+        """Conformers of all sources, one source after another."""
+        molecules: list[MoleculeBatch] = []
+        stereo, which, noise = [], [], []
+        for each in wanted:
+            source, n = _source(each), each.n
+            given, seed = source.given(), source.seed_of(each.attempt)
+            which += [len(molecules) + k % len(given) for k in range(n)]
+            noise += [(seed, k) for k in range(n)]
+            molecules += given
+            stereo += [source.stereo] * len(given)
+        task = f"conformer:level={float(self.start_level)}" if begun else "conformer"
+        batch = MoleculeBatch.concatenate(molecules)
+        start = Given(batch, task, stereo=stereo, which=np.array(which))
+        settings = replace(
+            self._settings, start=start, noise=noise, n_atoms=batch.counts[which].tolist()
+        )
+        request = Request(self.model, len(which), None, self._options)
+        parts = generate_batches(
+            self.model, len(which), settings, progress=self._progress, request=request
+        )
+        for part in parts:
+            yield from part.molecules.positions
+
+
+class ModelSource:
+    """A model as a source of conformers of one molecule: one of `ModelSources`."""
+
+    rough = False
+
+    def __init__(self, pool: ModelSources, molecule: Chem.Mol, name: str, seed: int) -> None:
         batch = graph_batch(molecule, name)
-        size = int(batch.counts[0])
-        if size > model.config.max_atoms:
+        self.n_atoms = int(batch.counts[0])
+        most = pool.model.config.max_atoms
+        if self.n_atoms > most:
             raise MoleculeError(
-                f"{name} has {size} atoms with hydrogens, and the model knows at most "
-                f"{model.config.max_atoms}; take weights of larger molecules"
+                f"{name} has {self.n_atoms} atoms with hydrogens, and the model knows at most "
+                f"{most}; take weights of larger molecules"
             )
-        start = Given(batch, "conformer", stereo=graph_stereo(molecule))
-        start.check(np.array([size]), model.encoding)
-        self._model, self._progress, self._start = model, progress, start
-        self._start_level = start_level
-        self._begin: Sequence[np.ndarray] = ()
-        self._options = replace(seeded(options), n_atoms=size)
+        self.stereo = graph_stereo(molecule)
+        Given(batch, "conformer").check(np.array([self.n_atoms]), pool.model.encoding)
+        self.pool, self.method = pool, pool.method
+        self._molecule, self._seed = batch, seed
+        #: Conformers (atoms, 3) that sampling begins at.
+        self.begin: Sequence[np.ndarray] = ()
 
     def starting_at(self, conformers: Sequence[np.ndarray]) -> tuple[ModelSource, str]:
         """See `Source`."""
         begun = copy(self)
-        begun._begin = list(conformers)
+        begun.begin = list(conformers)
         return begun, (
-            f"sampling began at the given coordinates with the noise of level {self._start_level:g}"
+            "sampling began at the given coordinates with the noise of level "
+            f"{self.pool.start_level:g}"
         )
 
     def draw(self, n: int, attempt: int) -> list[np.ndarray]:
         """Positions of n samples."""
-        options = replace(self._options, start=self._given(n))
-        if attempt:
-            options = replace(options, seed=_next_seed(options, attempt))
-        return list(self._model.generate(n, progress=self._progress, options=options).positions)
+        return self.pool.draw([Wanted(self, n, attempt)])[0]
 
-    def _given(self, n: int) -> Given:
-        """What each of n samples starts from."""
-        if not self._begin:
-            return self._start
-        one_for_all = len(self._begin) == 1
-        rows = [self._begin[k % len(self._begin)] for k in range(1 if one_for_all else n)]
-        batch = MoleculeBatch.concatenate([self._start.molecules] * len(rows))
-        batch = replace(batch, coordinates=np.concatenate(rows))
-        return replace(
-            self._start, molecules=batch, task=f"conformer:level={float(self._start_level)}"
-        )
+    def given(self) -> list[MoleculeBatch]:
+        """What samples start from in turn."""
+        if not self.begin:
+            return [self._molecule]
+        return [replace(self._molecule, coordinates=np.asarray(x)) for x in self.begin]
+
+    def seed_of(self, attempt: int) -> int:
+        """The seed of an attempt; the first one's is that of the options."""
+        if not attempt:
+            return self._seed
+        return int(np.random.SeedSequence([self._seed, attempt]).generate_state(1)[0])
+
+
+def _source(wanted: Wanted) -> ModelSource:
+    assert isinstance(wanted.source, ModelSource)
+    return wanted.source
 
 
 def find_conformers(
-    model: _Model,
+    sources: ModelSources,
     mol: str | Chem.Mol,
     wanted: ConformerOptions,
-    start: Chem.Mol | None,
-    progress: bool,
-    options: SamplingOptions,
-    start_level: float | None = None,
+    start: Chem.Mol | Sequence[Chem.Mol | None] | None = None,
 ) -> Chem.Mol:
-    """What `EADModel.conformers` returns; arguments and errors are described there."""
-    _check_asked(model, options)
-    if start is None and start_level is not None:
-        raise ValueError("start_level says how much is left of start=: give both")
-    level = LEVEL if start_level is None else start_level
+    """What `EADModel.conformers` returns of one molecule; errors are described there."""
     molecule, name = read_graph(mol)
+    if start is not None and not isinstance(start, Chem.Mol):
+        raise ValueError(f"start is a {type(start).__name__}; of one molecule give one")
     if start is None and isinstance(mol, Chem.Mol) and any(c.Is3D() for c in mol.GetConformers()):
         warn_caller(f"{name}: its own conformers are not used; start=mol begins at them")
-
-    def source(molecule: Chem.Mol, name: str) -> ModelSource:
-        return ModelSource(model, molecule, name, options, progress, level)
-
-    found = find_ensemble(molecule, name, source, wanted, start, complete=True)
-    for key, text in found.told().items():
-        found.mol.SetProp(f"conformers_{key}", text)
-    return found.mol
+    return _told(find_ensemble(molecule, name, sources, wanted, start, complete=True))
 
 
-def _check_asked(model: _Model, options: SamplingOptions) -> None:
-    if options.n_atoms is not None:
-        raise ValueError("the molecule says how many atoms there are: leave n_atoms out")
-    check_task(model.config, "conformer", bonds=True)
+def find_all_conformers(
+    sources: ModelSources,
+    mols: Sequence[str | Chem.Mol],
+    wanted: ConformerOptions,
+    starts: Chem.Mol | Sequence[Chem.Mol | None] | None = None,
+    progress: bool = True,
+) -> list[Chem.Mol | None]:
+    """What `EADModel.conformers` returns of many molecules, drawn side by side."""
+    if starts is not None and (isinstance(starts, Chem.Mol) or len(starts) != len(mols)):
+        raise ValueError(f"start must be {len(mols)} molecules or None, one for each of mol")
+    given = starts or [None] * len(mols)
+    entries = [
+        Entry(k, "", mol if isinstance(mol, str) else "", mol, start=start)
+        for k, (mol, start) in enumerate(zip(mols, given, strict=True))
+    ]
+    found: list[Chem.Mol | None] = []
+    failures = []
+    bar = tqdm(total=len(mols), desc="conformers", unit="mol", disable=not progress)
+    with bar:
+        for (answer,) in generate_conformers(entries, sources, wanted):
+            bar.update()
+            if answer.ensemble is None:
+                failures.append(f"molecule {answer.entry.number}: {answer.reason}")
+            found.append(None if answer.ensemble is None else _told(answer.ensemble))
+    if failures:
+        more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+        warn_caller(
+            f"{len(failures)} of {len(mols)} molecules have no conformers: "
+            f"{'; '.join(failures[:_NAMED])}{more}"
+        )
+    return found
 
 
-def _next_seed(options: SamplingOptions, attempt: int) -> int:
-    assert options.seed is not None
-    return int(np.random.SeedSequence([options.seed, attempt]).generate_state(1)[0])
+def _told(ensemble: Ensemble) -> Chem.Mol:
+    """The molecule, with what is to be said of its conformers as properties."""
+    for key, text in ensemble.told().items():
+        ensemble.mol.SetProp(f"conformers_{key}", text)
+    return ensemble.mol
 
 
 def graph_batch(molecule: Chem.Mol, name: str) -> MoleculeBatch:

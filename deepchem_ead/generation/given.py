@@ -38,7 +38,8 @@ class Given:
     Attributes
     ----------
     molecules : MoleculeBatch
-        One molecule or part of a molecule for all, or one for each that is generated.
+        One molecule or part of a molecule for all, or one for each that is generated (see
+        ``which``).
     task : str or Task
         What is given of them (`deepchem_ead.tasks.TASKS`): "edit", position and kind, which come
         back to the last bit and in their frame; "conformer", the kind; or "variation:level=300",
@@ -48,14 +49,16 @@ class Given:
     bond_kinds : ndarray, optional
         Kinds (`deepchem_ead.chem.bond_kinds`) of the bonds of the molecules, where these parts do
         not show them: a part of an aromatic ring. Its Kekule orders come back as they are.
-    stereo : GraphStereo, optional
-        The configuration of one molecule for all, for a model that is told with the bonds; by
+    stereo : sequence of GraphStereo, optional
+        The configuration of each of the molecules, for a model that is told with the bonds; by
         default that of the coordinates.
     grows : int
         Atoms that join the given ones at least, where sizes are drawn.
     total_charges : sequence of int or None, optional
         Of each molecule that is generated, None where it is not known: formal charges are then
         found with the bonds, and those of the molecules are a first guess.
+    which : ndarray, optional
+        Number among the molecules of that which each generated one starts from.
 
     Examples
     --------
@@ -70,8 +73,9 @@ class Given:
     task: str | Task = "edit"
     bond_kinds: np.ndarray | None = None
     grows: int = 0
-    stereo: GraphStereo | None = None
+    stereo: Sequence[GraphStereo] | None = None
     total_charges: Sequence[int | None] | None = None
+    which: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if not len(self.molecules):
@@ -88,18 +92,19 @@ class Given:
         MoleculeError
             If a given atom is of a kind that the model does not know, or nowhere.
         """
-        counts = self.molecules.counts
-        if len(counts) not in (1, len(nodes)):
+        given = len(self.molecules) if self.which is None else len(self.which)
+        if given != len(nodes) and (given != 1 or self.which is not None):
             raise ValueError(
-                f"{len(counts)} molecules are given to start from and {len(nodes)} are to be "
+                f"{given} molecules are given to start from and {len(nodes)} are to be "
                 "generated; give one for all or one for each"
             )
+        counts = self._counts(len(nodes))
         few = np.flatnonzero(nodes < counts)
         if len(few):
             k = int(few[0])
             raise ValueError(
-                f"molecule {k} is to have {nodes[k]} atoms, but {np.resize(counts, len(nodes))[k]} "
-                "are given; pass a larger n_atoms"
+                f"molecule {k} is to have {nodes[k]} atoms, but {counts[k]} are given; pass a "
+                "larger n_atoms"
             )
         for k, (kinds, x) in enumerate(zip(self._kinds, self.molecules.positions, strict=True)):
             unknown = kinds[encoding.types_of(*kinds.T) < 0]
@@ -114,7 +119,7 @@ class Given:
 
     def least(self, n: int) -> np.ndarray:
         """The smallest sizes (n,) of molecules that hold what is given."""
-        return np.resize(self.molecules.counts + self.grows, n)
+        return self._counts(n) + self.grows
 
     def start(self, rows: np.ndarray, layout: AtomLayout, encoding: AtomEncoding) -> Start:
         """Where the molecules ``rows`` (b,) of the job start, which are laid out in this order."""
@@ -139,7 +144,8 @@ class Given:
         """What is told of the stereo of the molecules ``rows``."""
         device = layout.index.device
         if self.stereo is not None:
-            return _told_of_each(self.stereo, layout).to(device)
+            told = [self.stereo[self._number(row)] for row in rows]
+            return _told_of_each(told, layout).to(device)
         columns = self._of_atoms(rows, layout, self._kind_columns).to(torch.int64)
         centres = self._of_atoms(rows, layout, self._centres).to(torch.bool)
         positions = self._of_atoms(rows, layout, self.molecules.positions)
@@ -216,21 +222,30 @@ class Given:
         counts = self.molecules.counts.tolist()
         return {"task": repr(self.task), "given": counts[0] if len(counts) == 1 else counts}
 
-    @staticmethod
-    def _of(row: int, values: Sequence[np.ndarray]) -> np.ndarray:
-        return values[0] if len(values) == 1 else values[row]
+    def _number(self, row: int) -> int:
+        """Number of the molecule that a generated one starts from."""
+        if self.which is not None:
+            return int(self.which[row])
+        return 0 if len(self.molecules) == 1 else row
+
+    def _of(self, row: int, values: Sequence[np.ndarray]) -> np.ndarray:
+        return values[self._number(row)]
+
+    def _counts(self, n: int) -> np.ndarray:
+        """Given atoms of each of n generated molecules."""
+        counts = self.molecules.counts
+        return np.resize(counts, n) if self.which is None else counts[self.which]
 
 
-def _told_of_each(stereo: GraphStereo, layout: AtomLayout) -> Stereo:
-    """One configuration as that of the first atoms of all molecules."""
+def _told_of_each(stereo: Sequence[GraphStereo], layout: AtomLayout) -> Stereo:
+    """The configuration of each molecule as that of its first atoms."""
     told = Stereo.nothing(layout.to("cpu"))
     neighbours, tags, sides = told.neighbours.clone(), told.tags, told.sides
-    n = len(stereo.tags)
-    ends = torch.from_numpy(np.concatenate([stereo.sides, stereo.sides[:, [1, 0, 2]]]))
     starts, counts, rows = (t.cpu() for t in (layout.starts, layout.counts, pair_rows(layout)))
-    for first, count in zip(starts.tolist(), counts.tolist(), strict=True):
-        neighbours[first : first + n] = torch.from_numpy(stereo.neighbours)
-        tags[first : first + n] = torch.from_numpy(stereo.tags)
-        a, b, side = ends.T
+    for own, first, count in zip(stereo, starts.tolist(), counts.tolist(), strict=True):
+        n = len(own.tags)
+        neighbours[first : first + n] = torch.from_numpy(own.neighbours)
+        tags[first : first + n] = torch.from_numpy(own.tags)
+        a, b, side = torch.from_numpy(np.concatenate([own.sides, own.sides[:, [1, 0, 2]]])).T
         sides[rows[first + a] + (b - a - 1) % count] = side
     return Stereo(neighbours, tags, sides)

@@ -44,9 +44,19 @@ GPU_PAIRS_PER_BATCH = 8 * PAIRS_PER_BATCH
 FIRST_SHARES = (1 / 8, 1 / 4, 1 / 2)
 
 
+def best_batch(device: torch.device) -> int:
+    """Pairs of atoms computed at once by default."""
+    return PAIRS_PER_BATCH if device.type == "cpu" else GPU_PAIRS_PER_BATCH
+
+
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Resolved `SamplingOptions`: how each step is made, and of how many atoms."""
+    """Resolved `SamplingOptions`: how each step is made, and of how many atoms.
+
+    Besides these there are ``noise``, seed and number of each molecule's random numbers, where they
+    are not ``seed`` and the molecule's number in the job; and ``graphs``: whether bonds and charges
+    are decoded.
+    """
 
     schedule: Schedule
     stepper: Stepper
@@ -57,6 +67,8 @@ class GenerationSettings:
     record_levels: bool
     n_atoms: int | Sequence[int] | str | None = None
     start: Given | None = None
+    noise: Sequence[tuple[int, int]] | None = None
+    graphs: bool = True
 
     @classmethod
     def resolve(
@@ -275,7 +287,7 @@ class _Job:
             self.process,
             layout,
             model.encoding.n_features,
-            MoleculeNoise(settings.seed, self.indices[rows], nodes, device=model.device),
+            self._noise(rows),
             settings.schedule,
             settings.stepper,
             settings.repeat_rule,
@@ -286,12 +298,17 @@ class _Job:
             start=None if start is None else start.start(rows, layout, model.encoding),
         )
 
+    def _noise(self, rows: np.ndarray) -> MoleculeNoise:
+        settings, seed, numbers = self.settings, self.settings.seed, self.indices[rows]
+        if settings.noise is not None:
+            seed, numbers = zip(*(settings.noise[row] for row in rows), strict=True)
+        return MoleculeNoise(seed, numbers, self._nodes[rows], device=self.model.device)
+
     def _room(self, counts: torch.Tensor) -> int:
         if self.settings.batch_size is not None:
             return self.settings.batch_size - len(counts)
         done = self._pairs[self._next - 1] if self._next > 0 else 0
-        on_cpu = self.model.device.type == "cpu"
-        limit = PAIRS_PER_BATCH if on_cpu else GPU_PAIRS_PER_BATCH
+        limit = best_batch(self.model.device)
         if self._small:
             limit = int(FIRST_SHARES[-self._small] * limit)
         room = limit - int(counts.square().sum())
@@ -332,6 +349,8 @@ class _Job:
         states, layout = cohort.decode().cpu(), cohort.layout.to("cpu")
         numbers, positions = encoding.decode(states, layout, fixed, cohort.placed)
         molecules = MoleculeBatch.from_arrays(numbers, positions, info={"sampled": True})
+        if not self.settings.graphs:
+            return molecules
         bonds = None if cohort.bonds_hat is None else cohort.bonds_hat.cpu()
         start = self.settings.start
         orders = None if start is None else start.orders(rows, layout, encoding)

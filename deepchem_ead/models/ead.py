@@ -26,7 +26,7 @@ from deepchem_ead.keywords import check_keywords
 from deepchem_ead.models.charges import warn_of_ignored_charges
 from deepchem_ead.models.editing import StartsFromMolecules
 from deepchem_ead.models.evaluation import evaluate_model
-from deepchem_ead.models.guides import guiding_model, remark_on_missing_guide
+from deepchem_ead.models.guides import remark_on_missing_guide, with_guide
 from deepchem_ead.properties.labels import select_labels, task_columns
 from deepchem_ead.sampling import Guide, PropertyGuidance
 from deepchem_ead.training.batches import ShuffledBatches, check_fits, row_weights
@@ -331,8 +331,7 @@ class EADModel(StartsFromMolecules, ResumableModel):
         began = time.perf_counter()
         settings = GenerationSettings.resolve(self.config, options)
         unguided = options.guide is None  # and not "none"
-        if options.guide is not None and not isinstance(options.guide, PropertyGuidance):
-            options = replace(options, guide=guiding_model(options.guide, self))
+        options = with_guide(options, self)
         request = Request(self, n, conditions, options)
         if conditions and unguided and options.guidance_scale == 0:
             remark_on_missing_guide(conditions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,11 @@ from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.conformers.options import TRIES, ConformerOptions
-from deepchem_ead.generation.conformers import find_conformers
+from deepchem_ead.generation.conformers import (
+    ModelSources,
+    find_all_conformers,
+    find_conformers,
+)
 from deepchem_ead.generation.editing import (
     LEVEL,
     plan_edit,
@@ -20,6 +24,7 @@ from deepchem_ead.generation.editing import (
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.whole import Molecule
 from deepchem_ead.keywords import check_keywords
+from deepchem_ead.models.guides import with_guide
 
 
 class StartsFromMolecules:
@@ -155,11 +160,11 @@ class StartsFromMolecules:
     @check_keywords(SamplingOptions)
     def conformers(
         self,
-        mol: str | Chem.Mol,
+        mol: str | Chem.Mol | Sequence[str | Chem.Mol],
         n: int | None = None,
         *,
         purpose: str | None = None,
-        start: Chem.Mol | None = None,
+        start: Chem.Mol | Sequence[Chem.Mol | None] | None = None,
         start_level: float | None = None,
         relax: str | None = None,
         energies: str | None = None,
@@ -173,8 +178,8 @@ class StartsFromMolecules:
         progress: bool = True,
         options: SamplingOptions | None = None,
         **keywords: Any,
-    ) -> Chem.Mol:
-        """Generate conformers of a molecule.
+    ) -> Chem.Mol | list[Chem.Mol | None]:
+        """Generate conformers of a molecule, or of each of many.
 
         A model with ``stereo=True`` is told the configurations of atoms and double bonds that the
         molecule specifies. Whatever the model, they are checked in every conformer: one all of
@@ -182,8 +187,9 @@ class StartsFromMolecules:
 
         Parameters
         ----------
-        mol : str or rdkit.Chem.Mol
-            SMILES, or a molecule; its own conformers are not looked at, see ``start``.
+        mol : str, rdkit.Chem.Mol, or sequence of these
+            SMILES, or a molecule; its own conformers are not looked at, see ``start``. Many are
+            drawn side by side, which takes less time, and come out as they would one by one.
         n : int
             Number of conformers that are right; by default 1, or the purpose's number. What
             follows may leave fewer.
@@ -192,7 +198,8 @@ class StartsFromMolecules:
         start : rdkit.Chem.Mol, optional
             The molecule with conformers of its own: sampling begins at them with the noise of
             ``start_level``, one after another. They take part, too: they are checked, relaxed and
-            ranked with those that are drawn. Atoms are matched by the graph.
+            ranked with those that are drawn. Atoms are matched by the graph. Of many, one for each,
+            or None.
         start_level : float, optional
             Above 0; the higher, the less is left of ``start`` (default 300).
         relax : {"mmff94", "ani2xt", "gfn2"}, optional
@@ -226,7 +233,9 @@ class StartsFromMolecules:
         rdkit.Chem.Mol
             With its conformers (ids from 0), numbered as the input, hydrogens that it writes as
             atoms included; the others follow, as ``Chem.AddHs`` places them. Properties
-            ``conformers_...`` say how they came about and what was drawn again.
+            ``conformers_...`` say how they came about and what was drawn again. Of many a list in
+            their order, with None for those that have no conformers; a warning says why. There a
+            molecule may have fewer than ``n``, and ``conformers_notes`` says so.
 
         Raises
         ------
@@ -242,12 +251,12 @@ class StartsFromMolecules:
             trans_amides=trans_amides, relax=relax, energies=energies, prune=prune, window=window,
             keep=keep, solvent=solvent,
         )  # fmt: skip
-        return find_conformers(
-            self,  # type: ignore[arg-type]
-            mol,
-            wanted,
-            start,
-            progress,
-            options,
-            start_level,
-        )
+        if start is None and start_level is not None:
+            raise ValueError("start_level says how much is left of start=: give both")
+        level = LEVEL if start_level is None else start_level
+        guided = with_guide(options, self)  # type: ignore[arg-type]
+        if isinstance(mol, Iterable) and not isinstance(mol, str):
+            sources = ModelSources(self, guided, False, level)  # type: ignore[arg-type]
+            return find_all_conformers(sources, list(mol), wanted, start, progress)
+        sources = ModelSources(self, guided, progress, level)  # type: ignore[arg-type]
+        return find_conformers(sources, mol, wanted, start)

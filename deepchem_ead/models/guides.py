@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from deepchem_ead.caller import warn_caller
 from deepchem_ead.errors import CheckpointError
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generator.trained import Generator
 from deepchem_ead.models.property_model import EGNNPropertyModel
 from deepchem_ead.parts import make_part
-from deepchem_ead.sampling import GUIDES, Guide
+from deepchem_ead.sampling import GUIDES, Guide, PropertyGuidance
 from deepchem_ead.sampling.guides import no_gradient
 
 #: What asks for no guide where its absence would be remarked on.
@@ -25,6 +27,13 @@ def remark_on_missing_guide(conditions: Iterable[str]) -> None:
         "the values than by their number of atoms. guide='qm9-guide', or an EGNNPropertyModel of "
         f"your own, steers; guide={NO_GUIDE!r} does without and says nothing"
     )
+
+
+def with_guide(options: SamplingOptions, model: Generator) -> SamplingOptions:
+    """The options with a guide by name as an object; errors are those of `guiding_model`."""
+    if options.guide is None or isinstance(options.guide, PropertyGuidance):
+        return options
+    return replace(options, guide=guiding_model(options.guide, model))
 
 
 def guiding_model(guide: Guide | str | Path, model: Generator) -> Guide | None:

@@ -35,8 +35,8 @@ class MoleculeNoise:
 
     Parameters
     ----------
-    seed : int
-        Not negative.
+    seed : int or sequence of int, (B,)
+        Not negative; one for all, or one of each molecule.
     indices : sequence of int, (B,)
         Number of each molecule in the whole job, not negative.
     counts : sequence of int or Tensor, (B,)
@@ -51,7 +51,7 @@ class MoleculeNoise:
 
     def __init__(
         self,
-        seed: int,
+        seed: int | Sequence[int],
         indices: Sequence[int],
         counts: Sequence[int] | np.ndarray | Tensor,
         dtype: torch.dtype = torch.float32,
@@ -64,13 +64,14 @@ class MoleculeNoise:
             raise ValueError(f"{len(indices)} molecule indices but {len(sizes)} node counts")
         if dtype not in _NUMPY:
             raise ValueError(f"dtype must be torch.float32 or torch.float64, not {dtype}")
-        self._key, self._sizes = (int(seed), list(map(int, indices))), sizes
+        seeds = [int(seed)] * len(sizes) if isinstance(seed, int | np.integer) else seed
+        self._keys, self._sizes = (list(map(int, seeds)), list(map(int, indices))), sizes
         self.dtype = dtype
         self.device = device
         self.n_nodes = int(sizes.sum())
         self._generators = [
-            np.random.default_rng(np.random.SeedSequence([int(seed), int(i), *stream]))
-            for i in indices
+            np.random.default_rng(np.random.SeedSequence([*key, *stream]))
+            for key in zip(*self._keys, strict=True)
         ]
         ends = np.cumsum(sizes)
         self._rows = list(zip((ends - sizes).tolist(), ends.tolist(), strict=True))
@@ -94,7 +95,7 @@ class MoleculeNoise:
         """Numbers of a stream of their own: a row for each two nodes of a molecule."""
         pairs = self._sizes * (self._sizes - 1) // 2
         # A stream of zeros would be no other one.
-        return MoleculeNoise(*self._key, pairs, self.dtype, self.device, stream=[1])
+        return MoleculeNoise(*self._keys, pairs, self.dtype, self.device, stream=[1])
 
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}

@@ -181,6 +181,31 @@ def test_an_interrupted_file_is_completed_byte_for_byte(deepchem_ead, tmp_path, 
     assert_one_line(deepchem_ead(*words, out), "exists; remove it", "or pass --resume")
 
 
+def test_a_model_draws_a_file_together_and_goes_on_with_it(deepchem_ead, tmp_path, monkeypatch):
+    from deepchem_ead.conformers.configuration import Configuration
+
+    tiny = EADModel("conformers-qm9", n_layers=1, n_features=32, n_heads=4)
+    monkeypatch.setattr(EADModel, "from_pretrained", lambda name: tiny)
+    monkeypatch.setattr(Configuration, "righted", lambda self, x, check_bonds: (x, None))
+    (tmp_path / "in.smi").write_text(MANY)
+    options = ["--n", 2, "--steps", 2, "--prune", 0, "--out"]
+    whole, cut = tmp_path / "whole.sdf", tmp_path / "cut.sdf"
+    result = deepchem_ead("conformers", tmp_path / "in.smi", *options, whole)
+    assert result.code == 0 and "6 conformers of 5 molecules" in result.out, result.err
+    table = (tmp_path / "whole.csv").read_text()
+    assert [row["status"] for row in rows(tmp_path / "whole.csv")].count("failed") == 2
+    cut.write_bytes(whole.read_bytes()[:-9])
+    (tmp_path / "cut.csv").write_text("".join(table.splitlines(keepends=True)[:3]))
+    result = deepchem_ead("conformers", tmp_path / "in.smi", *options, cut, "--resume")
+    assert "kept from before: those of 2 molecules" in result.out, result.err
+    assert cut.read_bytes() == whole.read_bytes() and (tmp_path / "cut.csv").read_text() == table
+    alone = tmp_path / "alone.sdf"
+    assert deepchem_ead("conformers", "CC(O)F", *options, alone).code == 0
+    for one, other in zip(read(alone), read(whole)[2:4], strict=True):
+        x, y = one.GetConformer().GetPositions(), other.GetConformer().GetPositions()
+        assert np.array_equal(x, y)
+
+
 def test_ctrl_c_keeps_finished_molecules(deepchem_ead, tmp_path, monkeypatch):
     from deepchem_ead.commands.jobs import conformer_file as job
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rdkit import Chem
 from tqdm import tqdm
 
 from deepchem_ead import __version__
@@ -26,9 +25,9 @@ from deepchem_ead.conformers.etkdg import ETKDG
 from deepchem_ead.conformers.forms import check_kinds
 from deepchem_ead.conformers.many import Answer, generate_conformers
 from deepchem_ead.conformers.options import ConformerOptions
-from deepchem_ead.conformers.source import MakeSource, Source
+from deepchem_ead.conformers.source import MakeSource
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.generation.conformers import ModelSource
+from deepchem_ead.generation.conformers import ModelSources
 from deepchem_ead.generation.editing import LEVEL
 from deepchem_ead.generation.job import GenerationSettings
 from deepchem_ead.generation.options import SamplingOptions
@@ -205,11 +204,7 @@ def _drawing(
             f"{error}; or take --method etkdg, RDKit's ETKDGv3, which needs no model"
         ) from None
 
-    def make(molecule: Chem.Mol, name: str) -> Source:
-        source = ModelSource(loaded, molecule, name, sampling, False, level)
-        source.method = f"model {short_name(model)}"
-        return source
-
+    make = ModelSources(loaded, sampling, start_level=level, method=f"model {short_name(model)}")
     settings = GenerationSettings.resolve(loaded.config, sampling).describe()
     job = {
         "method": "model", "model": short_name(model), "weights": weights_digest(loaded),

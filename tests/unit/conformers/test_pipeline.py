@@ -407,3 +407,82 @@ def test_protons_that_are_lost_one_after_another_add_up():
 def test_solvents_and_ph_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         ConformerOptions(**options)
+
+
+# ----------------------------------------------------------------------------------- side by side
+
+
+def embedded(molecule, n, wrong):
+    """Conformers, with a wrong double bond in the first one."""
+    mol = Chem.Mol(molecule)
+    for bond in mol.GetBonds():
+        if wrong and bond.GetStereo() == Chem.BondStereo.STEREOE:
+            bond.SetStereo(Chem.BondStereo.STEREOZ)
+    found = []
+    for each, count in ((mol, 1), (molecule, n - 1)):
+        AllChem.EmbedMultipleConfs(each, count, randomSeed=1)
+        found += [c.GetPositions() for c in each.GetConformers()]
+    return found
+
+
+class Pooled:
+    """Embeds molecules together; a first attempt is wrong where it can be."""
+
+    method, rough = "pooled", False
+
+    def __init__(self, of_room=1.0):
+        self.of_room, self.drawn = of_room, []
+
+    def __call__(self, molecule, name):
+        source = Pooled()
+        source.pool, source.molecule = self, molecule
+        return source
+
+    def share(self, request):
+        return request.n * self.of_room
+
+    def draw(self, requests):
+        self.drawn.append([(r.source.molecule.GetNumAtoms(), r.attempt) for r in requests])
+        return [embedded(source.molecule, n, wrong=not k) for source, n, k in requests]
+
+
+ENTRIES = [
+    Entry(k, "", s, s) for k, s in enumerate(["F/C=C/C", "CCO", "C.C", "CCN", "CCF", "?"], 1)
+]
+
+
+@pytest.mark.parametrize("of_room", [1e-3, 0.25, 0.5])
+def test_molecules_are_drawn_together_and_answered_in_order(of_room):
+    pool = Pooled(of_room)
+    found = list(generate_conformers(ENTRIES, pool, ConformerOptions(n=2)))
+    assert found[0][0].ensemble.problems == {"double bond 1-2 is cis": 1}
+    assert [[a.entry.number for a in each] for each in found] == [[k] for k in range(1, 7)]
+    assert [bool(each[0].reason) for each in found] == [False, False, True, False, False, True]
+    others = [(n_atoms, 0) for n_atoms in (9, 10, 8)]
+    wrong, again = (9, 0), (9, 1)
+    assert (
+        pool.drawn
+        == {
+            1e-3: [[wrong, *others], [again]],
+            0.25: [[wrong, others[0]], [again, others[1]], [others[2]]],
+            0.5: [[wrong], [again], *[[other] for other in others]],
+        }[of_room]
+    )
+
+
+def test_no_more_is_read_than_is_drawn_at_once():
+    read = []
+    entries = (read.append(entry.number) or entry for entry in ENTRIES[1:])
+    next(generate_conformers(entries, Pooled(0.5), ConformerOptions(n=2)))
+    assert read == [2]
+    next(generate_conformers(entries, ETKDG, ConformerOptions(n=2)))
+    assert read == [2, 3]
+
+
+def test_forms_are_drawn_together():
+    pool = Pooled(1e-3)
+    entries = [Entry(1, "", "CC(O)C(F)N", "CC(O)C(F)N"), ENTRIES[1]]
+    found = list(generate_conformers(entries, pool, ConformerOptions(n=1), ["stereo"]))
+    assert [len(each) for each in found] == [4, 1] and len(pool.drawn[0]) == 5
+    for answer in found[0]:
+        assert stereo_kept(answer.ensemble.mol, answer.ensemble.mol).all()

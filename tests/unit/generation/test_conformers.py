@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import pytest
 from joint_data import QUICK, joint_model, sample_molecules
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from deepchem_ead import MoleculeBatch
 from deepchem_ead.chem.graph_stereo import graph_stereo
 from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.errors import MoleculeError
@@ -30,7 +32,7 @@ class Embedding:
     As an equivariant network it knows no configuration: it draws one of all stereoisomers' own.
     """
 
-    config, encoding = MODEL.config, MODEL.encoding
+    method, rough = "model", False
 
     def __init__(self, smiles: str, broken: float = 0.0) -> None:
         self.drawn, self.broken = 0, broken
@@ -38,8 +40,11 @@ class Embedding:
         Chem.RemoveStereochemistry(bare)
         self.mol = bare
 
-    def generate(self, n, options, progress):
-        random = np.random.default_rng(options.seed)
+    def __call__(self, molecule, name):
+        return self
+
+    def draw(self, n, attempt):
+        random = np.random.default_rng(attempt)
         mol = Chem.Mol(self.mol)
         ids = AllChem.EmbedMultipleConfs(mol, n, randomSeed=int(random.integers(2**30)))
         positions = [mol.GetConformer(i).GetPositions() for i in ids]
@@ -47,14 +52,11 @@ class Embedding:
             if random.random() < self.broken:
                 x[-1] += 3.0
         self.drawn += n
-        numbers = [[atom.GetAtomicNum() for atom in mol.GetAtoms()]] * n
-        return MoleculeBatch.from_arrays(numbers, positions)
+        return positions
 
 
-def conformers(model, smiles, n=6, tries=10, check_bonds=True):
-    options = module.SamplingOptions(seed=0)
-    wanted = module.ConformerOptions(n=n, tries=tries, check_bonds=check_bonds)
-    return module.find_conformers(model, smiles, wanted, None, False, options)
+def conformers(source, smiles, n=6, tries=10):
+    return module.find_conformers(source, smiles, module.ConformerOptions(n=n, tries=tries))
 
 
 def smiles_of_conformers(mol: Chem.Mol) -> set[str]:
@@ -216,17 +218,20 @@ def test_sampling_begins_at_the_users_conformer(smiles):
 
 
 def test_several_conformers_are_begun_at_in_turn(monkeypatch):
-    given, generate = [], MODEL.generate
+    given, generate = [], module.generate_batches
     monkeypatch.setattr(
-        MODEL, "generate", lambda n, **k: given.append(k["options"].start) or generate(n, **k)
-    )
+        module, "generate_batches",
+        lambda model, n, settings, **k: given.append(settings.start)
+        or generate(model, n, settings, **k),
+    )  # fmt: skip
     start = embedded("OCCO", 2)
-    source = module.ModelSource(MODEL, start, "x", module.SamplingOptions(steps=2, seed=0), False)
+    source = module.ModelSources(MODEL, module.SamplingOptions(steps=2, seed=0))(start, "x")
     begun, said = source.starting_at([c.GetPositions() for c in start.GetConformers()])
     assert "level 300" in said
     begun.draw(3, 0)
     own = [start.GetConformer(k).GetPositions() for k in (0, 1, 0)]
-    assert np.allclose(given[0].molecules.positions, own) and given[0].task.level == 300
+    first = [given[0].molecules.positions[k] for k in given[0].which]
+    assert np.allclose(first, own) and given[0].task.level == 300
     source.draw(3, 0)  # which has not changed
     assert given[1].task.level is None and len(given[1].molecules) == 1
 
@@ -243,3 +248,67 @@ def test_a_start_that_cannot_be_is_refused():
     for level in (0, 1000, -3, float("nan")):
         with pytest.raises(ValueError, match="start_level=.*: give a noise level above 0"):
             MODEL.conformers("CCO", start=embedded("CCO"), start_level=level, **QUICK)
+
+
+# ---------------------------------------------------------------------------------- many molecules
+
+MANY = ["F/C=C/[C@H](O)C", "CC.O", "F/C=C/F", "C[C@H](O)F", "C" * 10, "CC(=O)[O-]", "OCCO", "not"]
+FAILED = [1, 4, 7]
+OPTIONS = module.SamplingOptions(steps=2, schedule="synchronous", seed=1)
+
+
+@cache
+def alone(k):
+    """Conformers of one of them, and what is said of them; number 6 begins at its own."""
+    wanted = module.ConformerOptions(n=2, tries=2, check_bonds=False)
+    sources = module.ModelSources(MODEL, OPTIONS, start_level=100)
+    start = embedded(MANY[k]) if k == 6 else None
+    return module.find_ensemble(*module.read_graph(MANY[k]), sources, wanted, start)
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """Molecules of each run of the sampler."""
+    sizes, generate = [], module.generate_batches
+
+    def counted(model, n, *arguments, **words):
+        sizes.append(n)
+        return generate(model, n, *arguments, **words)
+
+    monkeypatch.setattr(module, "generate_batches", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_many_molecules_are_what_they_are_one_by_one(batch_size, runs):
+    """Those with own coordinates and those that are drawn again included."""
+    starts = [None] * len(MANY)
+    starts[6] = embedded("OCCO")
+    with pytest.warns(
+        UserWarning, match="3 of 8 .* molecule 1: 'CC.O' consists of 2 parts, .*not a"
+    ):
+        found = MODEL.conformers(
+            MANY, 2, tries=2, check_bonds=False, start=starts, start_level=100, progress=False,
+            options=replace(OPTIONS, batch_size=batch_size),
+        )  # fmt: skip
+    assert [k for k, mol in enumerate(found) if mol is None] == FAILED
+    together, redrawn = len(runs), 0
+    for k, mol in enumerate(found):
+        if mol is None:
+            continue
+        expected = alone(k)
+        for one, other in zip(mol.GetConformers(), expected.mol.GetConformers(), strict=True):
+            assert np.array_equal(one.GetPositions(), other.GetPositions())
+        told = {f"conformers_{name}": text for name, text in expected.told().items()}
+        assert told == mol.GetPropsAsDict(autoConvertStrings=False)
+        redrawn += "conformers_redrawn" in told
+    # All are drawn at once, those with own coordinates in a run of their own; then what was wrong.
+    assert redrawn > 1 and (batch_size or together == 3)
+
+
+def test_starts_of_many_are_one_for_each():
+    for mol, start in ((["CCO"], embedded("CCO")), (["CCO"], [None] * 2), ("CCO", [None])):
+        with pytest.raises(
+            ValueError, match="start (must be 1 molecules or None|is a list; of one)"
+        ):
+            MODEL.conformers(mol, start=start, **QUICK)
