@@ -19,6 +19,8 @@ DEFAULT_PREDICTOR = "qm9-properties"
 #: The model that knows bonds and every task: it edits, finds conformers and perceives bonds unless
 #: another is named.
 JOINT_MODEL = "qm9-joint"
+#: Level of noise that leaves neighbours of a molecule: of QM9's, half stay what they are.
+VARIATION_LEVEL = 250.0
 
 
 #: Suffixes of files of SMILES, each also with ".gz"; molecules in 3D are made from them.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deepchem_ead.choices import VARIATION_LEVEL
 from deepchem_ead.commands.options import Steps
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import Count, ModelName, MoleculeFile, OutFile, Seed
@@ -25,7 +26,7 @@ def vary(
             help="Level of noise that the molecule gets, above 0 and below the highest (1000): "
             "the higher, the less is left of it.",
         ),
-    ] = 300.0,
+    ] = VARIATION_LEVEL,
     model: ModelName = "qm9",
     out: OutFile = Path("varied.sdf"),
     n: Count = 10,

@@ -23,7 +23,7 @@ from deepchem_ead.conformers.many import Entry, generate_conformers
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.source import Request as Wanted
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.generation.editing import LEVEL, check_level, seeded
+from deepchem_ead.generation.editing import check_level, seeded
 from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.job import GenerationSettings, best_batch, generate_batches
 from deepchem_ead.generation.options import SamplingOptions
@@ -31,6 +31,8 @@ from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generator.trained import Generator
 
+#: Level of noise from which sampling begins at given conformers.
+START_LEVEL = 300.0
 #: Molecules without conformers that a warning names.
 _NAMED = 5
 
@@ -64,7 +66,7 @@ class ModelSources:
         model: Generator,
         options: SamplingOptions,
         progress: bool = False,
-        start_level: float = LEVEL,
+        start_level: float = START_LEVEL,
         method: str = "model",
     ) -> None:
         if options.n_atoms is not None:

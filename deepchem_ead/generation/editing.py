@@ -21,8 +21,6 @@ from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generation.whole import Molecule, one_molecule, union
 from deepchem_ead.generator.trained import Generator
 
-#: Level of noise that leaves a molecule's neighbours of it.
-LEVEL = 300.0
 #: What is no list of fragments, SMILES by mistake included.
 _ONE = (Chem.Mol, MoleculeBatch, str)
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.choices import VARIATION_LEVEL
 from deepchem_ead.conformers.options import TRIES, ConformerOptions
 from deepchem_ead.generation.conformers import (
+    START_LEVEL,
     ModelSources,
     find_all_conformers,
     find_conformers,
 )
 from deepchem_ead.generation.editing import (
-    LEVEL,
     plan_edit,
     plan_variation,
     warn_of_unchanged,
@@ -113,7 +114,7 @@ class StartsFromMolecules:
     def vary(
         self,
         mol: Molecule,
-        level: float = LEVEL,
+        level: float = VARIATION_LEVEL,
         n: int = 1,
         *,
         conditions: Mapping[str, object] | None = None,
@@ -131,7 +132,8 @@ class StartsFromMolecules:
         mol : rdkit.Chem.Mol or MoleculeBatch of one
             With all hydrogens and 3D coordinates.
         level : float
-            Above 0; the higher, the less is left of the molecule.
+            Above 0; the higher, the less is left of the molecule. At the default half of what
+            is made of molecules of QM9 is the molecule itself.
         n : int
             Number of molecules.
         conditions, progress, callback, options
@@ -253,7 +255,7 @@ class StartsFromMolecules:
         )  # fmt: skip
         if start is None and start_level is not None:
             raise ValueError("start_level says how much is left of start=: give both")
-        level = LEVEL if start_level is None else start_level
+        level = START_LEVEL if start_level is None else start_level
         guided = with_guide(options, self)  # type: ignore[arg-type]
         if isinstance(mol, Iterable) and not isinstance(mol, str):
             sources = ModelSources(self, guided, False, level)  # type: ignore[arg-type]

@@ -27,8 +27,7 @@ from deepchem_ead.conformers.many import Answer, generate_conformers
 from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.source import MakeSource
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.generation.conformers import ModelSources
-from deepchem_ead.generation.editing import LEVEL
+from deepchem_ead.generation.conformers import START_LEVEL, ModelSources
 from deepchem_ead.generation.job import GenerationSettings
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.trained_tasks import check_task
@@ -189,7 +188,7 @@ def _drawing(
 ) -> _Drawing:
     if start_level is not None and (method == "etkdg" or not use_start):
         raise ValueError("--start-level is for a model that begins at coordinates: give --start")
-    level = LEVEL if start_level is None else start_level
+    level = START_LEVEL if start_level is None else start_level
     if method == "etkdg":
         seed = sampling.seed or 0
         return _Drawing(
