@@ -31,14 +31,14 @@ def main() -> None:
         known = known[np.flatnonzero(known.graphs.bonds_given)]
     bare = MoleculeBatch.from_arrays(known.numbers, known.positions)
     model = EADModel.from_pretrained(arguments.model, device="cpu")
-    right = _smiles(known)
+    right = plain_smiles(known)
     for name, find in (
         (f"perceive_bonds, {arguments.model}", lambda: perceive_bonds(bare, model=model)),
         ("with the total charge", lambda: perceive_bonds(bare, known.charges, model)),
         ("with_bonds, without a model", bare.with_bonds),
     ):
         began = time.process_time()
-        found = _smiles(find())
+        found = plain_smiles(find())
         seconds = time.process_time() - began
         share = np.mean([a == b for a, b in zip(found, right, strict=True)])
         error = np.sqrt(share * (1 - share) / len(right))
@@ -48,7 +48,8 @@ def main() -> None:
         )
 
 
-def _smiles(molecules: MoleculeBatch) -> list[str | None]:
+def plain_smiles(molecules: MoleculeBatch) -> list[str | None]:
+    """Canonical SMILES without stereo labels, None of what is no molecule."""
     return [
         None if mol is None else Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False)
         for mol in molecules.to_rdkit()

@@ -18,9 +18,8 @@ molecules. Prints Markdown; what has been measured is kept in the folder.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,22 +29,24 @@ from deepchem.data import Dataset
 from rdkit import Chem
 
 from benchmarks.tables import markdown
+from benchmarks.turns import (
+    COMMON,
+    LEVELS,
+    Training,
+    chosen,
+    in_turns,
+    noised,
+    parsed,
+    spread,
+    title_of,
+)
 from deepchem_ead import EADModel, MoleculeBatch, evaluate_molecules
-from deepchem_ead.chem.atomic import atomic_path
-from deepchem_ead.commands.options import parse_option
-from deepchem_ead.diffusion import Bonds, bonds_of_pairs, channel, project_rotation
+from deepchem_ead.diffusion import channel, level_of, project_rotation
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.metrics import evaluate_conformers
 from deepchem_ead.molnet import DATASETS
 
 SYMMETRIES = ("none", "kabsch", "averaged", "quotient")
-LEVELS = (50, 100, 200, 300, 500, 800)
-#: What both tasks have in common, besides their presets.
-COMMON = {
-    "n_layers": 5, "n_features": 96, "n_heads": 6, "self_conditioning": False, "batch_size": 32,
-    "learning_rate": 5e-4, "learning_rate_decay": "none", "warmup_steps": 200, "ema_decay": 0.999,
-    "precision": "fp32",
-}  # fmt: skip
 PRESETS = {"conformer": "conformers-qm9", "free": "qm9"}
 STEPPERS = ("ancestral", "quotient")
 
@@ -61,40 +62,11 @@ class Run(NamedTuple):
     def name(self) -> str:
         return f"{self.task}-{self.symmetry}-{self.seed}"
 
-
-def make_model(run: Run, out: Path, options: dict[str, Any]) -> EADModel:
-    """The model of a run, as it is in its latest checkpoint, if there is one."""
-    changes = {**COMMON, **options, "symmetry": run.symmetry, "seed": run.seed}
-    model = EADModel(preset=PRESETS[run.task], model_dir=str(out / run.name), **changes)
-    if model.get_checkpoints():
-        model.restore()
-    return model
-
-
-def spent(out: Path, run: Run) -> float:
-    """Seconds of the processor that a run has had."""
-    record = out / run.name / "spent.json"
-    return json.loads(record.read_text())["seconds"] if record.exists() else 0.0
-
-
-def train(run: Run, out: Path, dataset: Dataset, until: float, options: dict[str, Any]) -> None:
-    """Go on until the run has had so many seconds of the processor."""
-    before = spent(out, run)
-    if before >= until:
-        return
-    model = make_model(run, out, options)
-    began = time.process_time()
-
-    def stop(model: EADModel, step: int) -> None:
-        if before + time.process_time() - began >= until:
-            model.stop_training()
-
-    model.fit(dataset, nb_epoch=10**6, checkpoint_interval=10**9, callbacks=stop)
-    model.save_checkpoint(max_checkpoints_to_keep=2)
-    record = {"seconds": before + time.process_time() - began, "steps": model.get_global_step()}
-    with atomic_path(out / run.name / "spent.json") as path:
-        path.write_text(json.dumps(record))
-    print(f"{run.name}: {record['seconds']:.0f} s, {record['steps']} steps", flush=True)
+    def training(self, arguments: argparse.Namespace) -> Training:
+        """Where it is, and what it trains."""
+        changes = {**COMMON, "self_conditioning": False, **arguments.options}
+        changes |= {"symmetry": self.symmetry, "seed": self.seed}
+        return Training(arguments.out / self.name, PRESETS[self.task], changes)
 
 
 def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
@@ -109,30 +81,12 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
 def noise_errors(model: EADModel, X: np.ndarray) -> list[tuple[float, ...]]:
     """Per coordinate, by level: squared error of the positions' noise, its horizontal part, and
     the square of what the estimate turns molecules by."""
-    encoding, network, process = model.encoding, model.model.eval(), model.model.process
-    encoded = encoding.encode(X, n_nodes=encoding.count_atoms(X))
-    clean, layout = encoded.clean, encoded.layout
-    context = None
-    if network.n_context:
-        unknown = torch.full((layout.n_molecules, len(model.config.condition_names)), torch.nan)
-        context = network.context(torch.ones(layout.n_molecules) > 0, unknown.double())
-    generator, found = torch.Generator().manual_seed(0), []
-    for level in LEVELS:
-        levels = torch.full((layout.n_nodes,), float(level), dtype=torch.float64)
-        tau = process.tau_at(levels)
-        if model.config.channel_levels:
-            levels = torch.stack([levels, torch.zeros_like(levels)], 1)
-        noise = torch.randn(clean.shape, generator=generator)
-        w = process.add_noise(clean, levels, process.draw_noise(noise, layout))
-        told = {}
-        if model.config.bonds:
-            kinds = bonds_of_pairs(encoded.bonds, layout)
-            told["bonds"] = Bonds(kinds, torch.ones_like(kinds, dtype=torch.bool))
-        estimate = process.predict_noise(
-            network.sampling_denoiser, w, levels, layout, context, **told
-        )
+    process, denoiser, found = model.model.process, model.model.sampling_denoiser, []
+    for asked, _, noise in noised(model, X, of_graphs=model.config.channel_levels):
+        w, layout = asked.w, asked.layout
+        tau = process.tau_at(level_of(asked.levels, "positions"))
         target = process.frame.project(channel(noise, "positions"), tau, layout)
-        estimate = channel(estimate, "positions")
+        estimate = channel(process.estimate(denoiser, asked).noise, "positions")
         missed = estimate - target
         flat, kept = (
             project_rotation(each, channel(w, "positions"), tau, layout)
@@ -177,23 +131,12 @@ class Measuring(NamedTuple):
     mols: list[Chem.Mol]
 
 
-def measured(run: Run, arguments: argparse.Namespace, data: Measuring) -> dict:
-    """All numbers of a run's latest checkpoint; kept by its steps."""
-    model = make_model(run, arguments.out, arguments.options)
-    record = arguments.out / run.name / f"measured-{model.get_global_step()}-{arguments.n}.json"
-    if not record.exists():
-        found: dict[str, Any] = {"errors": noise_errors(model, data.X[run.task])}
-        for stepper in STEPPERS:
-            found[stepper] = sampled(model, run.task, stepper, data.mols, arguments.n)
-        with atomic_path(record) as path:
-            path.write_text(json.dumps(found))
-    return json.loads(record.read_text()) | {"steps": model.get_global_step()}
-
-
-def chosen(dataset: Dataset, n: int) -> np.ndarray:
-    """X of molecules at random: parts of QM9 begin with the smallest."""
-    rows = np.random.default_rng(0).choice(len(dataset), min(n, len(dataset)), replace=False)
-    return dataset.X[np.sort(rows)]
+def measured(model: EADModel, task: str, n: int, data: Measuring) -> dict:
+    """All numbers of a model."""
+    found: dict[str, Any] = {"errors": noise_errors(model, data.X[task])}
+    for stepper in STEPPERS:
+        found[stepper] = sampled(model, task, stepper, data.mols, n)
+    return found
 
 
 def print_report(arguments: argparse.Namespace, parts: dict[str, tuple[Dataset, ...]]) -> None:
@@ -206,24 +149,23 @@ def print_report(arguments: argparse.Namespace, parts: dict[str, tuple[Dataset, 
     for task in arguments.tasks:
         rows: dict[str, list[list[str]]] = {"errors": [], **{name: [] for name in STEPPERS}}
         for symmetry in arguments.symmetries:
-            runs = [Run(task, symmetry, seed) for seed in arguments.seeds]
-            runs = [run for run in runs if spent(arguments.out, run) > 0]
+            runs = [Run(task, symmetry, seed).training(arguments) for seed in arguments.seeds]
+            runs = [run for run in runs if run.spent > 0]
             if not runs:
                 continue
-            found = [measured(run, arguments, data) for run in runs]
-            hours = ", ".join(f"{spent(arguments.out, run) / 3600:.2f}" for run in runs)
-            steps = ", ".join(f"{each['steps']:,}" for each in found)
-            title = f"{symmetry} ({len(runs)} seeds, {hours} h, {steps} steps)"
+            measure = partial(measured, task=task, n=arguments.n, data=data)
+            found = [run.measured(arguments.n, measure) for run in runs]
+            title = title_of(symmetry, runs, found)
             errors = np.array([each["errors"] for each in found])
             rows["errors"].append(
                 [
                     title,
-                    *(f"{_spread(e[:, 0])} / {_spread(e[:, 1])}" for e in errors.swapaxes(0, 1)),
+                    *(f"{spread(e[:, 0])} / {spread(e[:, 1])}" for e in errors.swapaxes(0, 1)),
                 ]
             )
             for stepper in STEPPERS:
                 values = [each[stepper] for each in found]
-                cells = [_spread(np.array([v[key] for v in values])) for key in values[0]]
+                cells = [spread([v[key] for v in values]) for key in values[0]]
                 rows[stepper].append([title, *cells])
                 columns = list(values[0])
         if not rows["errors"]:
@@ -249,11 +191,6 @@ def print_errors(arguments: argparse.Namespace) -> None:
     print(f"Turns are a share of {share:.3f} of the directions of {len(X)} molecules.")
 
 
-def _spread(values: np.ndarray) -> str:
-    error = f" ± {values.std(ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else ""
-    return f"{values.mean():.3f}{error}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -261,17 +198,9 @@ def main() -> None:
     chosen_one = parser.add_mutually_exclusive_group(required=True)
     chosen_one.add_argument("--out", type=Path)
     chosen_one.add_argument("--model", help="of molecules from nothing: measures its errors")
-    parser.add_argument("--hours", type=float, default=6.0, help="of the processor, for each run")
-    parser.add_argument("--turn", type=float, default=20.0, help="minutes of a turn")
     parser.add_argument("--tasks", nargs="+", default=list(PRESETS), choices=list(PRESETS))
     parser.add_argument("--symmetries", nargs="+", default=list(SYMMETRIES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--set", nargs="*", default=[], metavar="OPTION=VALUE")
-    parser.add_argument("--data", default="qm9", help="a data set with bonds")
-    parser.add_argument("--n", type=int, default=200, help="molecules that are measured on")
-    parser.add_argument("--report", action="store_true", help="measure what there is")
-    arguments = parser.parse_args()
-    arguments.options = dict(map(parse_option, arguments.set))
+    arguments = parsed(parser)
     if arguments.model:
         print_errors(arguments)
         return
@@ -283,10 +212,8 @@ def main() -> None:
         print_report(arguments, parts)
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
-    total, turn = 3600 * arguments.hours, 60 * arguments.turn
-    for until in [*np.arange(turn, total, turn), total]:
-        for run in runs_of(arguments):
-            train(run, arguments.out, parts[run.task][0], float(until), arguments.options)
+    runs = [(run.training(arguments), parts[run.task][0]) for run in runs_of(arguments)]
+    in_turns(runs, arguments)
 
 
 if __name__ == "__main__":
