@@ -55,7 +55,7 @@ def embedded(smiles: str):
 def test_what_a_graph_says_is_what_its_geometry_is(smiles):
     mol, x, columns, centres, layout = embedded(smiles)
     graph = graph_stereo(mol)
-    told = _told_of_each(graph, layout)
+    told = _told_of_each([graph], layout)
     tagged, sided = told.tags != 0, told.sides != 0
     assert (int(tagged.sum()), int(sided.sum())) == SPECIFIED[smiles]
     volumes = signed_volumes(x, told.nodes(layout)).values
