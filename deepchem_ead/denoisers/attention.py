@@ -191,7 +191,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
         if self.handedness is not None and tagged is not None:
             last = self.handedness.after(estimate, read[-1], tagged)
             dx, estimate = dx + first + last, estimate - step * last
-        if self.pair_outputs is None:
+        if self.pair_outputs is None or not seen.wants_pairs:
             return Outputs(dx, h_out)
         return Outputs(dx, h_out, self.pair_outputs(read[0], estimate, layout, seen.pairs))
 

@@ -36,6 +36,8 @@ class Asked:
         An earlier estimate of the bonds, NaN in molecules that have none.
     stereo : Stereo, optional
         What is given of the stereo. None: nothing. Only for a process that is told.
+    wants_bonds : bool
+        Some bonds are not given. Otherwise nothing need be said of them.
     """
 
     w: Tensor
@@ -46,6 +48,7 @@ class Asked:
     bonds: Bonds | None = None
     previous_bonds: Tensor | None = None
     stereo: Stereo | None = None
+    wants_bonds: bool = True
 
     def replace(self, **changes: Any) -> Asked:
         """The same with other values of some attributes."""
@@ -69,6 +72,7 @@ class Asked:
             bonds,
             previous_bonds,
             stereo,
+            self.wants_bonds,
         )
 
 

@@ -64,6 +64,13 @@ class Bonds(NamedTuple):
             torch.cat(evidence) if evidence else None,
         )
 
+    @property
+    def certain(self) -> Tensor:
+        """The kinds that are given, (E, K) bool; none where they are not."""
+        every = torch.arange(len(BOND_KINDS), device=self.kinds.device)
+        # What is given and not known, which should not be, is the first kind as it is elsewhere.
+        return (self.kinds.clamp_min(0).unsqueeze(1) == every) & self.given.unsqueeze(1)
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Bonds:
         """With a function applied to every array of pairs."""
         kinds, given, *rest = self
@@ -140,6 +147,8 @@ def told_bonds(
         Of the wanted type.
     """
     n = layout.pairs.first.shape[0]
+    if previous is None and bonds is not None:
+        return torch.cat([bonds.certain, bonds.given.unsqueeze(1)], 1).to(like.dtype)
     found = like.new_zeros(n, len(BOND_KINDS)) if previous is None else previous.to(like.dtype)
     found = torch.where(found.isfinite(), found, 0.0)
     if bonds is None:

@@ -212,7 +212,8 @@ class DiffusionProcess(Estimator):
         if self.stereo:
             of_pairs.append(told_sides(stereo, layout, w))
         pairs = torch.cat(of_pairs, 1) if of_pairs else None
-        seen = Seen(x, torch.cat(inputs, 1), layout, reference, share, step, pairs, stereo)
+        columns, wanted = torch.cat(inputs, 1), asked.wants_bonds
+        seen = Seen(x, columns, layout, reference, share, step, pairs, stereo, wanted)
         out = denoiser(seen)
         dx, h_out = out
         eps_x = self.positions.noise(dx, channel(w, "positions"), tau, layout)

@@ -38,6 +38,8 @@ class Seen:
     stereo : Stereo, optional
         Tags of centres, of whose triple products with them something may be made. What it says
         about double bonds stands in ``pairs``, too. None: nothing is told.
+    wants_pairs : bool
+        `Outputs.pairs` are read; if not, a denoiser need not compute them.
     """
 
     x: Tensor
@@ -48,6 +50,7 @@ class Seen:
     step: Tensor | None = None
     pairs: Tensor | None = None
     stereo: Stereo | None = None
+    wants_pairs: bool = True
 
     def replace(self, **changes: Any) -> Seen:
         """The same with other values of some attributes."""

@@ -74,9 +74,11 @@ class ModelSources:
         check_task(model.config, "conformer", bonds=True)
         check_level(model.config.timesteps, start_level, "start_level")
         self.model, self.method, self.start_level = model, method, start_level
-        self._options, self._progress = options, progress
+        self._progress = progress
         # Sizes are those of the molecules.
         settings = GenerationSettings.resolve(model.config, replace(options, n_atoms=1))
+        # Kinds are given: nothing is to be decided by the number of electrons.
+        self._options = replace(options, closed_shell=False)
         self._settings = replace(settings, graphs=False)
 
     def __call__(self, molecule: Chem.Mol, name: str) -> ModelSource:

@@ -88,6 +88,8 @@ class Cohort:
         What is given of the stereo.
     bonds_hat : Tensor, (E, K), or None
         The last estimate of the bonds, NaN before the first; None of a process without bonds.
+    wants_bonds : bool
+        Bonds are to be estimated: some are not given.
     unfinished : Tensor, (B,) bool
         Molecules that have not been evaluated with all atoms at level 0: they need the network.
     n_evaluations, n_steps : Tensor, (B,) int64
@@ -150,11 +152,14 @@ class Cohort:
             raise ValueError(f"context has {len(context)} rows for {layout.n_molecules} molecules")
         self.w, self.x_hat = w, torch.zeros_like(w)
         self.previous = torch.full_like(w, torch.nan)
-        self.bonds, self.bonds_hat = None, None
+        self.bonds, self.bonds_hat, self.wants_bonds = None, None, False
         if process.bonds:
             self.bonds = None if start is None else start.bonds
+            self.wants_bonds = self.bonds is None or not bool(self.bonds.given.all())
             n_pairs = len(layout.pairs.first)
             self.bonds_hat = torch.full_like(w[:1, :1], torch.nan).expand(n_pairs, len(BOND_KINDS))
+            if self.bonds is not None and not self.wants_bonds:
+                self.bonds_hat = self.bonds.certain.to(w.dtype)
         self._noisy_bonds: NoisyBonds | None = None
         if process.bond_noise is not None:
             known = None if self._known is None else self._known.levels == 0

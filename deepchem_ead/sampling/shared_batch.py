@@ -103,12 +103,13 @@ class SharedBatch:
         if not with_bonds:
             return asked
         bonds, previous = _bonds(self._cohorts), None
-        if told:
+        wanted = any(cohort.wants_bonds for cohort in self._cohorts)
+        if told and wanted:
             previous = self._estimated_bonds()
         if self._pairs is not None:
             bonds = None if bonds is None else bonds.take(self._pairs)
             previous = None if previous is None else previous[self._pairs]
-        return asked.replace(bonds=bonds, previous_bonds=previous)
+        return asked.replace(bonds=bonds, previous_bonds=previous, wants_bonds=wanted)
 
 
 def _bonds(cohorts: Sequence[Cohort]) -> Bonds | None:

@@ -9,7 +9,7 @@ from denoiser_data import N_IN
 from native_variants import VARIANTS
 from torch import Tensor
 
-from deepchem_ead.denoisers.handedness import N_COLUMNS
+from deepchem_ead.denoisers.handedness import N_COLUMNS, Centres
 from deepchem_ead.diffusion import Seen, Stereo
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.kernels.native import attention_kernel
@@ -136,6 +136,21 @@ def test_new_gates_change_nothing():
             found = after(molecules)
             assert torch.equal(torch.cat(found, 1), torch.cat(expected, 1))
             assert torch.equal(found.pairs, expected.pairs)
+
+
+def test_atoms_without_tags_need_not_be_looked_at(monkeypatch):
+    """Without gradients only tagged centres are; to the last bit it is the same."""
+    denoiser, told = native(handed(n_heads=8), VARIANTS[0]), tagged(seen([18, 1, 29, 4], 5))
+    none = told.replace(stereo=told.stereo._replace(tags=torch.zeros_like(told.stereo.tags)))
+
+    def outputs() -> list[Tensor]:
+        with torch.no_grad():
+            return [torch.cat(denoiser(molecules), 1) for molecules in (told, none)]
+
+    few = outputs()
+    looked = Centres.of
+    monkeypatch.setattr(Centres, "of", lambda *arguments: torch.enable_grad()(looked)(*arguments))
+    assert all(map(torch.equal, few, outputs())) and not torch.equal(*few)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids="-".join)

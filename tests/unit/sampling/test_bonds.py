@@ -44,16 +44,16 @@ def layout_of(counts):
     return AtomLayout.from_counts(counts)
 
 
-def given_bonds(layout):
+def given_bonds(layout, first=2):
     kinds = torch.ones(len(layout.pairs.first), dtype=torch.int64)
-    atoms = torch.arange(layout.n_nodes) - layout.starts[layout.index] < 2
+    atoms = torch.arange(layout.n_nodes) - layout.starts[layout.index] < first
     return Bonds(kinds, among(atoms, layout))
 
 
-def start_of(layout):
+def start_of(layout, first=2):
     levels = torch.full((layout.n_nodes,), torch.inf)
     clean = torch.zeros(layout.n_nodes, 3 + N_FEATURES)
-    return Start(clean, levels, given_bonds(layout))
+    return Start(clean, levels, given_bonds(layout, first))
 
 
 @pytest.mark.parametrize("stepper", ["ancestral", "heun", "dpm++2m"])
@@ -68,6 +68,30 @@ def test_given_bonds_come_back_and_others_are_estimated(stepper):
     assert (result.bonds[given] == torch.eye(5)[1]).all()
     assert ((result.bonds[~given] > 0) & (result.bonds[~given] < 1)).all()
     torch.testing.assert_close(result.bonds.sum(1), torch.ones(len(given)))
+
+
+@pytest.mark.parametrize("atoms_given", [2, 99])
+def test_where_all_bonds_are_given_none_are_asked_for(atoms_given):
+    layout, wanted = layout_of(COUNTS), []
+
+    def denoiser(seen):
+        wanted.append(seen.wants_pairs)
+        dx, h = out = bonded(seen)
+        return out if seen.wants_pairs else Outputs(dx, h)
+
+    start = start_of(layout, atoms_given)
+    states = [
+        sample(
+            process(), each, layout, N_FEATURES, noise=MoleculeNoise(0, range(4), COUNTS), steps=5,
+            start=start,
+        )
+        for each in (denoiser, bonded)
+    ]  # fmt: skip
+    assert set(wanted) == {atoms_given < max(COUNTS)}
+    assert torch.equal(states[0].states, states[1].states)
+    assert torch.equal(states[0].bonds, states[1].bonds)
+    if not wanted[0]:
+        assert (states[0].bonds == torch.eye(5)[1]).all()
 
 
 def test_the_last_estimate_of_bonds_is_told_in_the_next_evaluation():
