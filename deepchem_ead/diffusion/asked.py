@@ -33,7 +33,8 @@ class Asked:
     bonds : Bonds, optional
         What is given of the bonds. None: nothing. Only for a process that knows bonds, as the next.
     previous_bonds : Tensor, (E, K), optional
-        An earlier estimate of the bonds, NaN in molecules that have none.
+        An earlier estimate of the bonds, NaN in molecules that have none. It does nothing without
+        self-conditioning, either.
     stereo : Stereo, optional
         What is given of the stereo. None: nothing. Only for a process that is told.
     wants_bonds : bool

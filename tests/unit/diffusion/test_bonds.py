@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -115,11 +116,23 @@ class Recording:
         return Outputs(torch.zeros_like(seen.x), h, logits)
 
 
-def joint_process():
+def joint_process(self_conditioning=True):
     return make_process(
         100, PreconditionedFrame(), positions=PositionResidual(1.5), bonds=True,
-        bond_weight=1.0, self_conditioning=True,
+        bond_weight=1.0, self_conditioning=self_conditioning,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("self_conditioning", [True, False])
+def test_an_earlier_estimate_of_bonds_is_told_to_those_that_learn_from_it(self_conditioning):
+    process, denoiser, bonds = joint_process(self_conditioning), Recording(2), random_bonds()
+    w = torch.randn(LAYOUT.n_nodes, 5, generator=torch.Generator().manual_seed(1))
+    estimate = torch.rand(len(bonds.kinds), len(BOND_KINDS)).softmax(1)
+    asked = Asked(w, torch.full((LAYOUT.n_nodes,), 40), LAYOUT, bonds=bonds)
+    for before in (None, estimate):
+        process.estimate(denoiser, replace(asked, previous_bonds=before))
+    without, told = (seen.pairs for seen in denoiser.seen)
+    assert torch.equal(without, told) is not self_conditioning
 
 
 def test_an_earlier_estimate_of_bonds_is_told_where_that_of_atoms_is():
