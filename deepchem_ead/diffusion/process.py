@@ -204,8 +204,8 @@ class DiffusionProcess(Estimator):
         step = None if step is None else step.to(w.dtype)
         of_pairs = [] if distances is None else [distances]
         if self.bonds:
-            shown = self.self_conditioning and self.direct is None
-            before = asked.previous_bonds if shown else None
+            learned = self.self_conditioning and self.direct is None
+            before = asked.previous_bonds if learned else None
             of_pairs.append(told_bonds(asked.bonds, before, layout, w))
         if self.bond_noise is not None:
             of_pairs.append(told_evidence(asked.bonds, layout, w))
