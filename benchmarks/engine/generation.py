@@ -107,7 +107,8 @@ def engine_seconds(
 ) -> list[float]:
     """Seconds of evaluations of the denoiser alone."""
     seconds = []
-    with torch.no_grad():
+    with torch.no_grad(), denoiser.weights_kept():
+        denoiser(seen)
         for _ in range(repeats):
             began = clock.now()
             denoiser(seen)

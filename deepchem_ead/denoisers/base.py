@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -127,6 +128,10 @@ class DenoiserNetwork(nn.Module):
 
     def forward(self, seen: Seen) -> Outputs:
         raise NotImplementedError
+
+    def weights_kept(self) -> AbstractContextManager[None]:
+        """Context in which weights do not change: what is made of them need be made only once."""
+        return nullcontext()
 
     @property
     def active_backend(self) -> str:

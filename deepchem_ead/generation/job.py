@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -229,7 +230,8 @@ def _generate_batches(job: _Job, progress: bool) -> Iterator[GeneratedPart]:
         "[{elapsed}<{remaining}{postfix}]",
     )
     try:
-        with job.bar:
+        kept = getattr(network.sampling_denoiser, "weights_kept", nullcontext)
+        with job.bar, kept():
             for cohort in run_cohorts(job.process, network.sampling_denoiser, job.enter):
                 yield job.decode(cohort)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -60,6 +61,10 @@ class AttentionBackend(Backend):
         return attention_kernel.why_not(
             self.n_features, self.n_heads, number_format, self.n_pair_columns
         )
+
+    def weights_kept(self) -> AbstractContextManager[None]:
+        """See `DenoiserNetwork.weights_kept`."""
+        return nullcontext() if attention_network is None else attention_network.weights_kept(self)
 
     def _kernel(self, x: Tensor) -> attention_kernel.AttentionKernel | None:
         """The native kernel, or None where PyTorch or Triton compute."""

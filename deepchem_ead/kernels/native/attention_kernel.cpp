@@ -5,6 +5,8 @@
 // what passes between the layers stays in that thread's cache, and threads meet only at the end.
 //
 // Compiled once per instruction set; see build.py. The exported functions end in _fp32 and _bf16.
+#include <optional>
+
 #include "attention_backward.h"
 #include "attention_forward.h"
 #include "weight_gradients.h"
@@ -51,7 +53,10 @@ template <class P, int NH>
 void forward(const AttentionProblem& p) {
   static thread_local Workspace weights;
   const PairShape shape = shape_of(p);
-  PackedAttention<P, NH> net(p, shape, weights);
+  std::optional<PackedAttention<P, NH>> packed;
+  if (!p.packed) packed.emplace(p, shape, weights);
+  const auto* kept = static_cast<const KeptAttention<P, NH>*>(static_cast<const Kept*>(p.packed));
+  const PackedAttention<P, NH>& net = kept ? kept->net : *packed;
   double total = 0.0;
   for (int64_t m = 0; m < p.n_molecules; m++) total += cost(p.counts[m]);
   const double share = total / double(p.n_threads * CHUNKS_PER_THREAD);
@@ -218,6 +223,13 @@ void sum_rows(int64_t rows, int64_t features, int64_t n_threads, const void* mat
 }  // namespace ead
 
 #define EAD_EXPORT(SUFFIX, P)                                                                    \
+  void* attention_keep_##SUFFIX(const ead::AttentionProblem* p) {                                \
+    ead::Kept* kept = nullptr;                                                                   \
+    ead::with_registers(p->n_heads, [&](auto n) {                                                \
+      kept = new ead::KeptAttention<P, decltype(n)::value>(*p, ead::shape_of(*p));               \
+    });                                                                                          \
+    return kept;                                                                                 \
+  }                                                                                              \
   void attention_forward_##SUFFIX(const ead::AttentionProblem* p) {                              \
     ead::with_registers(p->n_heads, [&](auto n) { ead::forward<P, decltype(n)::value>(*p); });   \
   }                                                                                              \
@@ -235,6 +247,8 @@ extern "C" {
 int attention_padded_heads(int heads) {
   return ead::PairShape{0, heads, 0}.registers() * ead::LANES;
 }
+// Free what attention_keep has returned.
+void attention_release(void* kept) { delete static_cast<ead::Kept*>(kept); }
 // For a check that Python declares the same structures.
 void attention_structure_sizes(int64_t* sizes) {
   sizes[0] = sizeof(ead::AttentionProblem);

@@ -105,7 +105,7 @@ class AttentionProblem(ctypes.Structure):
         *_integers("in_features", "out_features", "n_threads", "sigma_column", "n_told"),
         *_pointers("counts", "x", "reference", "h", "step", "told", *NETWORK, "blocks"),
         ("saved", Activations),
-        *_pointers("dx", "h_out"),
+        *_pointers("dx", "h_out", "packed"),
     ]
 
 
@@ -138,6 +138,17 @@ class AttentionKernel:
     def call(self, function: str, problem: ctypes.Structure) -> None:
         """Run a function of one structure."""
         getattr(self.library, f"{function}_{self.precision}")(ctypes.byref(problem))
+
+    def keep(self, problem: AttentionProblem) -> int:
+        """Weights packed once, as `AttentionProblem.packed`; to be released."""
+        function = getattr(self.library, f"attention_keep_{self.precision}")
+        function.restype = ctypes.c_void_p
+        found: int = function(ctypes.byref(problem))
+        return found
+
+    def release(self, kept: int) -> None:
+        """Free what `keep` has returned."""
+        self.library.attention_release(ctypes.c_void_p(kept))
 
     def column_sums(self, matrix: Tensor) -> Tensor:
         """Sum over the rows of a contiguous matrix, in float32."""

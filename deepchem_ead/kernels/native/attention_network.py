@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +30,8 @@ def evaluate(network: nn.Module, seen: Seen, kernel: AttentionKernel) -> tuple[T
 
     A molecule's result is bitwise the same whatever else is in the batch, however many threads run,
     with and without gradients. Differentiable once, with respect to x, h, step, pairs and all
-    parameters; the gradients are reproducible. The weights are read afresh in every call.
+    parameters; the gradients are reproducible. The weights are read afresh in every call, but for
+    those within `weights_kept`.
 
     Returns
     -------
@@ -40,23 +44,106 @@ def evaluate(network: nn.Module, seen: Seen, kernel: AttentionKernel) -> tuple[T
     ValueError
         If a tensor or a parameter is not float32 on the CPU.
     """
-    parameters = parameters_of(network)
+    kept = None if torch.is_grad_enabled() else _kept_weights(network, kernel)
+    parameters = parameters_of(network) if kept is None else {}
     reference = None if seen.reference is None else seen.reference.detach().contiguous()
-    inputs = [
-        None if t is None else t.contiguous() for t in (seen.x, seen.h, seen.step, seen.pairs)
-    ]
-    tensors = [t for t in (reference, *inputs, *parameters.values()) if t is not None]
+    step, told = (None if t is None else t.contiguous() for t in (seen.step, seen.pairs))
+    x, h = seen.x.contiguous(), seen.h.contiguous()
+    tensors = [t for t in (x, h, step, told, reference, *parameters.values()) if t is not None]
     for tensor in tensors:
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             raise ValueError(
                 f"an input or a parameter is {tensor.dtype} on {tensor.device}; the native kernel "
                 f"takes float32 on the CPU (use the PyTorch backend for anything else)"
             )
+    if kept is not None:
+        return kept.evaluate(seen.layout.counts.contiguous(), reference, x, h, step, told)
     # Inside forward() the gradient mode is always off, so this has to be asked here.
     saving = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     counts = seen.layout.counts.contiguous()
     arguments = (network, counts, kernel, saving, tuple(parameters), reference)
-    return _Network.apply(*arguments, *inputs, *parameters.values())
+    return _Network.apply(*arguments, x, h, step, told, *parameters.values())
+
+
+#: Networks whose weights do not change at present, and these, once they were needed.
+_kept: weakref.WeakKeyDictionary[nn.Module, KeptWeights | None] = weakref.WeakKeyDictionary()
+
+
+@contextmanager
+def weights_kept(network: nn.Module) -> Iterator[None]:
+    """Pack weights once for all evaluations without gradients inside.
+
+    They must not change there. What PyTorch counts as a change, an optimizer's step for example, is
+    noticed; a change of ``parameter.data`` in place is not.
+    """
+    _kept[network] = None
+    try:
+        yield
+    finally:
+        _kept.pop(network, None)
+
+
+def _kept_weights(network: nn.Module, kernel: AttentionKernel) -> KeptWeights | None:
+    if network not in _kept:
+        return None
+    found = _kept[network]
+    if found is None or not found.fits(kernel):
+        found = _kept[network] = KeptWeights(network, kernel)
+    return found
+
+
+def _version(parameter: Tensor) -> int:
+    """How often it was changed in place, as far as PyTorch counts."""
+    return 0 if parameter.is_inference() else parameter._version
+
+
+class KeptWeights:
+    """Weights of a network as the kernel reads them, and evaluations with them."""
+
+    def __init__(self, network: nn.Module, kernel: AttentionKernel) -> None:
+        self._kernel, self._handle = kernel, None
+        self._versions = [(p, _version(p), p.data_ptr()) for p in network.parameters()]
+        parameters = parameters_of(network)
+        if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in parameters.values()):
+            raise ValueError("a parameter is not float32 on the CPU")
+        self._sizes = Sizes.of(network, 0, kernel)
+        self._out_features = len(parameters["embedding_out.weight"])
+        nothing = torch.empty(0, dtype=torch.int64)
+        self._problem, self._alive = _problem(network, self._sizes, nothing, {}, {}, parameters)
+        self._problem.packed = self._handle = kernel.keep(self._problem)
+
+    def __del__(self) -> None:
+        if self._handle is not None:
+            self._kernel.release(self._handle)
+
+    def fits(self, kernel: AttentionKernel) -> bool:
+        """Whether weights are as they were, and for this kernel."""
+        return kernel is self._kernel and all(
+            _version(p) == version and p.data_ptr() == place for p, version, place in self._versions
+        )
+
+    def evaluate(
+        self,
+        counts: Tensor,
+        reference: Tensor | None,
+        x: Tensor,
+        h: Tensor,
+        step: Tensor | None,
+        told: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Outputs as of `evaluate`."""
+        dx, h_out = torch.empty_like(x), h.new_empty(len(x), self._out_features)
+        problem = AttentionProblem.from_buffer_copy(self._problem)
+        problem.n_molecules, problem.n_atoms = len(counts), len(x)
+        problem.n_threads = torch.get_num_threads()
+        for name, array in (
+            ("counts", counts), ("x", x), ("reference", reference), ("h", h), ("step", step),
+            ("told", told), ("dx", dx), ("h_out", h_out),
+        ):  # fmt: skip
+            if array is not None:
+                setattr(problem, name, array.data_ptr())
+        self._kernel.call("attention_forward", problem)
+        return dx, h_out
 
 
 class _Network(torch.autograd.Function):

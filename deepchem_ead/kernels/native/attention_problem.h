@@ -47,7 +47,8 @@ struct AttentionProblem {
   const float *embedding_out_w, *embedding_out_b;    // (out_features, F)
   const AttentionBlockPointers* blocks;              // (n_layers,)
   AttentionActivations saved;
-  float *dx, *h_out;  // (A, 3), (A, out_features)
+  float *dx, *h_out;   // (A, 3), (A, out_features)
+  const void* packed;  // weights kept by attention_keep; null: they are packed for this call
 };
 
 // One step of the backward pass: through a block, or first through what follows the last block.

@@ -24,6 +24,7 @@ struct PackedAttentionBlock {
 
 // What packing forward and backward have in common. Packing reads every weight once, with all
 // threads, and is repeated in every call: weights cannot be out of date, however they were changed.
+// Only who promises that they do not change has them packed once for several (KeptAttention).
 template <class P>
 class AttentionPacker {
  public:
@@ -128,6 +129,21 @@ struct PackedAttention : AttentionPacker<P> {
     uint32_t* to = Base::template take<P>(inner, f);
     Base::tasks.push_back([=] { pack<P>(Base::reception(block.out_w).data(), inner, inner, f, f, to); });
     return {inner, f, to, block.out_b};
+  }
+};
+
+// Weights packed once for many calls. Biases stay where they are.
+struct Kept {
+  virtual ~Kept() = default;
+};
+template <class P, int NH>
+struct KeptAttention : Kept {
+  Workspace memory;
+  PackedAttention<P, NH> net;
+
+  KeptAttention(const AttentionProblem& p, const PairShape& shape) : net(p, shape, memory) {
+    for (auto& task : net.tasks) task();
+    net.tasks.clear();
   }
 };
 

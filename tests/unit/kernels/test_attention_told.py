@@ -138,6 +138,34 @@ def test_new_gates_change_nothing():
             assert torch.equal(found.pairs, expected.pairs)
 
 
+@pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
+def test_weights_are_packed_once_where_they_do_not_change(variant, monkeypatch):
+    denoiser, told, kept = native(handed(n_heads=8), variant), tagged(seen([18, 1, 9], 5)), []
+    keep = attention_kernel.AttentionKernel.keep
+
+    def counted(self, problem):
+        kept.append(problem)
+        return keep(self, problem)
+
+    monkeypatch.setattr(attention_kernel.AttentionKernel, "keep", counted)
+
+    def outputs() -> Tensor:
+        with torch.no_grad():
+            out = denoiser(told)
+        return torch.cat([*(t.flatten() for t in out), out.pairs.flatten()])
+
+    before = outputs()
+    with denoiser.weights_kept():
+        assert torch.equal(outputs(), before) and torch.equal(outputs(), before)
+        assert len(kept) == 1
+        with torch.no_grad():
+            denoiser.blocks[1].out.weight.mul_(2)
+        changed = outputs()
+        assert not torch.equal(changed, before) and len(kept) == 2
+        assert denoiser(told).dx.requires_grad and len(kept) == 2
+    assert torch.equal(outputs(), changed) and len(kept) == 2
+
+
 def test_atoms_without_tags_need_not_be_looked_at(monkeypatch):
     """Without gradients only tagged centres are; to the last bit it is the same."""
     denoiser, told = native(handed(n_heads=8), VARIANTS[0]), tagged(seen([18, 1, 29, 4], 5))
