@@ -89,7 +89,7 @@ def timed_parts(
 
     def evaluate(seen: Seen):
         clock.evaluations += seen.layout.n_molecules
-        if clock.largest is None or seen.layout.n_nodes > clock.largest.layout.n_nodes:
+        if clock.largest is None or seen.layout.n_nodes >= clock.largest.layout.n_nodes:
             clock.largest = seen
         return forward(seen)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any
@@ -55,6 +55,11 @@ class ModelSources:
     method : str
         What the output says of where conformers come from.
 
+    Attributes
+    ----------
+    watch : callable or None
+        Told how far the present drawing is, 0 to 1.
+
     Raises
     ------
     ValueError
@@ -75,6 +80,7 @@ class ModelSources:
         check_level(model.config.timesteps, start_level, "start_level")
         self.model, self.method, self.start_level = model, method, start_level
         self._progress = progress
+        self.watch: Callable[[float], None] | None = None
         # Sizes are those of the molecules.
         settings = GenerationSettings.resolve(model.config, replace(options, n_atoms=1))
         # Kinds are given: nothing is to be decided by the number of electrons.
@@ -132,10 +138,25 @@ class ModelSources:
         )
         request = Request(self.model, len(which), None, self._options)
         parts = generate_batches(
-            self.model, len(which), settings, progress=self._progress, request=request
-        )
+            self.model, len(which), settings, progress=self._progress, request=request,
+            callback=self._reporting(len(which)),
+        )  # fmt: skip
         for part in parts:
             yield from part.molecules.positions
+
+    def _reporting(self, n: int) -> Callable[[dict], None] | None:
+        """What tells the watcher after each step how far n conformers are."""
+        watch = self.watch
+        if watch is None:
+            return None
+        shares: dict[int, float] = {}
+
+        def report(step: dict) -> None:
+            rows = step["molecules"]
+            shares[int(rows[0])] = len(rows) * (step["step"] + 1) / step["n_steps"]
+            watch(sum(shares.values()) / n)
+
+        return report
 
 
 class ModelSource:
@@ -223,6 +244,7 @@ def find_all_conformers(
     found: list[Chem.Mol | None] = []
     failures = []
     bar = tqdm(total=len(mols), desc="conformers", unit="mol", disable=not progress)
+    sources.watch = lambda share: bar.set_postfix_str(f"drawing {share:.0%}")
     with bar:
         for (answer,) in generate_conformers(entries, sources, wanted):
             bar.update()

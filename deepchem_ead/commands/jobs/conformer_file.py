@@ -111,9 +111,12 @@ def conformer_file(
                     tqdm(total=len(entries), initial=written.kept, desc="conformers", unit="mol",
                          disable=None)
                 )  # fmt: skip
+                counter = _Counter(bar)
+                if isinstance(drawing.make, ModelSources):
+                    drawing.make.watch = counter.drawing
                 answered = generate_conformers(
                     entries[written.kept :], drawing.make, options, forms, max_forms, use_start,
-                    _Counter(bar),
+                    counter,
                 )  # fmt: skip
                 output = _Output(stack, out, table, None if kept else job, options, seed)
                 for answers in answered:
@@ -161,7 +164,7 @@ def _described(
 
 
 class _Counter:
-    """Shows how many conformers there are."""
+    """Shows how many conformers there are, and how far a drawing is."""
 
     def __init__(self, bar: tqdm) -> None:
         self._bar, self._n = bar, 0
@@ -169,6 +172,10 @@ class _Counter:
     def __call__(self, n: int) -> None:
         self._n += n
         self._bar.set_postfix(conformers=self._n)
+
+    def drawing(self, share: float) -> None:
+        """Show how much is done of those that are drawn at present."""
+        self._bar.set_postfix(conformers=self._n, drawing=f"{share:.0%}")
 
 
 class _Drawing(NamedTuple):

@@ -312,3 +312,11 @@ def test_starts_of_many_are_one_for_each():
             ValueError, match="start (must be 1 molecules or None|is a list; of one)"
         ):
             MODEL.conformers(mol, start=start, **QUICK)
+
+
+def test_how_far_a_drawing_is_can_be_watched():
+    sources, told = module.ModelSources(MODEL, OPTIONS), []
+    sources.watch = told.append
+    wanted = [module.Wanted(sources(*module.read_graph(s)), n, 0) for s, n in (("O", 1), ("CC", 2))]
+    assert [len(found) for found in sources.draw(wanted)] == [1, 2]
+    assert told == sorted(told) and 0 < told[0] < told[-1] == 1
