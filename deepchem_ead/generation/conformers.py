@@ -228,7 +228,7 @@ def find_conformers(
 
 def find_all_conformers(
     sources: ModelSources,
-    mols: Sequence[str | Chem.Mol],
+    mols: Sequence[str | Chem.Mol | None],
     wanted: ConformerOptions,
     starts: Chem.Mol | Sequence[Chem.Mol | None] | None = None,
     progress: bool = True,
@@ -236,9 +236,14 @@ def find_all_conformers(
     """What `EADModel.conformers` returns of many molecules, drawn side by side."""
     if starts is not None and (isinstance(starts, Chem.Mol) or len(starts) != len(mols)):
         raise ValueError(f"start must be {len(mols)} molecules or None, one for each of mol")
+    for k, mol in enumerate(mols):
+        if not isinstance(mol, str | Chem.Mol | None):
+            raise ValueError(
+                f"molecule {k} is a {type(mol).__name__}; give a SMILES or an RDKit molecule"
+            )
     given = starts or [None] * len(mols)
     entries = [
-        Entry(k, "", mol if isinstance(mol, str) else "", mol, start=start)
+        Entry(k, "", mol if isinstance(mol, str) else "", mol, "it is None", start)
         for k, (mol, start) in enumerate(zip(mols, given, strict=True))
     ]
     found: list[Chem.Mol | None] = []

@@ -314,6 +314,14 @@ def test_starts_of_many_are_one_for_each():
             MODEL.conformers(mol, start=start, **QUICK)
 
 
+def test_what_is_no_molecule_in_a_list_is_told():
+    with pytest.warns(UserWarning, match="1 of 1 molecules .*: molecule 0: it is None"):
+        assert MODEL.conformers([None], **QUICK) == [None]
+    assert MODEL.conformers([], **QUICK) == []
+    with pytest.raises(ValueError, match="molecule 1 is a int; give a SMILES"):
+        MODEL.conformers(["CCO", 3], **QUICK)
+
+
 def test_how_far_a_drawing_is_can_be_watched():
     sources, told = module.ModelSources(MODEL, OPTIONS), []
     sources.watch = told.append
