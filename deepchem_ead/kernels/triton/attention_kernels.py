@@ -31,7 +31,7 @@ import triton
 import triton.language as tl
 
 from deepchem_ead.kernels.pair_weights import N_RADIAL, RADIAL_RANGE
-from deepchem_ead.kernels.triton.elementary import dot, silu, silu_slope
+from deepchem_ead.kernels.triton.elementary import dot, pair_places, silu, silu_slope
 
 _R = tl.constexpr(N_RADIAL)
 #: Of the Gaussians, in log(1 + d).
@@ -47,17 +47,6 @@ def _neighbours(node, index, starts, counts, BLOCK_N: tl.constexpr):
     begin = tl.load(starts + molecule)
     j = begin + tl.arange(0, BLOCK_N)
     return j, (j < begin + tl.load(counts + molecule)) & (j != node)
-
-
-@triton.jit
-def _pair_places(node, to, come, index, starts, counts, first_pairs):
-    """Where the pairs (to, come) of a node's molecule stand in the order of `AtomLayout.pairs`."""
-    molecule = tl.load(index + node)
-    n = tl.load(counts + molecule)
-    turn = come - to
-    turn = tl.where(turn < 0, turn + n, turn)
-    begin = tl.load(first_pairs + molecule) + (to - tl.load(starts + molecule)) * (n - 1)
-    return begin + turn - 1
 
 
 @triton.jit
@@ -196,7 +185,7 @@ def forward_kernel(
     z = _pair_rows(own, here, always, pair_stride, P)
     z += _pair_rows(other, j, present, pair_stride, P)
     if TOLD:
-        places = _pair_places(node, here, j, index, starts, counts, first_pairs)
+        places = pair_places(node, here, j, index, starts, counts, first_pairs)
         z += _pair_rows(told, places, present, P, P)
     z = _mix(z, distance, radial, P, PRECISION)
     p = silu(_mix(z, distance_0, radial_input, P, PRECISION))
@@ -333,7 +322,7 @@ def backward_kernel(
         z = _pair_rows(own, to, to_there, pair_stride, P)
         z += _pair_rows(other, come, come_there, pair_stride, P)
         if TOLD:
-            places = _pair_places(node, to, come, index, starts, counts, first_pairs)
+            places = pair_places(node, to, come, index, starts, counts, first_pairs)
             z += _pair_rows(told, places, present, P, P)
         z = _mix(z, distance, radial, P, PRECISION)
         z = _mix(z, distance_0, radial_input, P, PRECISION)

@@ -27,3 +27,14 @@ def silu(x):
 def silu_slope(x):
     s = tl.sigmoid(x)
     return s * (1.0 + x * (1.0 - s))
+
+
+@triton.jit
+def pair_places(node, to, come, index, starts, counts, first_pairs):
+    """Where the pairs (to, come) of a node's molecule stand in the order of `AtomLayout.pairs`."""
+    molecule = tl.load(index + node)
+    n = tl.load(counts + molecule)
+    turn = come - to
+    turn = tl.where(turn < 0, turn + n, turn)
+    begin = tl.load(first_pairs + molecule) + (to - tl.load(starts + molecule)) * (n - 1)
+    return begin + turn - 1
