@@ -175,6 +175,7 @@ def main() -> None:
     parser.add_argument("--model", help="that draws them, instead of ETKDGv3")
     parser.add_argument("--steps", type=int, help="of the model")
     parser.add_argument("--stepper", help="of the model")
+    parser.add_argument("--schedule", help="of the model")
     parser.add_argument("--ensembles", type=Path, help="folder of reference ensembles")
     parser.add_argument("--limit", type=int, help="ensembles to measure, at most")
     parser.add_argument("--out", type=Path, help="JSON file to write")
@@ -182,7 +183,9 @@ def main() -> None:
     source: MakeSource = ETKDG
     if options.model:
         model = EADModel.from_pretrained(options.model)
-        sampling = SamplingOptions(steps=options.steps, stepper=options.stepper, seed=0)
+        sampling = SamplingOptions(
+            steps=options.steps, stepper=options.stepper, schedule=options.schedule, seed=0
+        )
         source = ModelSources(model, sampling)
 
     print(f"drawn by {options.model or 'ETKDGv3'}")

@@ -30,9 +30,13 @@ from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generator.trained import Generator
+from deepchem_ead.tasks import TaskMixture
 
 #: Level of noise from which sampling begins at given conformers.
 START_LEVEL = 300.0
+#: How weights that have learned other tasks, too, draw conformers unless told otherwise: their own
+#: settings are for molecules from nothing, and noise makes conformers more alike (docs).
+STEPS, STEPPER = 20, "ddim"
 #: Molecules without conformers that a warning names.
 _NAMED = 5
 
@@ -47,7 +51,8 @@ class ModelSources:
     ----------
     model : Generator
     options : SamplingOptions
-        A guide is an object here, no name.
+        A guide is an object here, no name. Without ``steps`` or ``stepper``, weights that have
+        learned other tasks, too, take `STEPS` and `STEPPER`; others their configuration's.
     progress : bool
         Show how far each drawing is.
     start_level : float
@@ -81,11 +86,18 @@ class ModelSources:
         self.model, self.method, self.start_level = model, method, start_level
         self._progress = progress
         self.watch: Callable[[float], None] | None = None
+        if len(TaskMixture.read(model.config.tasks).tasks) > 1:
+            steps = STEPS if options.steps is None else options.steps
+            options = replace(options, steps=steps, stepper=options.stepper or STEPPER)
         # Sizes are those of the molecules.
         settings = GenerationSettings.resolve(model.config, replace(options, n_atoms=1))
         # Kinds are given: nothing is to be decided by the number of electrons.
         self._options = replace(options, closed_shell=False)
         self._settings = replace(settings, graphs=False)
+
+    def describe(self) -> dict[str, Any]:
+        """What the sampler does, as a record of a run has it."""
+        return self._settings.describe()
 
     def __call__(self, molecule: Chem.Mol, name: str) -> ModelSource:
         """The source of a molecule.

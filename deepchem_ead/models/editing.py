@@ -228,7 +228,8 @@ class StartsFromMolecules:
         progress, options
             As in ``generate``.
         **keywords
-            Further arguments of ``generate``: ``seed``, ``steps``...
+            Further arguments of ``generate``: ``seed``, ``steps``... By default weights that have
+            learned other tasks, too, take 20 steps of "ddim".
 
         Returns
         -------

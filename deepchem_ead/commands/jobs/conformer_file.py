@@ -28,7 +28,6 @@ from deepchem_ead.conformers.options import ConformerOptions
 from deepchem_ead.conformers.source import MakeSource
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.conformers import START_LEVEL, ModelSources
-from deepchem_ead.generation.job import GenerationSettings
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.locks import hold
@@ -211,7 +210,7 @@ def _drawing(
         ) from None
 
     make = ModelSources(loaded, sampling, start_level=level, method=f"model {short_name(model)}")
-    settings = GenerationSettings.resolve(loaded.config, sampling).describe()
+    settings = make.describe()
     job = {
         "method": "model", "model": short_name(model), "weights": weights_digest(loaded),
         "steps": settings["steps"], "stepper": settings["stepper"],

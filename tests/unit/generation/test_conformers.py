@@ -11,6 +11,7 @@ from joint_data import QUICK, joint_model, sample_molecules
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
+from deepchem_ead import EADModel
 from deepchem_ead.chem.graph_stereo import graph_stereo
 from deepchem_ead.conformers.configuration import Configuration
 from deepchem_ead.errors import MoleculeError
@@ -264,6 +265,21 @@ def alone(k):
     sources = module.ModelSources(MODEL, OPTIONS, start_level=100)
     start = embedded(MANY[k]) if k == 6 else None
     return module.find_ensemble(*module.read_graph(MANY[k]), sources, wanted, start)
+
+
+@pytest.mark.parametrize(
+    "asked, steps, eta",
+    [({}, 20, 0.0), ({"steps": 7}, 7, 0.0), ({"stepper": "ancestral"}, 20, 1.0)],
+)
+def test_weights_of_many_tasks_draw_conformers_in_few_steps_without_noise(asked, steps, eta):
+    said = module.ModelSources(MODEL, module.SamplingOptions(seed=0, **asked)).describe()
+    assert said["steps"] == steps and f"eta={eta}" in said["stepper"]
+
+
+def test_weights_for_conformers_draw_them_as_they_are_configured():
+    only = EADModel("conformers-qm9", n_layers=1, n_features=32, n_heads=2, sampling_steps=33)
+    said = module.ModelSources(only, module.SamplingOptions(seed=0)).describe()
+    assert said["steps"] == 33 and "eta=1.0" in said["stepper"]
 
 
 @pytest.fixture
