@@ -34,9 +34,9 @@ from deepchem_ead.tasks import TaskMixture
 
 #: Level of noise from which sampling begins at given conformers.
 START_LEVEL = 300.0
-#: How weights that have learned other tasks, too, draw conformers unless told otherwise: their own
-#: settings are for molecules from nothing, and noise makes conformers more alike (docs).
-STEPS, STEPPER = 20, "ddim"
+#: Of weights that have learned other tasks, too, unless told otherwise: their configuration is for
+#: molecules from nothing, and more steps find no more conformers (docs/conformers.md).
+STEPS = 20
 #: Molecules without conformers that a warning names.
 _NAMED = 5
 
@@ -51,8 +51,8 @@ class ModelSources:
     ----------
     model : Generator
     options : SamplingOptions
-        A guide is an object here, no name. Without ``steps`` or ``stepper``, weights that have
-        learned other tasks, too, take `STEPS` and `STEPPER`; others their configuration's.
+        A guide is an object here, no name. Without ``steps`` weights that have learned other
+        tasks, too, take `STEPS`, others what they are configured for.
     progress : bool
         Show how far each drawing is.
     start_level : float
@@ -86,9 +86,8 @@ class ModelSources:
         self.model, self.method, self.start_level = model, method, start_level
         self._progress = progress
         self.watch: Callable[[float], None] | None = None
-        if len(TaskMixture.read(model.config.tasks).tasks) > 1:
-            steps = STEPS if options.steps is None else options.steps
-            options = replace(options, steps=steps, stepper=options.stepper or STEPPER)
+        if options.steps is None and len(TaskMixture.read(model.config.tasks).tasks) > 1:
+            options = replace(options, steps=STEPS)
         # Sizes are those of the molecules.
         settings = GenerationSettings.resolve(model.config, replace(options, n_atoms=1))
         # Kinds are given: nothing is to be decided by the number of electrons.

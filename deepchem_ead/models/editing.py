@@ -229,7 +229,7 @@ class StartsFromMolecules:
             As in ``generate``.
         **keywords
             Further arguments of ``generate``: ``seed``, ``steps``... By default weights that have
-            learned other tasks, too, take 20 steps of "ddim".
+            learned other tasks, too, take 20 steps.
 
         Returns
         -------

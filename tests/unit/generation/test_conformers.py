@@ -267,19 +267,16 @@ def alone(k):
     return module.find_ensemble(*module.read_graph(MANY[k]), sources, wanted, start)
 
 
-@pytest.mark.parametrize(
-    "asked, steps, eta",
-    [({}, 20, 0.0), ({"steps": 7}, 7, 0.0), ({"stepper": "ancestral"}, 20, 1.0)],
-)
-def test_weights_of_many_tasks_draw_conformers_in_few_steps_without_noise(asked, steps, eta):
+@pytest.mark.parametrize("asked, steps", [({}, 20), ({"steps": 7}, 7)])
+def test_weights_of_many_tasks_draw_conformers_in_few_steps(asked, steps):
     said = module.ModelSources(MODEL, module.SamplingOptions(seed=0, **asked)).describe()
-    assert said["steps"] == steps and f"eta={eta}" in said["stepper"]
+    assert said["steps"] == steps
 
 
 def test_weights_for_conformers_draw_them_as_they_are_configured():
     only = EADModel("conformers-qm9", n_layers=1, n_features=32, n_heads=2, sampling_steps=33)
     said = module.ModelSources(only, module.SamplingOptions(seed=0)).describe()
-    assert said["steps"] == 33 and "eta=1.0" in said["stepper"]
+    assert said["steps"] == 33
 
 
 @pytest.fixture
