@@ -142,9 +142,9 @@ def _giving_way(
         hydrogens = [k for k in whole.hydrogens(atom) if kept[k]]
         if len(hydrogens) < wanted:
             raise ValueError(
-                f"attach names atom {whole.label(atom)}, at which nothing can join: it has "
-                f"{len(hydrogens)} hydrogens that could give way and no removed neighbour; choose "
-                "another atom, or keep fewer"
+                f"attach asks for {times} to join at atom {whole.label(atom)}, where "
+                f"{times - wanted + len(hydrogens)} can, in place of hydrogens and of removed "
+                "neighbours; choose another atom, or keep fewer"
             )
         if others:  # what faces the other places gives way
             centre = whole.positions[others].mean(0)

@@ -312,7 +312,7 @@ PAIR = sample_molecules()[:2]
         (ETHANOL, {"keep": []}, "keep names no atom"),
         (ETHANOL, {"keep": [0], "attach": [1]}, r"attach names atom 1 \(C\), which is not kept"),
         (ETHANOL, {"attach": [3]}, r"attach names atom 3 \(H\), a hydrogen; name the atom"),
-        (ETHANOL, {"attach": [2, 2]}, r"atom 2 \(O\), at which nothing can join: it has 1 hyd"),
+        (ETHANOL, {"attach": [2, 2]}, r"asks for 2 to join at atom 2 \(O\), where 1 can"),
         (ETHANOL, {"attach": [12]}, "attach names atom 12, but the 9 atoms"),
         (ETHANOL, {"attach": "O"}, "give indices of kept atoms"),
         (ETHANOL, {"keep": [0], "grow": 0}, "grow=0: give the number of atoms"),
