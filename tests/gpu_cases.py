@@ -136,14 +136,12 @@ def test_a_gpu_has_batches_of_its_own_size(models, monkeypatch):
     assert set(sizes) == {3, 1}
 
 
-def test_columns_of_pairs_and_outputs_of_pairs_are_pytorchs_on_a_gpu():
+def test_columns_of_pairs_and_outputs_of_pairs_on_a_gpu():
     def compute(device):
         torch.manual_seed(0)
         denoiser = AttentionDenoiser(
             5, 3, 1, 32, 4, backend="auto", n_pair_columns=4, n_pair_outputs=2
         ).to(device)
-        if device == "cuda":
-            assert "(Triton's kernels read no columns of pairs" in denoiser.active_backend
         layout = AtomLayout.from_counts([5, 1, 3])
         random = [torch.randn(9, 3), torch.randn(9, 5), torch.randn(26, 4), torch.rand(9)]
         x, h, told, step = (t.to(device) for t in random)
