@@ -119,8 +119,7 @@ def unordered(layout: AtomLayout) -> Tensor:
     """
     i, j = layout.pairs
     n = layout.counts[layout.index[i]]
-    of_molecule = layout.counts * (layout.counts - 1) // 2
-    first = (of_molecule.cumsum(0) - of_molecule)[layout.index[i]]
+    first = (layout.first_pairs // 2)[layout.index[i]]
     start = layout.starts[layout.index[i]]
     low, high = torch.minimum(i, j) - start, torch.maximum(i, j) - start
     return first + low * (2 * n - low - 1) // 2 + high - low - 1

@@ -119,6 +119,12 @@ class AtomLayout:
         device = self.index.device
         return PairIndex(torch.cat(first).to(device), torch.cat(second).to(device))
 
+    @cached_property
+    def first_pairs(self) -> Tensor:
+        """Number of the first of `pairs` of each molecule, (B,) int64."""
+        n_pairs = self.counts * (self.counts - 1)
+        return n_pairs.cumsum(0) - n_pairs
+
     def to(self, device: torch.device | str) -> AtomLayout:
         """The same layout with its tensors on another device."""
         return AtomLayout(

@@ -58,7 +58,8 @@ class PairFunction(torch.autograd.Function):
         (own, other), pair_stride = Rows.of(own, other)
         inputs = q, k, v, own, other, x, x0, layout.index, layout.starts, layout.counts
         inputs += radial, radial_input, logits, gates
-        inputs += (x if told is None else told), _first_pairs(layout)
+        # Without columns nothing is read of the last two.
+        inputs += (x, layout.starts) if told is None else (told, layout.first_pairs)
         n_nodes, n_heads = len(q), len(logits)
         outputs = x.new_empty(q.shape), x.new_empty(n_nodes, logits.numel())
         outputs += x.new_empty(n_nodes, n_heads, 3), x.new_empty(n_nodes, n_heads)
@@ -127,12 +128,6 @@ def pair_function(inputs: PairInputs, weights: PairWeights) -> tuple[Tensor, Ten
         )
     told = None if inputs.told is None else (inputs.told @ weights.told.T).float().contiguous()
     return PairFunction.apply(*of_atoms, *(t.contiguous() for t in exact), told, inputs.layout)
-
-
-def _first_pairs(layout: AtomLayout) -> Tensor:
-    """Number of the first pair of each molecule, (B,), in the order of `AtomLayout.pairs`."""
-    n_pairs = layout.counts * (layout.counts - 1)
-    return n_pairs.cumsum(0) - n_pairs
 
 
 def _sizes(q: Tensor, logits: Tensor) -> dict[str, int]:
