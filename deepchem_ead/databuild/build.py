@@ -15,6 +15,8 @@ from threading import Event, Thread
 
 import rdkit
 import torch
+from rdkit import Chem
+from threadpoolctl import threadpool_limits
 
 from deepchem_ead import cache
 from deepchem_ead.chem.atomic import atomic_path
@@ -28,6 +30,7 @@ from deepchem_ead.databuild.sources import (
 )
 from deepchem_ead.locks import hold
 from deepchem_ead.potentials.ani2xt import ANI2xt
+from deepchem_ead.potentials.levels import GFN2, ANI2xtLevel, SmoothLevel
 from deepchem_ead.potentials.wheels import ani2xt_parameters
 
 logger = logging.getLogger(__name__)
@@ -51,11 +54,14 @@ class Workshop:
         Folder with the wheels of `WHEELS`.
     shard_size : int
         Candidates of a shard.
+    gfn2 : bool
+        Whether the geometries are minima of GFN2-xTB.
     """
 
     folder: Path
     wheels: Path
     shard_size: int = SHARD
+    gfn2: bool = False
 
     def shard(self, number: int) -> Path:
         """File of a shard."""
@@ -67,6 +73,15 @@ class Workshop:
         return Candidates(
             moses_smiles(self.wheels), [Candidate(**each) for each in small["candidates"]]
         )
+
+    def finer_levels(self) -> list[SmoothLevel]:
+        """The levels of theory that follow MMFF94s."""
+        ani2xt = ANI2xtLevel(ANI2xt(ani2xt_parameters(self.wheels)))
+        if not self.gfn2:
+            return [ani2xt]
+        gfn2 = GFN2()
+        gfn2.check(Chem.MolFromSmiles("C"))  # loads its library, or says how to get it
+        return [ani2xt, gfn2]
 
     def left_out(self) -> dict[str, int]:
         """How many molecules of the smaller sets are no candidates, by reason."""
@@ -85,6 +100,7 @@ def build(
     wheels: Path | None = None,
     progress: bool = True,
     shard_size: int = SHARD,
+    gfn2: bool = False,
 ) -> Workshop:
     """Make the shards of the first ``n`` candidates that a folder lacks.
 
@@ -105,6 +121,8 @@ def build(
         Show a progress bar.
     shard_size : int
         Candidates of a shard.
+    gfn2 : bool
+        Go on to the minima of GFN2-xTB, for all molecules.
 
     Returns
     -------
@@ -120,18 +138,18 @@ def build(
     FileNotFoundError
         If a wheel cannot be had.
     ImportError
-        If torchani is not installed.
+        If torchani is not installed, or tblite with ``gfn2=True``.
     """
     check_request(n, workers, shard_size)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder, "building the data"):
-        _check_recipe(folder, shard_size)
+        _check_recipe(folder, shard_size, gfn2)
         (folder / _SHARDS).mkdir(exist_ok=True)
         if wheels is None:
             wheels = folder / _WHEELS
             wheels.mkdir(exist_ok=True)
             fetch_wheels(wheels)
-        workshop = Workshop(folder, wheels, shard_size)
+        workshop = Workshop(folder, wheels, shard_size, gfn2)
         whole = [k for k in range(n // shard_size) if is_whole(workshop.shard(k))]
         missing = sorted(set(range(n // shard_size)) - set(whole))
         if not missing:
@@ -156,16 +174,20 @@ def check_request(n: int, workers: int, shard_size: int) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread of PyTorch meanwhile: the order in which several add is left to chance."""
+    """One thread of PyTorch, and of other libraries that are loaded, meanwhile.
+
+    The order in which several threads add is left to chance.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _check_recipe(folder: Path, shard_size: int) -> None:
+def _check_recipe(folder: Path, shard_size: int, gfn2: bool) -> None:
     """Write down what the shards of a folder are made with, or compare it."""
     path = folder / _RECIPE
     versions = {"rdkit": rdkit.__version__, "torch": torch.__version__}
@@ -173,7 +195,7 @@ def _check_recipe(folder: Path, shard_size: int) -> None:
         "recipe": RECIPE,
         "shard_size": shard_size,
         "wheels": {wheel.file: wheel.sha256 for wheel in WHEELS},
-    }
+    } | ({"level": GFN2.name} if gfn2 else {})
     if not path.is_file():
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(ours | {"versions": versions}, indent=1))
@@ -182,7 +204,8 @@ def _check_recipe(folder: Path, shard_size: int) -> None:
     before = theirs.pop("versions")
     if theirs != ours:
         raise ValueError(
-            f"{folder} holds shards of another recipe or size ({path}); choose another folder"
+            f"{folder} holds shards of another recipe, level or size ({path}); choose another "
+            "folder"
         )
     if before != versions:
         logger.warning(
@@ -200,7 +223,7 @@ class _Maker:
     def __init__(self, workshop: Workshop, tick: Callable[[], None]):
         self.workshop, self.tick = workshop, tick
         self.candidates = workshop.candidates()
-        self.ani2xt = ANI2xt(ani2xt_parameters(workshop.wheels))
+        self.finer = workshop.finer_levels()
 
     def make(self, shard: int) -> None:
         """Make a shard unless it is there."""
@@ -208,9 +231,10 @@ class _Maker:
         numbers = range(shard * size, (shard + 1) * size)
 
         def write(path: Path) -> None:
-            write_arrays(path, make_shard(numbers, self.candidates, self.ani2xt, self.tick))
+            write_arrays(path, make_shard(numbers, self.candidates, self.finer, self.tick))
 
-        cache.built(self.workshop.shard(shard), write)
+        with one_thread():
+            cache.built(self.workshop.shard(shard), write)
 
 
 def _bar(missing: int, n: int, shard_size: int, progress: bool):
@@ -224,7 +248,7 @@ def _bar(missing: int, n: int, shard_size: int, progress: bool):
 
 
 def _make_here(workshop: Workshop, missing: list[int], n: int, progress: bool) -> None:
-    with one_thread(), _bar(len(missing), n, workshop.shard_size, progress) as bar:
+    with _bar(len(missing), n, workshop.shard_size, progress) as bar:
         maker = _Maker(workshop, bar.update)
         for shard in missing:
             maker.make(shard)
@@ -235,7 +259,6 @@ _maker: _Maker | None = None
 
 def _start_process(workshop: Workshop, counter: Synchronized) -> None:
     global _maker
-    torch.set_num_threads(1)  # as `one_thread`, for as long as the process lives
 
     def tick() -> None:
         with counter.get_lock():

@@ -1,4 +1,4 @@
-"""From a SMILES to a molecule in 3D: distance geometry, a force field, a neural network potential.
+"""From a SMILES to a molecule in 3D: distance geometry, a force field, then finer levels of theory.
 
 Everything follows from the SMILES and its seed: no clocks, no threads, no other molecules.
 """
@@ -6,17 +6,16 @@ Everything follows from the SMILES and its seed: no clocks, no threads, no other
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rdkit import Chem
 
-from deepchem_ead.chem.forms import is_neutral
 from deepchem_ead.chem.stereo import canonical, draw_stereo, stereo_smiles
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.feat.embedding import embed
-from deepchem_ead.potentials.ani2xt import NETWORKS, ANI2xt
-from deepchem_ead.potentials.levels import EV_PER_HARTREE, ANI2xtLevel, MMFF94s
+from deepchem_ead.potentials.levels import EV_PER_HARTREE, MMFF94s, SmoothLevel
 
 #: Stereoisomers that are drawn before a molecule counts as one that cannot be embedded.
 _DRAWS = 3
@@ -40,17 +39,15 @@ class Geometry:
         Canonical, with stereo.
     level : str
         One of `deepchem_ead.molnet.drugs3d_table.LEVELS`.
-    mmff94s : float
-        Energy of the minimum of MMFF94s, kcal/mol.
-    ani2xt : float
-        Energy at the geometry, Hartree; NaN for molecules that ANI-2xt does not know.
+    energies : dict of str to float
+        By level, each at its own minimum: of MMFF94s in kcal/mol, of the others in Hartree; NaN
+        where a level does not know the molecule.
     """
 
     mol: Chem.Mol
     smiles: str
     level: str
-    mmff94s: float
-    ani2xt: float
+    energies: dict[str, float]
 
 
 def seed_of(*parts: object) -> int:
@@ -59,7 +56,7 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:4], "little") >> 1
 
 
-def make_geometry(smiles: str, number: int, ani2xt: ANI2xt) -> Geometry:
+def make_geometry(smiles: str, number: int, finer: Sequence[SmoothLevel]) -> Geometry:
     """The geometry of one stereoisomer.
 
     Parameters
@@ -69,7 +66,8 @@ def make_geometry(smiles: str, number: int, ani2xt: ANI2xt) -> Geometry:
     number : int
         Of the stereoisomer to draw where the SMILES leaves stereo open: another one for another
         number, unless chance wants it otherwise.
-    ani2xt : ANI2xt
+    finer : sequence of SmoothLevel
+        What follows MMFF94s, one after another; each is passed over for molecules it does not know.
 
     Raises
     ------
@@ -86,15 +84,17 @@ def make_geometry(smiles: str, number: int, ani2xt: ANI2xt) -> Geometry:
             continue
     else:
         raise MoleculeError("no conformer was found for any stereoisomer drawn")
-    mmff = _relax_mmff94s(mol)
-    level, energy = "mmff94s", float("nan")
-    if all(a.GetAtomicNum() in NETWORKS for a in mol.GetAtoms()) and is_neutral(isomer):
-        level, energy = "ani2xt", _relax_ani2xt(mol, ani2xt)
+    level, energies = "mmff94s", {"mmff94s": _relax_mmff94s(mol)}
+    for finer_level in finer:
+        energies[finer_level.name] = float("nan")
+        if finer_level.knows(mol):
+            level = finer_level.name
+            energies[level] = _relax(mol, finer_level)
     _check_bonds(mol, level)
     found = stereo_smiles(mol)
     if found != canonical(isomer):
         raise MoleculeError(f"the geometry of {level} has another stereo than what was drawn")
-    return Geometry(mol, found, level, mmff, energy)
+    return Geometry(mol, found, level, energies)
 
 
 def _relax_mmff94s(mol: Chem.Mol) -> float:
@@ -104,10 +104,10 @@ def _relax_mmff94s(mol: Chem.Mol) -> float:
     return energy
 
 
-def _relax_ani2xt(mol: Chem.Mol, ani2xt: ANI2xt) -> float:
-    """Move the atoms to a minimum of ANI-2xt; its energy in Hartree."""
+def _relax(mol: Chem.Mol, level: SmoothLevel) -> float:
+    """Move the atoms to a minimum of a level; its energy in Hartree."""
     conformer = mol.GetConformer()
-    positions, energy = ANI2xtLevel(ani2xt).descend(mol, conformer.GetPositions())
+    positions, energy = level.descend(mol, conformer.GetPositions())
     conformer.SetPositions(positions)
     return energy / EV_PER_HARTREE
 

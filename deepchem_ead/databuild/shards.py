@@ -17,7 +17,7 @@ from deepchem_ead.databuild.candidates import Candidate, Candidates
 from deepchem_ead.databuild.geometry import Geometry, make_geometry, seed_of
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.molnet.drugs3d_table import LEVELS, STEPS_PER_ANGSTROM
-from deepchem_ead.potentials.ani2xt import ANI2xt
+from deepchem_ead.potentials.levels import SmoothLevel
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ Arrays = dict[str, np.ndarray]
 def make_shard(
     numbers: Sequence[int],
     candidates: Candidates,
-    ani2xt: ANI2xt,
+    finer: Sequence[SmoothLevel],
     tick: Callable[[], None] = lambda: None,
 ) -> Arrays:
     """The molecules of some candidates.
@@ -37,7 +37,8 @@ def make_shard(
     numbers : sequence of int
         Of the candidates.
     candidates : Candidates
-    ani2xt : ANI2xt
+    finer : sequence of SmoothLevel
+        See `make_geometry`.
     tick : callable
         Called after each molecule.
 
@@ -53,7 +54,7 @@ def make_shard(
         candidate = candidates[number]
         try:
             with rdBase.BlockLogs():
-                geometry = make_geometry(candidate.smiles, candidate.isomer, ani2xt)
+                geometry = make_geometry(candidate.smiles, candidate.isomer, finer)
                 rows.append(_row(number, candidate, geometry))
         except (ValueError, RuntimeError) as error:  # of RDKit; one molecule ends no run of days
             failed.append((number, reason_of(error)))
@@ -139,8 +140,7 @@ def _row(number: int, candidate: Candidate, geometry: Geometry) -> Arrays:
         "source_row": np.array([candidate.row], dtype=np.int32),
         "form": np.array([candidate.form], dtype=np.uint8),
         "level": np.array([LEVELS.index(geometry.level)], dtype=np.uint8),
-        "mmff94s": np.array([geometry.mmff94s]),
-        "ani2xt": np.array([geometry.ani2xt]),
+        **{level: np.array([energy]) for level, energy in geometry.energies.items()},
         "scaffold": np.array([scaffold_hash(geometry.smiles)], dtype=np.int32),
     }
 

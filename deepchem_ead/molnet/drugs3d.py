@@ -30,7 +30,7 @@ from deepchem_ead.molnet.splits import (
 from deepchem_ead.molnet.transforms import mark_labels
 
 #: Labels and their units.
-DRUGS3D_UNITS = {"ani2xt": "Hartree", "mmff94s": "kcal/mol"}
+DRUGS3D_UNITS = {"ani2xt": "Hartree", "mmff94s": "kcal/mol", "gfn2": "Hartree"}
 
 
 @check_keywords()
@@ -54,8 +54,8 @@ def load_drugs3d(
     Parameters
     ----------
     source : path or "sample"
-        Folder that ``deepchem-ead data build drugs3d`` has written, or the molecules shipped with
-        this package.
+        Folder that ``deepchem-ead data build drugs3d`` (or ``drugs3d-gfn2``) has written, or the
+        molecules shipped with this package.
     featurizer : dc.feat.Featurizer, optional
         Default a ``Molecule3DFeaturizer`` with charges that all molecules fit. Other featurizers
         get RDKit molecules with geometry, bonds and stereo.
@@ -65,10 +65,11 @@ def load_drugs3d(
     transformers : sequence of str or TransformerGenerator
         DeepChem transformers by name (``"normalization"``, ...) or object.
     tasks : sequence of str
-        Energies in y: ``"ani2xt"`` (Hartree; weight and value 0 for molecules that ANI-2xt does not
-        know) and ``"mmff94s"`` (kcal/mol).
+        Energies in y, each of the level's own minimum: ``"ani2xt"`` (Hartree; weight and value 0
+        for molecules that ANI-2xt does not know), ``"mmff94s"`` (kcal/mol) and, where
+        ``drugs3d-gfn2`` was built, ``"gfn2"`` (Hartree).
     levels : sequence of str
-        Geometries of these levels of theory only: ``"ani2xt"``, ``"mmff94s"``.
+        Geometries of these levels of theory only: ``"ani2xt"``, ``"mmff94s"``, ``"gfn2"``.
     reload : bool
         Use and write the caches.
     save_dir : str, optional
@@ -106,6 +107,11 @@ def load_drugs3d(
     check_bonds(featurizer, bonds)
     sample = source == "sample"
     table = Drugs3DTable.sample() if sample else Drugs3DTable.load(source)
+    if missing := [task for task in tasks if task not in table.arrays]:
+        raise ValueError(
+            f"tasks={tasks}: {source} has no energies of {', '.join(missing)}; "
+            "'deepchem-ead data build drugs3d-gfn2' makes data that have"
+        )
     chosen = np.flatnonzero(np.isin(table.level, [LEVELS.index(level) for level in levels]))
     if not len(chosen):
         raise ValueError(f"levels={levels}: no molecule of {source} is of these")

@@ -15,8 +15,9 @@ N molecules with A atoms, B bonds and L letters of SMILES altogether, one after 
                                     other neighbours (by number) of either end, else 0
 ``smiles``          (L,) uint8      canonical, with stereo, ASCII
 ``n_atoms``, ``n_bonds``, ``n_letters``   (N,) int32
-``ani2xt``          (N,) float64    energy, Hartree; NaN for those of MMFF94s
-``mmff94s``         (N,) float64    energy of the minimum of MMFF94s, kcal/mol
+``ani2xt``          (N,) float64    of the minimum of ANI-2xt, Hartree; NaN where it knows no such
+``mmff94s``         (N,) float64    of the minimum of MMFF94s, kcal/mol
+``gfn2``            (N,) float64    of the minimum of GFN2-xTB, Hartree; in ``drugs3d-gfn2`` only
 ``level``           (N,) uint8      of the geometry: number in `LEVELS`
 ``source``          (N,) uint8      number in `SOURCES`; and the row there: ``source_row``, int32
 ``form``            (N,) uint8      number in `FORMS`
@@ -40,7 +41,7 @@ from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.chem.molecules import MoleculeBatch
 
 #: Levels of theory of a geometry.
-LEVELS = ("mmff94s", "ani2xt")
+LEVELS = ("mmff94s", "ani2xt", "gfn2")
 #: Where SMILES come from.
 SOURCES = (
     "moses-train",
@@ -182,7 +183,7 @@ class Drugs3DTable:
             self.positions.astype(np.float32) / STEPS_PER_ANGSTROM,
             self._offsets["n_atoms"],
             charges,
-            {"ani2xt": np.asarray(self.ani2xt), "mmff94s": np.asarray(self.mmff94s)},
+            {name: np.asarray(self.arrays[name]) for name in LEVELS if name in self.arrays},
             self.all_smiles(),
             {},
             MolecularGraphs(

@@ -112,7 +112,7 @@ class MMFF94s:
         return Minimum(moved.GetConformer().GetPositions(), field.CalcEnergy())
 
 
-class _Smooth:
+class SmoothLevel:
     """A level that is minimised by its gradient; subclasses say their `surface`.
 
     Attributes
@@ -130,6 +130,14 @@ class _Smooth:
 
     def check(self, mol: Chem.Mol) -> None:
         self.surface(mol)
+
+    def knows(self, mol: Chem.Mol) -> bool:
+        """Whether it has an energy of such molecules."""
+        try:
+            self.check(mol)
+        except MoleculeError:
+            return False
+        return True
 
     def energy(self, mol: Chem.Mol, positions: np.ndarray) -> float:
         return self.surface(mol)(positions)[0] * KCAL_PER_EV
@@ -149,7 +157,7 @@ class _Smooth:
         return found, energy
 
 
-class ANI2xtLevel(_Smooth):
+class ANI2xtLevel(SmoothLevel):
     """ANI-2xt for neutral molecules of H, C, N, O, F, S and Cl.
 
     Parameters
@@ -185,7 +193,7 @@ class ANI2xtLevel(_Smooth):
         return in_ev
 
 
-class GFN2(_Smooth):
+class GFN2(SmoothLevel):
     """GFN2-xTB, by the package tblite: all elements, charges and radicals.
 
     Parameters

@@ -16,9 +16,11 @@ from deepchem_ead.databuild.conformer_sets import (
 from deepchem_ead.molnet.conformer_sets import load_conformers
 
 
-def build_and_describe(out: Path, n: int, workers: int, wheels: Path | None) -> str:
+def build_and_describe(
+    out: Path, n: int, workers: int, wheels: Path | None, gfn2: bool = False
+) -> str:
     """Make what is missing and the arrays of all; what there is then, as a table."""
-    return _table(collect(build(out, n, workers, wheels), n))
+    return _table(collect(build(out, n, workers, wheels, gfn2=gfn2), n))
 
 
 def build_conformer_set(name: str, out: Path, n: int, workers: int, wheels: Path | None) -> str:

@@ -31,6 +31,7 @@ from deepchem_ead.feat.embedding import embed
 from deepchem_ead.molnet.drugs3d import load_drugs3d
 from deepchem_ead.molnet.drugs3d_table import SOURCES, Drugs3DTable
 from deepchem_ead.potentials.ani2xt import NETWORKS, ANI2xt
+from deepchem_ead.potentials.levels import EV_PER_HARTREE, GFN2, ANI2xtLevel
 from deepchem_ead.potentials.minimise import minimise
 from deepchem_ead.potentials.model_hessian import model_hessian
 
@@ -72,8 +73,8 @@ def small_sources(monkeypatch):
     monkeypatch.setattr(building, "get_context", lambda method: get_context("fork"))
 
 
-def make(folder, n=12, workers=1):
-    return build(folder, n, workers, wheels=folder, progress=False, shard_size=4)
+def make(folder, n=12, workers=1, **options):
+    return build(folder, n, workers, wheels=folder, progress=False, shard_size=4, **options)
 
 
 def shards(folder):
@@ -209,17 +210,17 @@ def test_a_missing_torchani_is_told_with_its_remedy(monkeypatch):
      ("CCBr", "mmff94s"), ("C[NH2+]CC([O-])=O", "mmff94s"), ("CP(=O)(OC)OC", "mmff94s")],
 )  # fmt: skip
 def test_the_level_of_a_geometry_follows_from_elements_and_charges(smiles, level):
-    first, again = (make_geometry(smiles, 0, Springs()) for _ in range(2))
-    assert first.level == level and np.isfinite(first.ani2xt) == (level == "ani2xt")
-    assert first.smiles == again.smiles and first.mmff94s == again.mmff94s
+    first, again = (make_geometry(smiles, 0, [ANI2xtLevel(Springs())]) for _ in range(2))
+    assert first.level == level and np.isfinite(first.energies["ani2xt"]) == (level == "ani2xt")
+    assert first.smiles == again.smiles and str(first.energies) == str(again.energies)
     np.testing.assert_array_equal(*(g.mol.GetConformer().GetPositions() for g in (first, again)))
 
 
 def test_molecules_without_a_geometry_have_a_reason():
     with pytest.raises(MoleculeError, match="no conformer"):
-        make_geometry("C1C2CC3CC1(C=C2)C#C3", 0, Springs())
+        make_geometry("C1C2CC3CC1(C=C2)C#C3", 0, [])
     with pytest.raises(MoleculeError, match="MMFF94s has no parameters"):
-        make_geometry("CB(O)O", 0, Springs())
+        make_geometry("CB(O)O", 0, [])
 
 
 def test_a_broken_bond_and_a_moved_hydrogen_are_refused():
@@ -233,7 +234,7 @@ def test_a_broken_bond_and_a_moved_hydrogen_are_refused():
             return energy
 
     with pytest.raises(MoleculeError, match="a bond has broken at the geometry of ani2xt"):
-        make_geometry("CCO", 0, Tears())
+        make_geometry("CCO", 0, [ANI2xtLevel(Tears())])
 
 
 # --------------------------------------------------------------------------------- candidates
@@ -370,11 +371,35 @@ def test_signs_of_stereo_tell_isomers_apart(tmp_path, small_sources):
     from deepchem_ead.databuild.shards import make_shard
 
     pairs = ["C/C=C/C", "C/C=C\\C", "C[C@H](F)Cl", "C[C@@H](F)Cl"]
-    arrays = make_shard(range(4), [Candidate(s, 0, 0, 0, 0) for s in pairs], Springs())
+    arrays = make_shard(range(4), [Candidate(s, 0, 0, 0, 0) for s in pairs], [])
     table = Drugs3DTable({k: v for k, v in arrays.items() if k not in ("failed", "reasons")})
     assert [table.rows_of("cis_trans", i).sum() for i in range(4)] == [-1, 1, 0, 0]
     first, second = (table.rows_of("chirality", i) for i in (2, 3))
     assert np.abs(first).sum() == 1 and (first == -second).all()
+
+
+def test_geometries_of_gfn2_are_minima_of_it_and_have_its_energy(tmp_path, small_sources):
+    pytest.importorskip("tblite")
+    make(tmp_path / "plain", n=8)
+    collect(make(tmp_path / "gfn2", n=8, gfn2=True), 8)
+    collect(make(tmp_path / "plain", n=8), 8)
+    table, plain = (Drugs3DTable.load(tmp_path / name) for name in ("gfn2", "plain"))
+    assert table.all_smiles() == plain.all_smiles() and set(table.level) == {2}
+    np.testing.assert_array_equal(table.mmff94s, plain.mmff94s)
+    np.testing.assert_array_equal(table.ani2xt, plain.ani2xt)
+    for mol, energy in zip(table.to_batch().to_rdkit(), table.gfn2, strict=True):
+        found, gradient = GFN2().surface(mol)(mol.GetConformer().GetPositions())
+        assert found == pytest.approx(energy * EV_PER_HARTREE, abs=1e-3)
+        # 0.05, and positions to a thousandth of an Angstrom in a triple bond (110 eV/Angstrom^2).
+        assert np.abs(gradient).max() < 0.05 + 1e-3 * 110
+    tasks, (data,), _ = load_drugs3d(
+        tmp_path / "gfn2", tasks=["gfn2"], levels="gfn2", splitter=None, save_dir=str(tmp_path)
+    )
+    np.testing.assert_array_equal(data.y[:, 0], table.gfn2)
+    with pytest.raises(ValueError, match="has no energies of gfn2; .*drugs3d-gfn2"):
+        load_drugs3d(tmp_path / "plain", tasks=["gfn2"])
+    with pytest.raises(ValueError, match="another recipe, level or size"):
+        make(tmp_path / "plain", gfn2=True)
 
 
 def test_a_damaged_array_is_named(collected):
@@ -404,7 +429,7 @@ def test_built_data_loads_as_datasets(collected, tmp_path):
 def test_the_command_tells_what_there_is(tmp_path, small_sources, monkeypatch, capsys):
     from deepchem_ead.commands.jobs.building import build_and_describe
 
-    monkeypatch.setattr(building.build, "__defaults__", (1, None, False, 4))
+    monkeypatch.setattr(building.build, "__defaults__", (1, None, False, 4, False))
     lines = build_and_describe(tmp_path, 12, 1, tmp_path).splitlines()
     assert lines[0] == "        12  tried"
     assert "         1    unpaired electrons" in lines
