@@ -2,10 +2,11 @@
 
     python -m benchmarks.attention [--quick] [--layers 6 --features 192 --heads 12]
                                    [--threads 1] [--cpu-time] [--repeats 10] [--seconds 50]
-                                   [--instructions avx2]
+                                   [--instructions avx2] [--drugs]
 
 A training step is forward and backward of a denoising-like loss (batch 64), an evaluation is one
-forward without gradients (batch 100), both of real QM9 molecules. All paths share one set of
+forward without gradients (batch 100), both of real QM9 molecules; with ``--drugs`` of drug-like
+ones, a quarter as many. All paths share one set of
 weights and take turns in one process, so that other load on the machine meets them alike; compare
 ratios of minima. On a busy machine ``--cpu-time`` with one thread counts processor time instead.
 
@@ -201,6 +202,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=50.0, help="for each table, at most")
     parser.add_argument("--instructions", choices=INSTRUCTION_SETS, help="other than the best")
     parser.add_argument("--cpu-time", action="store_true", help="with one thread only")
+    parser.add_argument("--drugs", action="store_true", help="drug-like molecules, fewer")
     parser.add_argument("--quick", action="store_true", help="two repeats, quarter batches")
     size = parser.parse_args()
     use_instructions(size.instructions)
@@ -208,10 +210,10 @@ def main() -> None:
         torch.set_num_threads(size.threads)
     if size.cpu_time and torch.get_num_threads() > 1:
         parser.error("--cpu-time adds up the threads' times: use --threads 1")
-    part = 4 if size.quick else 1
+    part = (4 if size.quick else 1) * (4 if size.drugs else 1)
     size.repeats = 2 if size.quick else size.repeats
-    compare("training", size, real_batch(0, 64 // part), 64 // part)
-    compare("evaluation", size, real_batch(1, 100 // part), 100 // part)
+    for first, (title, n) in enumerate((("training", 64 // part), ("evaluation", 100 // part))):
+        compare(title, size, real_batch(first, n, size.drugs), n)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from deepchem_ead.denoisers.egnn_plain import plain_forward, to_padded
 from deepchem_ead.diffusion import Seen
 from deepchem_ead.diffusion.layout import AtomLayout
 from deepchem_ead.kernels.native import build
+from deepchem_ead.molnet import drugs3d_table
+from deepchem_ead.molnet.drugs3d_table import Drugs3DTable
 from deepchem_ead.molnet.sample import STEPS_PER_ANGSTROM
 
 N_IN, N_OUT = 7, 6
@@ -30,12 +32,17 @@ PATHS = {
 Batch = tuple[Tensor, Tensor, AtomLayout]
 
 
-def real_batch(first: int, n_molecules: int) -> Batch:
-    """Noised QM9 molecules, sorted by size, from the sample inside the package."""
-    with (files("deepchem_ead") / "molnet/data/qm9_sample.npz").open("rb") as file:
-        with np.load(file) as stored:
-            counts = stored["n_atoms"].astype(np.int64)
-            positions = stored["coordinate_steps"] / STEPS_PER_ANGSTROM
+def real_batch(first: int, n_molecules: int, drugs: bool = False) -> Batch:
+    """Noised molecules of QM9, or drug-like ones, sorted by size, from samples in the package."""
+    if drugs:
+        table = Drugs3DTable.sample()
+        counts = table.n_atoms.astype(np.int64)
+        positions = table.positions / drugs3d_table.STEPS_PER_ANGSTROM
+    else:
+        with (files("deepchem_ead") / "molnet/data/qm9_sample.npz").open("rb") as file:
+            with np.load(file) as stored:
+                counts = stored["n_atoms"].astype(np.int64)
+                positions = stored["coordinate_steps"] / STEPS_PER_ANGSTROM
     ends = np.cumsum(counts)
     # The sample is ordered: spread the batch over all of it.
     stride = len(counts) // (2 * n_molecules)
