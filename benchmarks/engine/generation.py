@@ -1,6 +1,7 @@
 """Molecules a second as a user of ``generate`` sees them, against the network alone.
 
     python -m benchmarks.generation [--quick] [--model qm9-small] [--batch-sizes auto 50 400]
+    python -m benchmarks.generation --drugs --model drugs --n 64 --steps 100
     python -m benchmarks.generation --conformers 40 --model drugs --batch-sizes 1 8 32 --cpu-time
 
 For each batch size ``generate`` runs once, with a clock around the denoiser and around the parts
@@ -8,6 +9,7 @@ of the sampler, so that the shares belong to one run and other load on the machi
 Before and after, the denoiser alone is timed on the largest batch of that run: the bare engine. A
 row compares both by the time one molecule takes for one evaluation of the network.
 
+``--drugs`` draws molecules of the sizes of shipped drug-like ones, not of the model's own sizes.
 ``--conformers N`` draws conformers in place of molecules, two of each shipped molecule of N atoms
 (drug-like, or of QM9 where the model knows no larger ones), all levels at once, with everything
 that a user of ``deepchem-ead conformers`` waits for: graphs read, samples checked. A model without
@@ -158,6 +160,12 @@ def molecules_of(n_atoms: int, model: EADModel) -> list[Chem.Mol]:
     return [mol for mol, own in zip(mols, kinds, strict=True) if own <= known]
 
 
+def drug_sizes(n: int) -> list[int]:
+    """Numbers of atoms of shipped drug-like molecules, evenly from all of them."""
+    counts = np.sort(Drugs3DTable.sample().n_atoms)
+    return counts[(np.arange(n) * len(counts)) // n].tolist()
+
+
 def draw_conformers(
     model: EADModel, mols: list[Chem.Mol], n: int, batch_size: int | None, steps: int
 ) -> int:
@@ -185,6 +193,7 @@ def main() -> None:
     parser.add_argument("--schedule", default="adaptive")
     parser.add_argument("--batch-sizes", nargs="+", default=["auto"], help="auto, or molecules")
     parser.add_argument("--repeats", type=int, default=5, help="evaluations of the bare engine")
+    parser.add_argument("--drugs", action="store_true", help="sizes of drug-like molecules")
     parser.add_argument("--conformers", type=int, metavar="ATOMS", help="draw conformers")
     parser.add_argument("--cpu-time", action="store_true", help="with one thread only")
     arguments = parser.parse_args()
@@ -195,6 +204,7 @@ def main() -> None:
     make = EADModel.from_pretrained if trained else EADModel
     model = make(arguments.model, precision=arguments.precision)
     what, parts = f"{n} molecules, {arguments.schedule}", PARTS
+    sizes = drug_sizes(n) if arguments.drugs else None
     mols: list[Chem.Mol] = []
     if arguments.conformers:
         mols, parts = molecules_of(arguments.conformers, model), CONFORMER_PARTS
@@ -215,7 +225,7 @@ def main() -> None:
                 return draw_conformers(model, mols, max(batch_size or 64, 8), batch_size, steps)
             model.generate(
                 n, batch_size=batch_size, steps=steps, schedule=arguments.schedule, seed=0,
-                progress=False,
+                progress=False, n_atoms=sizes,
             )  # fmt: skip
             return n
 
