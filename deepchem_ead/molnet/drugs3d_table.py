@@ -17,8 +17,7 @@ N molecules with A atoms, B bonds and L letters of SMILES altogether, one after 
 ``n_atoms``, ``n_bonds``, ``n_letters``   (N,) int32
 ``ani2xt``          (N,) float64    energy at the minimum of ANI-2xt, Hartree; NaN where unknown
 ``mmff94s``         (N,) float64    energy at the minimum of MMFF94s, kcal/mol
-``gfn2``            (N,) float64    energy at the minimum of GFN2-xTB, Hartree; only in the set of that
-                                    name
+``gfn2``            (N,) float64    energy at the minimum of GFN2-xTB, Hartree; if made
 ``level``           (N,) uint8      of the geometry: number in `LEVELS`
 ``source``          (N,) uint8      number in `SOURCES`; and the row there: ``source_row``, int32
 ``form``            (N,) uint8      number in `FORMS`
