@@ -22,7 +22,7 @@ SIZE_WORDS = ("free", "histogram", "from-conditions")
 def finds_size(config: EADConfig, n_atoms: int | Sequence[int] | str | None) -> bool:
     """Whether the model is to find the number of atoms, with dummy atoms."""
     if n_atoms is None:
-        return config.variable_size and config.sizes == "free"
+        return config.meets_dummies and config.sizes == "free"
     return isinstance(n_atoms, str) and n_atoms == "free"
 
 
@@ -70,9 +70,10 @@ def node_counts(
             )
         if n_atoms == "from-conditions" and not conditional:
             raise ValueError("n_atoms='from-conditions' needs conditions to draw sizes from")
-        if n_atoms == "free" and not config.variable_size:
+        if n_atoms == "free" and not config.meets_dummies:
             raise ValueError(
-                "n_atoms='free' needs a model that knows dummy atoms (variable_size=True)"
+                "n_atoms='free' needs a model that knows dummy atoms (trained with "
+                "variable_size=True and p_fixed_size below 1)"
             )
     elif n_atoms is not None:
         return _given(n_atoms, indices, config.max_atoms), True

@@ -90,7 +90,6 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
         for name, needed, why in (
             ("self_conditioning", True, "its network is told its earlier estimate"),
             ("position_target", "residual", "estimates are compared as positions at any noise"),
-            ("variable_size", False, "estimates are kept atom by atom, dummy atoms come and go"),
             ("symmetry", "none", "it leaves out rotations in its own way"),
         ):
             found = getattr(self, name)
@@ -98,6 +97,11 @@ class EADConfig(SamplingDefaults, TrainingOptions, ProcessOptions, NetworkOption
                 raise ValueError(
                     f"objective='direct' needs {name}={needed!r}, not {found!r}: {why}"
                 )
+        if self.meets_dummies:
+            raise ValueError(
+                "objective='direct' needs variable_size=False, or p_fixed_size=1: estimates are "
+                "kept atom by atom, dummy atoms come and go"
+            )
 
     @classmethod
     def from_dict(cls, values: dict) -> EADConfig:

@@ -53,7 +53,7 @@ class DataOptions(Settings):
         With random padding, most dummy atoms of a molecule; 0: only ``max_atoms`` limits them.
     p_fixed_size : float
         Share of training molecules without dummy atoms in a model of variable size. The network
-        is told, and can then be asked for molecules of a given size.
+        is told, and can then be asked for molecules of a given size; 1: it learns no others.
     conditions : str
         Names of the properties the model is conditioned on, comma separated (or a sequence of
         names). Empty: an unconditional model.
@@ -112,6 +112,11 @@ class DataOptions(Settings):
         if self.dummy_padding == "full" or not self.max_dummies:
             return np.full_like(n_atoms, self.max_atoms)
         return np.minimum(n_atoms + self.max_dummies, self.max_atoms)
+
+    @property
+    def meets_dummies(self) -> bool:
+        """Whether dummy atoms are in its training data, so that it can find sizes."""
+        return self.variable_size and self.p_fixed_size < 1
 
     @property
     def condition_names(self) -> tuple[str, ...]:

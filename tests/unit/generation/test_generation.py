@@ -170,6 +170,12 @@ def test_random_padding_draws_nodes_as_in_training(qm9_sample, tmp_path):
     share = np.bincount(node_counts(few, None, np.empty((4000, 0)), indices, 0)[0]) / 4000
     assert np.abs(share - limited[: len(share)]).max() < 4 * np.sqrt(0.25 / len(indices))
 
+    never = SimpleNamespace(config=replace(model.config, p_fixed_size=1.0), model=model.model)
+    sizes, all_atoms = node_counts(never, None, np.empty((4000, 0)), indices, 0)
+    assert all_atoms and set(sizes) <= set(model.model.size_counts.nonzero()[:, 0].tolist())
+    with pytest.raises(ValueError, match="needs a model that knows dummy atoms"):
+        node_counts(never, "free", np.empty((4000, 0)), indices, 0)
+
     flags = []
     hook = model.model.sampling_denoiser.register_forward_pre_hook(
         lambda module, inputs: flags.append(inputs[0].h[:, -1].unique().tolist())

@@ -27,7 +27,7 @@ from deepchem_ead.training.world import World
 TINY = {
     "preset": "conformers-qm9-direct", "n_layers": 1, "n_features": 32, "n_heads": 2,
     "bonds": False, "stereo": False, "charged_kinds": "", "batch_size": 16, "warmup_steps": 0,
-    "learning_rate_decay": "none",
+    "learning_rate_decay": "none", "variable_size": False, "p_fixed_size": 0.0,
 }  # fmt: skip
 
 
@@ -105,6 +105,13 @@ def test_what_is_kept_is_what_the_network_said(X, tmp_path):
     # The best turn is none, and molecules are nearer to themselves than to others.
     apart = (state[:, :3].view(8, 1, 17, 3) - clean[:, :3].view(1, 8, 17, 3)).square().sum((2, 3))
     assert (apart.argmin(1) == torch.arange(8)).sum() >= 6
+
+
+def test_a_model_of_variable_size_that_meets_no_dummy_atoms_keeps_estimates(X, tmp_path):
+    found = model(tmp_path, variable_size=True, p_fixed_size=1.0)
+    found.fit(dataset(X[:16]), nb_epoch=2, checkpoint_interval=0)
+    kept = found.model.last_estimates.tensors()
+    assert kept["passes"].tolist() == [2] * 16 and len(kept["state"]) == 16 * 17
 
 
 # ---------------------------------------------------------------------------- what is told
@@ -207,7 +214,10 @@ def test_trainer_and_model_continue_each_other(X, tmp_path):
             {"self_conditioning": False},
             "objective='direct' needs self_conditioning=True, not False",
         ),
-        ({"variable_size": True}, "needs variable_size=False, not True: estimates are kept atom"),
+        (
+            {"variable_size": True},
+            "needs variable_size=False, or p_fixed_size=1: estimates are kept",
+        ),
         ({"frame": "quotient", "position_target": "noise"}, "needs position_target='residual'"),
         ({"guide_floor": 0.05}, "guide_floor must lie between 0.1 and 1, not 0.05"),
         ({"huber_width": 0.0}, "huber_width must be positive, not 0.0"),
