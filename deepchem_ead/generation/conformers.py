@@ -185,7 +185,7 @@ class ModelSource:
                 f"{most}; take weights of larger molecules"
             )
         self.stereo = graph_stereo(molecule)
-        Given(batch, "conformer").check(np.array([self.n_atoms]), pool.model.encoding)
+        Given(batch, "conformer").check(np.array([self.n_atoms]), pool.model.encoding, name)
         self.pool, self.method = pool, pool.method
         self._molecule, self._seed = batch, seed
         #: Conformers (atoms, 3) that sampling begins at.

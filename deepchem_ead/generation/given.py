@@ -82,8 +82,10 @@ class Given:
             raise ValueError("there is no molecule to start from")
         object.__setattr__(self, "task", resolve_task(self.task))
 
-    def check(self, nodes: np.ndarray, encoding: AtomEncoding) -> None:
+    def check(self, nodes: np.ndarray, encoding: AtomEncoding, name: str | None = None) -> None:
         """Refuse what does not fit the molecules (n,) that are to be generated.
+
+        Errors call a molecule by its name, if there is one, or else by its number.
 
         Raises
         ------
@@ -107,15 +109,16 @@ class Given:
                 "larger n_atoms"
             )
         for k, (kinds, x) in enumerate(zip(self._kinds, self.molecules.positions, strict=True)):
+            which = name or f"given molecule {k}"
             unknown = kinds[encoding.types_of(*kinds.T) < 0]
             if len(unknown):
                 raise MoleculeError(
-                    f"given molecule {k} holds an atom of the kind {format_kind(unknown[0])}; the "
+                    f"{which} holds an atom of the kind {format_kind(unknown[0])}; the "
                     f"model knows only {','.join(map(format_kind, encoding.kinds))}; take weights "
                     "that were trained with it"
                 )
             if not np.isfinite(x).all():
-                raise MoleculeError(f"given molecule {k} has coordinates that are not finite")
+                raise MoleculeError(f"{which} has coordinates that are not finite")
 
     def least(self, n: int) -> np.ndarray:
         """The smallest sizes (n,) of molecules that hold what is given."""

@@ -160,8 +160,8 @@ def test_the_network_is_told_what_the_smiles_says(smiles, monkeypatch):
     ("smiles", "reason"),
     [
         ("CC.O", "'CC.O' consists of 2 parts"),
-        ("CS", "the kind S; the model knows only H,C,N,O,F"),
-        ("C[O+](C)C", r"the kind O\+"),
+        ("CS", "^'CS' holds an atom of the kind S; the model knows only H,C,N,O,F"),
+        ("C[O+](C)C", r"^'C\[O\+\]\(C\)C' holds an atom of the kind O\+"),
         ("C[CH2]", "has unpaired electrons"),
         ("CCCCCCCCCC", "has 32 atoms with hydrogens, and the model knows at most 29"),
         ("C*", r"holds a dummy atom \(\*\)"),
