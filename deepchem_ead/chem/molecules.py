@@ -134,13 +134,22 @@ class MoleculeBatch(Molecules):
         Raises
         ------
         MoleculeError
-            If a molecule has implicit hydrogens, no 3D conformer or a dummy atom; names it.
+            If a molecule has implicit hydrogens, no 3D conformer or a dummy atom, or is none; names
+            it.
+        ValueError
+            If these are no molecules.
         """
         if isinstance(mols, Chem.Mol):
             mols = [mols]
+        if isinstance(mols, str) or not isinstance(mols, Iterable):
+            raise ValueError(
+                f"{mols!r} is a {type(mols).__name__}; give RDKit molecules (files are read by "
+                "MoleculeBatch.read)"
+            )
         arrays, names = [], []
         for i, mol in enumerate(mols):
-            name = mol.GetProp("_Name") if mol is not None and mol.HasProp("_Name") else ""
+            named = isinstance(mol, Chem.Mol) and mol.HasProp("_Name")
+            name = mol.GetProp("_Name") if named else ""
             try:
                 arrays.append(arrays_from_mol(mol, conformer_id))
             except MoleculeError as error:

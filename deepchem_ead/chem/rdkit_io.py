@@ -80,6 +80,8 @@ def arrays_from_mol(mol: Chem.Mol, conformer_id: int = -1) -> AtomArrays:
     """
     if mol is None:
         raise MoleculeError("is None: RDKit could not read it")
+    if not isinstance(mol, Chem.Mol):
+        raise MoleculeError(f"is a {type(mol).__name__}; give an RDKit molecule")
     n = mol.GetNumAtoms()
     atoms = atoms_of(mol)
     numbers = np.array([atom.GetAtomicNum() for atom in atoms], dtype=np.int16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -60,7 +60,8 @@ def plan_edit(
     if grow is not None and options.n_atoms is not None:
         raise ValueError("grow and n_atoms both say how many atoms there are: give one of them")
     options = seeded(options)
-    fragments: list[Molecule] | None = None if isinstance(mol, _ONE) else list(mol)
+    one = isinstance(mol, _ONE) or not isinstance(mol, Iterable)
+    fragments: list[Molecule] | None = None if one else list(mol)  # type: ignore[arg-type]
     if keep_positions is not None:
         if attach is not None or fragments is not None:
             raise ValueError(
@@ -130,7 +131,7 @@ def check_level(top: int, level: float, name: str) -> None:
     ------
     ValueError
     """
-    if not 0 < level < top:
+    if not isinstance(level, int | float | np.number) or not 0 < level < top:
         raise ValueError(
             f"{name}={level}: give a noise level above 0 (the molecule itself) and below {top} "
             "(nothing of it)"

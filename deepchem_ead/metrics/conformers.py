@@ -235,17 +235,20 @@ def _strains(mol: Chem.Mol) -> np.ndarray:
 
 
 def _checked_thresholds(thresholds: Any) -> tuple[float, ...]:
-    values = tuple(float(t) for t in np.atleast_1d(np.asarray(thresholds, dtype=float)))
+    try:
+        values = tuple(float(t) for t in np.atleast_1d(np.asarray(thresholds, dtype=float)))
+    except (TypeError, ValueError):
+        values = ()
     if not values or not all(math.isfinite(t) and t > 0 for t in values):
-        raise ValueError(f"thresholds={thresholds}: give numbers above 0, in Angstrom")
+        raise ValueError(f"thresholds={thresholds!r}: give numbers above 0, in Angstrom")
     return values
 
 
 def _pairs(reference: Any, generated: Any) -> list[tuple[Chem.Mol, Chem.Mol | None]]:
     """Molecules with their reference, checked; None for what was not generated."""
-    ours = [reference] if isinstance(reference, Chem.Mol) else list(reference)
-    one = generated is None or isinstance(generated, Chem.Mol)
-    theirs = [generated] if one else list(generated)
+    ours: list[Any] = [reference] if isinstance(reference, Chem.Mol | str) else list(reference)
+    one = generated is None or isinstance(generated, Chem.Mol | str)
+    theirs: list[Any] = [generated] if one else list(generated)
     if not ours:
         raise ValueError("there are no molecules to compare")
     if len(ours) != len(theirs):

@@ -174,6 +174,9 @@ def test_a_model_gives_bonds_and_leaves_the_rest_as_it_is():
         (sample_molecules()[:1], {"model": MODEL, "steps": 0}, "steps must be at least 1"),
         (sample_molecules()[:1], {"model": MODEL, "charges": [0, 1]}, "expected"),
         (ions("CS"), {"model": MODEL}, "given molecule 0 holds an atom of the kind S"),
+        ("a.xyz", {"model": MODEL}, r"'a.xyz' is a str; give RDKit .* MoleculeBatch.read"),
+        (None, {"model": MODEL}, "None is a NoneType; give RDKit molecules"),
+        ([ions("C[NH3+]")], {"model": MODEL}, "molecule 0 is a MoleculeBatch; give an RDKit"),
         (
             MoleculeBatch.from_arrays([[]], [np.zeros((0, 3))]),
             {"model": MODEL},

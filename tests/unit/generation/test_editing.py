@@ -326,6 +326,7 @@ PAIR = sample_molecules()[:2]
         ("CCO", {"keep": [0]}, "the text 'CCO', which has no coordinates"),
         ([ETHANOL, FLAT], {}, "fragment 1 has no conformer"),
         ([], {}, "no fragment to start from"),
+        (None, {"keep": [0]}, "the molecule is a NoneType; give an RDKit molecule"),
         (
             MoleculeBatch.from_arrays([[6, 6, 8]], [np.eye(3) * 1.4]),
             {"keep": [0]},
@@ -339,9 +340,10 @@ def test_what_does_not_fit_is_refused_with_the_remedy(mol, options, message):
         edit(mol, **options)
 
 
-def test_levels_out_of_range_are_refused():
-    with pytest.raises(ValueError, match=r"level=0: .* above 0 .* below 1000"):
-        MODEL.vary(ETHANOL, level=0)
+@pytest.mark.parametrize("level", [0, 1000, float("nan"), "low", None])
+def test_levels_out_of_range_are_refused(level):
+    with pytest.raises(ValueError, match=rf"level={level}: .* above 0 .* below 1000"):
+        MODEL.vary(ETHANOL, level=level)
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,9 @@ def test_other_molecules_are_refused(reference, generated, message):
         (([None], [MOL]), TypeError, "reference molecule 0 is a NoneType"),
         (([MOL], ["CCO"]), TypeError, "generated molecule 0 is a str"),
         (([MOL], [MOL], [0.0]), ValueError, "give numbers above 0"),
+        (("CCO", MOL), TypeError, "reference molecule 0 is a str"),
         (([MOL], [MOL], []), ValueError, "thresholds"),
+        (([MOL], [MOL], "near"), ValueError, "thresholds='near': give numbers above 0"),
         (([MOL], [MOL], [0.5], "none"), ValueError, "choose 'both', 'missed', 'left out'"),
     ],
 )
