@@ -7,6 +7,10 @@ class MoleculeError(ValueError):
     """A molecule given as input cannot be used; the message names it, the value and the remedy."""
 
 
+#: The remedy where one record of a file is bad.
+SKIP_HINT = "(on_error='skip' leaves bad records out)"
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint or weight file is missing, damaged or belongs to another configuration."""
 

@@ -30,7 +30,7 @@ from deepchem_ead.chem.text import open_lines
 from deepchem_ead.chem.values import Text, is_text
 from deepchem_ead.chem.xyz import format_xyz, read_xyz
 from deepchem_ead.choices import GEOMETRY_FILES, SMILES_FILES
-from deepchem_ead.errors import MoleculeError
+from deepchem_ead.errors import SKIP_HINT, MoleculeError
 
 _FORMATS = {
     ".sdf": "sdf",
@@ -92,10 +92,7 @@ def scan_records(
                 good.append(record)
                 numbers.append(number)
             elif on_error == "raise":
-                raise MoleculeError(
-                    f"{path}, record {record.number}: {record.reason} "
-                    "(on_error='skip' leaves bad records out)"
-                )
+                raise MoleculeError(f"{path}, record {record.number}: {record.reason} {SKIP_HINT}")
             else:
                 bad.append(record)
         if lines.foreign is not None:

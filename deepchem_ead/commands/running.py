@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from deepchem_ead import _start
+from deepchem_ead.errors import SKIP_HINT, MoleculeError
 
 if TYPE_CHECKING:
     from deepchem_ead.training.resumable import ResumableModel
@@ -78,6 +79,10 @@ def command(*examples: str) -> Callable[[Callable[..., None]], Callable[..., Non
             except KeyboardInterrupt:
                 typer.echo("interrupted", err=True)
                 raise typer.Exit(128 + signal.SIGINT) from None
+            except MoleculeError as error:
+                if "skip_bad" in options or SKIP_HINT not in str(error):
+                    raise
+                raise MoleculeError(str(error).replace(f" {SKIP_HINT}", "")) from None
 
         run.epilog = "\n".join(["\b", "Examples:", *(f"  deepchem-ead {e}" for e in examples)])
         return run

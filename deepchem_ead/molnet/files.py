@@ -18,7 +18,7 @@ from deepchem_ead.chem.formal_charges import KEPT, add_formal_charges, warn_of_c
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.overlap import find_overlaps
 from deepchem_ead.chem.records import BadRecord, Record, describe
-from deepchem_ead.errors import MoleculeError
+from deepchem_ead.errors import SKIP_HINT, MoleculeError
 from deepchem_ead.feat.embedding import TIME_LIMIT
 from deepchem_ead.keywords import check_keywords
 from deepchem_ead.molnet.labels import check_labels, labels_from_csv, labels_from_tags
@@ -198,10 +198,7 @@ def _usable(
         unfit = {**without_columns(MoleculeBatch.from_records(good)), **unfit}
     bad = sorted([*bad, *(BadRecord(numbers[i], reason) for i, reason in unfit.items())])
     if bad and on_error == "raise":
-        raise MoleculeError(
-            f"{path}, record {bad[0].number}: {bad[0].reason} (on_error='skip' leaves bad records "
-            "out)"
-        )
+        raise MoleculeError(f"{path}, record {bad[0].number}: {bad[0].reason} {SKIP_HINT}")
     good, numbers = (
         [value for i, value in enumerate(values) if i not in unfit] for values in (good, numbers)
     )

@@ -104,6 +104,16 @@ def test_edit_refuses_in_one_line(words, parts, deepchem_ead, joint_run, ethanol
     assert not out.exists()
 
 
+def test_a_bad_record_is_told_without_an_option_that_is_not_there(deepchem_ead, tmp_path):
+    path = tmp_path / "bad.xyz"
+    path.write_text("1\n\nO 0 zero 0\n")
+    for words in (["edit", path, "--keep", "0"], ["vary", path],
+                  ["design", "-c", "gap=5eV", "--molecules", path]):  # fmt: skip
+        result = deepchem_ead(*words, "--out", tmp_path / "new.sdf")
+        assert_one_line(result, "record 1")
+        assert "skip" not in result.err
+
+
 def test_design_around_a_kept_part(deepchem_ead, joint_run, ethanol, tmp_path):
     """Whether one of these is any good does not matter here."""
     words = ["design", "-c", "gap=6eV", "-m", joint_run / "model", "--steps", 2, "--n", 3]
