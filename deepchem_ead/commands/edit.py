@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deepchem_ead.choices import JOINT_MODEL
-from deepchem_ead.commands.options import Steps, parse_assignments
+from deepchem_ead.commands.options import Guide, Steps, parse_assignments
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import (
     KEEP_HELP,
@@ -25,6 +25,7 @@ from deepchem_ead.commands.starting import (
 @command(
     "edit mol.sdf --keep c1ccccc1 --n 50",
     "edit mol.sdf --keep 0-5 --attach 3 --grow 4-10",
+    "edit mol.sdf --keep c1ccccc1 --condition gap=5eV --guide qm9-guide",
     "edit fragments.sdf --out linked.sdf",
 )
 def edit(
@@ -45,6 +46,7 @@ def edit(
             "--condition", "-c", metavar="NAME=VALUE", help="As of 'generate'. Can be repeated."
         ),
     ] = None,
+    guide: Guide = None,
     steps: Steps = None,
     seed: Seed = 0,
 ) -> None:
@@ -65,6 +67,7 @@ def edit(
         keep_positions=from_molecules.atoms_or_pattern(keep_positions),
         grow=from_molecules.range_of("--grow", grow),
         conditions=parse_assignments("--condition", condition) or None,
+        guide=guide,
         steps=steps,
         seed=seed,
     )

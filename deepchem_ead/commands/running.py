@@ -28,6 +28,7 @@ OPTIONS = {
     "raise max_sa": "raise --max-sa",
     "raise the tolerance": "raise --tolerance",
     "gap='5.4 eV'": "--condition gap=5.4eV",
+    "guide='qm9-guide'": "--guide qm9-guide",
 }
 
 

@@ -150,7 +150,10 @@ def requested_values(
     for name, asked in (conditions or {}).items():
         if name not in names:
             known = f"trained with {', '.join(names)}" if names else "not trained with conditions"
-            raise ValueError(f"the model knows no condition {name!r}; it was {known}")
+            raise ValueError(
+                f"the model knows no condition {name!r}; it was {known}. A property model that "
+                "knows it steers any weights, guide='qm9-guide' for example"
+            )
         if isinstance(asked, str) or np.ndim(asked) == 0:
             column = parse_value(name, asked)
         else:

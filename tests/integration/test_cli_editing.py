@@ -95,6 +95,8 @@ def test_edit_writes_molecules_around_the_kept_atoms(deepchem_ead, joint_run, et
         (["--attach", "C"], ["write atom numbers"]),
         (["--keep", "0", "--grow", "few"], ["--grow few", "4-10"]),
         (["--keep", "0", "-m", "qm9"], ["have not learned to build", "qm9-joint"]),
+        (["--keep", "0", "-c", "gap=5eV"], ["knows no condition 'gap'", "--guide qm9-guide"]),
+        (["--keep", "0", "-c", "gap=5eV", "--guide", "x"], ["no model 'x'", "radius-of-gyration"]),
     ],
 )
 def test_edit_refuses_in_one_line(words, parts, deepchem_ead, joint_run, ethanol, tmp_path):
@@ -112,6 +114,17 @@ def test_a_bad_record_is_told_without_an_option_that_is_not_there(deepchem_ead, 
         result = deepchem_ead(*words, "--out", tmp_path / "new.sdf")
         assert_one_line(result, "record 1")
         assert "skip" not in result.err
+
+
+def test_edit_is_steered_by_a_guide(deepchem_ead, joint_run, ethanol, tmp_path):
+    words = ["edit", ethanol, "-m", joint_run / "model", "--keep", "0-1", "--grow", 3]
+    words += ["--steps", 20, "--n", 2]  # a guide acts where there is little noise
+    for name, more in (("free", []), ("steered", ["-c", "gap=5eV", "--guide", "qm9-guide"])):
+        result = deepchem_ead(*words, *more, "--out", tmp_path / f"{name}.sdf")
+        assert result.code == 0, result.err
+    free, steered = (MoleculeBatch.read(tmp_path / f"{n}.sdf") for n in ("free", "steered"))
+    assert np.array_equal(free.positions[0][:7], steered.positions[0][:7])
+    assert not np.array_equal(free.coordinates, steered.coordinates)
 
 
 def test_design_around_a_kept_part(deepchem_ead, joint_run, ethanol, tmp_path):
