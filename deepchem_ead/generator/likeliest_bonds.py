@@ -18,8 +18,8 @@ MAX_TRIED = 200
 #: A kind that is less likely than the likeliest of its pair by so many nats is not tried.
 MAX_LOSS = 8.0
 
-#: Loss, order of discovery, and the pairs that are changed with their kinds.
-_Entry = tuple[float, int, tuple[tuple[int, ...], tuple[int, ...]]]
+#: Other kinds by pair.
+_Changes = dict[int, int]
 
 
 def likeliest_bonds(
@@ -44,47 +44,66 @@ def likeliest_bonds(
     """
     best = log_p.argmax(1)
     losses = log_p.max(1, keepdims=True) - log_p
-    order = count(1)
-    waiting: list[_Entry] = [(0.0, 0, ((), ()))]
-    tried: set[tuple] = set()
-    for left in range(MAX_TRIED - 1, -1, -1):
-        if not waiting:
+    search = _Search(losses, best, ends)
+    for _ in range(MAX_TRIED):
+        changes = search.cheapest()
+        if changes is None:
             break
-        loss, _, changes = heapq.heappop(waiting)
         kinds = best.copy()
-        kinds[list(changes[0])] = changes[1]
+        kinds[list(changes)] = list(changes.values())
         wrong = misfits(numbers, charges, ends, kinds)
         if not wrong.any():
             return kinds
-        new = 0
-        for pair, kind in _alternatives(wrong, ends, losses, changes[0], best):
-            if new == left:  # so many are cheaper that the others are never tried
-                break
-            more = dict(zip(*changes, strict=True)) | {pair: kind}
-            key = tuple(sorted(more.items()))
-            if key not in tried:
-                tried.add(key)
-                new += 1
-                total = loss + losses[pair, kind]
-                changed = (tuple(more), tuple(more.values()))
-                heapq.heappush(waiting, (float(total), next(order), changed))
+        search.change_more(wrong)
     return best
 
 
-def _alternatives(
-    wrong: np.ndarray, ends: np.ndarray, losses: np.ndarray, changed: tuple, best: np.ndarray
-) -> Iterator[tuple[int, int]]:
-    """Pairs at atoms that do not fit, unless they are changed already, and other kinds for them.
+class _Search:
+    """Changes of the likeliest kinds, the cheapest first.
 
-    The cheapest come first.
+    Of what follows an assignment only the cheapest change waits; its next one is looked up when
+    that has been taken, since most are never.
     """
-    near = wrong[ends].any(1)
-    near[list(changed)] = False
-    possible = near[:, None] & (losses <= MAX_LOSS)
-    possible[np.arange(len(best)), best] = False
-    pairs, kinds = possible.nonzero()
-    cheapest = losses[pairs, kinds].argsort(kind="stable")
-    yield from zip(pairs[cheapest].tolist(), kinds[cheapest].tolist(), strict=True)
+
+    def __init__(self, losses: np.ndarray, best: np.ndarray, ends: np.ndarray) -> None:
+        self._losses, self._ends = losses, ends
+        self._possible = losses <= MAX_LOSS
+        self._possible[np.arange(len(best)), best] = False
+        self._order = count()
+        self._waiting: list[tuple[float, int, _Changes, Iterator[tuple[float, _Changes]]]] = []
+        self._seen: set[frozenset] = set()
+        self._loss = 0.0
+        self._latest: _Changes = {}
+        self._wait(iter([(0.0, {})]))
+
+    def cheapest(self) -> _Changes | None:
+        """Kinds by pair of the cheapest assignment that was not taken yet; None: there is none."""
+        if not self._waiting:
+            return None
+        self._loss, _, self._latest, siblings = heapq.heappop(self._waiting)
+        self._wait(siblings)
+        return self._latest
+
+    def change_more(self, wrong: np.ndarray) -> None:
+        """Go on from the latest assignment with one more change, at atoms (n,) that do not fit."""
+        near = wrong[self._ends].any(1)
+        near[list(self._latest)] = False
+        pairs, kinds = (near[:, None] & self._possible).nonzero()
+        losses = self._losses[pairs, kinds]
+        order = losses.argsort(kind="stable")[:MAX_TRIED]
+        loss, changes = self._loss, self._latest
+        self._wait(
+            (loss + float(losses[k]), changes | {int(pairs[k]): int(kinds[k])}) for k in order
+        )
+
+    def _wait(self, assignments: Iterator[tuple[float, _Changes]]) -> None:
+        for loss, changes in assignments:
+            key = frozenset(changes.items())
+            if key not in self._seen:  # changed in another order
+                self._seen.add(key)
+                entry = (loss, next(self._order), changes, assignments)
+                heapq.heappush(self._waiting, entry)
+                return
 
 
 def misfits(
