@@ -53,7 +53,7 @@ class Given:
         The configuration of each of the molecules, for a model that is told with the bonds; by
         default that of the coordinates.
     grows : int
-        Atoms that join the given ones at least, where sizes are drawn.
+        Atoms that join the given ones at least.
     total_charges : sequence of int or None, optional
         Of each molecule that is generated, None where it is not known: formal charges are then
         found with the bonds, and those of the molecules are a first guess.
@@ -101,7 +101,7 @@ class Given:
                 "generated; give one for all or one for each"
             )
         counts = self._counts(len(nodes))
-        few = np.flatnonzero(nodes < counts)
+        few = np.flatnonzero(nodes < counts + self.grows)
         if len(few):
             k = int(few[0])
             raise ValueError(

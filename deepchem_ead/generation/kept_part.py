@@ -114,8 +114,9 @@ def keep_part(
         kept[_giving_way(whole, kept, attach, Counter(a for a, _, _ in cut))] = False
         caps = [bond for bond in cut if bond[0] not in set(attach)]
     elif not cut and not whole.open_valences()[kept].any():
+        what = "all atoms are kept" if kept.all() else "no kept atom is bonded to one that is not,"
         raise ValueError(
-            "all atoms are kept and none of them can bind another: nothing would change; keep "
+            f"{what} and none of them can bind another: nothing would change; keep "
             "fewer atoms, or name with attach= those at which others are to join"
         )
     return _cut_out(whole, kept, caps)

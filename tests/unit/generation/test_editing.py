@@ -320,6 +320,12 @@ PAIR = sample_molecules()[:2]
         (ETHANOL, {"keep": [0], "keep_positions": [0]}, "keep and keep_positions: give one"),
         (ETHANOL, {"keep_positions": [0], "n_atoms": "free"}, "give a number of atoms"),
         (ETHANOL, {"keep": [0], "n_atoms": 3}, "to have 3 atoms, but 4 are given; .* larger n_at"),
+        (ETHANOL, {"keep": [0], "n_atoms": 4}, "to have 4 atoms, but 4 are given; .* larger n_at"),
+        (
+            Chem.CombineMols(ETHANOL, shifted(embedded("O"), 4.0)),
+            {"keep": "CCO"},
+            "no kept atom is bonded to one that is not, .* nothing would change; .* attach=",
+        ),
         (FLAT, {"keep": [0]}, "the molecule has no conformer; give it 3D coordinates"),
         (Chem.RemoveHs(ETHANOL), {"keep": [0]}, r"atom 0 \(C\) has 3 hydrogen.*AddHs"),
         (PAIR, {"keep": [0]}, r"a batch of 2 molecules; give one of them \(batch\[0\]\)"),
