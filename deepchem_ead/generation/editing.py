@@ -15,7 +15,12 @@ from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.atom_sets import chosen_atoms
 from deepchem_ead.generation.given import Given
 from deepchem_ead.generation.kept_part import Whole, keep_part
-from deepchem_ead.generation.linking import find_links, grown_sizes, linker_sizes
+from deepchem_ead.generation.linking import (
+    check_apart,
+    find_links,
+    grown_sizes,
+    linker_sizes,
+)
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.trained_tasks import check_task
 from deepchem_ead.generation.whole import Molecule, one_molecule, union
@@ -77,9 +82,10 @@ def plan_edit(
     if keep is not None:
         wanted = chosen_atoms(molecule, keep, "keep")
     freed: list[int] = []
-    if fragments is not None and len(fragments) > 1 and keep is None and attach is None:
-        counts = [int(one_molecule(part).counts[0]) for part in fragments]
-        links = find_links(whole, np.repeat(np.arange(len(counts)), counts))
+    counts = [int(one_molecule(each).counts[0]) for each in fragments or (molecule,)]
+    fragment = np.repeat(np.arange(len(counts)), counts)  # of each atom
+    if len(counts) > 1 and keep is None and attach is None:
+        links = find_links(whole, fragment)
         freed = links.freed
         if grow is None and options.n_atoms is None:
             left = len(whole.numbers) - len(freed)
@@ -88,6 +94,8 @@ def plan_edit(
     elif attach is not None:
         attach = _attached(attach, len(whole.numbers))
     part = keep_part(whole, wanted, attach, freed)
+    if len(counts) > 1:
+        check_apart(whole, fragment, part.atoms)
     given = int(part.molecule.counts[0])
     if grow is not None:
         options = replace(options, n_atoms=(given + grown_sizes(grow, n, _seed(options))).tolist())

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deepchem_ead.chem.overlap import find_overlaps
+from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.kept_part import Whole
 
 #: What a bond of a zigzag chain of carbon adds to its length, Angstrom.
@@ -74,6 +76,25 @@ def find_links(whole: Whole, fragments: np.ndarray) -> Links:
         gaps.append(float(np.linalg.norm(whole.positions[a] - whole.positions[b])))
         group = [group[k] if own == group[m] else own for own in group]
     return Links(freed, gaps)
+
+
+def check_apart(whole: Whole, fragments: np.ndarray, atoms: np.ndarray) -> None:
+    """Refuse fragments of which ``atoms`` (k,) lie on top of each other.
+
+    Raises
+    ------
+    MoleculeError
+    """
+    positions = np.full(whole.positions.shape, np.nan)  # which overlaps nothing
+    positions[atoms] = whole.positions[atoms]
+    for overlap in find_overlaps(whole.numbers, positions):
+        k, m = (int(fragments[atom]) for atom in overlap.atoms)
+        i, j = (whole.label(atom) for atom in overlap.atoms)
+        raise MoleculeError(
+            f"fragments {k} and {m} stand in each other: the atoms {i} and {j}, counted through "
+            f"all fragments, are {overlap.distance:.2f} Angstrom apart; move the fragments to "
+            "where they are to be linked"
+        )
 
 
 def linker_sizes(gaps: list[float], n: int, seed: int) -> np.ndarray:

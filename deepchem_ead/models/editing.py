@@ -82,8 +82,9 @@ class StartsFromMolecules:
         **keywords
             Further arguments of ``generate``: ``n_atoms`` (of the whole molecule), ``seed``,
             ``steps``, ``guide``... Without ``n_atoms`` and ``grow`` the model finds the size as in
-            ``generate``, at least one atom beyond what is kept; between fragments it is drawn from
-            their distance (`deepchem_ead.generation.linking.linker_sizes`).
+            ``generate``, at least one atom beyond what is kept; between fragments without
+            ``keep`` and ``attach`` it is drawn from their distance
+            (`deepchem_ead.generation.linking.linker_sizes`).
 
         Returns
         -------
@@ -97,7 +98,7 @@ class StartsFromMolecules:
         ------
         MoleculeError
             If the molecule has no 3D coordinates, no hydrogens, or kinds of atoms that the model
-            does not know.
+            does not know, or fragments stand in each other.
         ValueError
             If SMARTS match nothing or several times, indices or a mask do not fit, nothing would
             change, nothing can join at an atom of ``attach``, or the model was not trained to edit.

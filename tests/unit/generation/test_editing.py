@@ -251,6 +251,21 @@ def test_fragments_are_linked_where_they_stand():
     assert np.array_equal(again.counts, found.counts[:3])
 
 
+def test_fragments_that_stand_in_each_other_are_refused():
+    a, b = embedded("C1CC1"), embedded("CC=O")
+    told = r"fragments 0 and 1 stand in each other: the atoms \d \(.\) and \d+ .*; move the frag"
+    for options in ({}, {"attach": [0, 9]}, {"keep": list(range(16)), "attach": [0]}):
+        with pytest.raises(MoleculeError, match=told):
+            edit([a, b], **options)
+    assert edit([a, b], keep=range(9), attach=[0]).info["kept"] == 8  # the other one goes
+    # Hydrogens that give way may be anywhere.
+    methane = embedded("C")
+    x = methane.GetConformer().GetPositions()
+    other = Chem.Mol(methane)
+    other.GetConformer().SetPositions(2 * x[1] * 1.1 - x)  # mirrored in a point beyond a hydrogen
+    assert edit([methane, other]).info["kept"] == 8
+
+
 def test_linkers_are_as_long_as_a_stretched_chain():
     for n in (3, 4, 5, 6):  # propane has one carbon between its ends
         chain = [np.array([1.265 * k, 0.44 * (k % 2), 0]) for k in range(n)]
