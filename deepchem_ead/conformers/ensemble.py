@@ -166,14 +166,17 @@ def _begun(source: Source, prepare: Preparation, given: Sequence[np.ndarray]) ->
     if not given:
         return source, ""
     right, problems = prepare.with_configuration(given)
+    turned = sum(all(x is not own for own in given) for x in right)
+    also = f"; {turned} of {len(given)} showed the mirror image and were mirrored" if turned else ""
     begun = source.starting_at(right or given)
     if begun is None:
         return source, (
             f"{source.method} does not begin at coordinates: those given take part as conformers"
+            f"{also}"
         )
     if not right:
         raise MoleculeError(f"start: nothing can begin at it, since {problems[0]}")
-    return begun
+    return begun[0], begun[1] + also
 
 
 def _selected(molecule: Chem.Mol, found: Found, options: ConformerOptions) -> Ensemble:

@@ -72,7 +72,8 @@ def check_graph(molecule: Chem.Mol, name: str) -> None:
 def open_centres(molecule: Chem.Mol) -> str:
     """Which centres and double bonds a molecule leaves open, in words; "" for none."""
     found = open_stereo(Chem.RemoveHs(molecule))
-    return f"{len(found)} configurations are not specified" if found else ""
+    plural = "s are" if len(found) > 1 else " is"
+    return f"{len(found)} configuration{plural} not specified" if found else ""
 
 
 def positions_of(molecule: Chem.Mol, start: Chem.Mol) -> list[np.ndarray]:

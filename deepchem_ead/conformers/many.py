@@ -99,8 +99,8 @@ def generate_conformers(
         See `enumerate_forms`. How their energies compare: see `compare_energies`.
     max_forms : int
     use_start : bool
-        Conformers that come with a molecule are its ``start``; otherwise a note says that they are
-        not used.
+        Conformers that come with a molecule are its ``start``, and it is told where there are none;
+        otherwise a note says that they are not used.
     tick : callable
         Told how many conformers have been found since the last call.
 
@@ -166,6 +166,7 @@ class _Begun:
         if entry.mol is None:
             return
         own = _own(entry.mol)
+        self._without_start = use_start and own is None and entry.start is None
         begin = own if use_start and entry.start is None else entry.start
         try:
             molecule, name = read_graph(entry.mol)
@@ -206,6 +207,8 @@ class _Begun:
         for label, search, notes in self._forms:
             if search.result is not None:
                 search.result.notes += notes
+                if self._without_start:
+                    search.result.start = "no 3D coordinates came with it to begin at"
             reason = "" if search.error is None else str(search.error)
             answers.append(Answer(self._entry, label, search.result, reason))
         compare_energies([a.ensemble for a in answers if a.ensemble is not None], self._options)

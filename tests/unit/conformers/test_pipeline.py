@@ -232,6 +232,19 @@ def test_a_conformer_of_ones_own_takes_part():
 
 
 @pytest.mark.parametrize(
+    ("smiles", "given", "told"),
+    [("C[C@H](O)CN", "C[C@@H](O)CN", 1), ("C[C@H](O)CN", "C[C@H](O)CN", 0), ("CCO", "CCO", 0)],
+)
+def test_a_conformer_of_the_mirror_image_is_mirrored_and_told(smiles, given, told):
+    mol = Chem.AddHs(Chem.MolFromSmiles(given))
+    AllChem.EmbedMolecule(mol, randomSeed=5)
+    ensemble = etkdg(smiles, n=2, start=mol)
+    assert ensemble.told()["start"].endswith("were mirrored") == bool(told)
+    own = mol.GetConformer().GetPositions() * [1, 1, -1 if told else 1]
+    assert np.allclose(ensemble.mol.GetConformer(0).GetPositions(), own)
+
+
+@pytest.mark.parametrize(
     ("start", "message"),
     [("CCN", "start: it is another molecule, CCN and not CCO"), ("COC", "another molecule")],
 )
@@ -312,7 +325,9 @@ def test_energies_that_cannot_be_compared_are_not():
 
 def test_what_is_open_or_unused_is_noted():
     (found,) = answers("CC(O)F", n=2)
-    assert "1 configurations are not specified" in found.ensemble.notes[0]
+    assert found.ensemble.notes[0].startswith("1 configuration is not specified: conformers may")
+    (found,) = answers("CC(O)C=CF", n=2)
+    assert found.ensemble.notes[0].startswith("2 configurations are not specified")
     mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
     AllChem.EmbedMolecule(mol, randomSeed=1)
     (found,) = answers("CCO", mol=mol, n=2)
@@ -320,6 +335,8 @@ def test_what_is_open_or_unused_is_noted():
     (found,) = answers("CCO", mol=mol, use_start=True, n=2)
     assert found.ensemble.notes == [] and "does not begin at coordinates" in found.ensemble.start
     assert found.ensemble.mol.GetConformer(0).GetProp("origin") == "start"
+    (found,) = answers("CCO", use_start=True, n=2)
+    assert found.ensemble.start == "no 3D coordinates came with it to begin at"
     (found,) = answers("CC.O")
     assert found.ensemble is None and "2 parts" in found.reason and found.entry.number == 7
 
