@@ -128,6 +128,9 @@ def test_a_molecule_does_not_depend_on_the_others(deepchem_ead, tmp_path):
         (["CCO", *ETKDG, "--enumerate", "salts"], "choose protonation, tautomers, stereo"),
         (["CBr", *ETKDG, "--relax", "ani2xt"], "ANI-2xt does not know Br"),
         (["CCO", *ETKDG, "--start-level", 100], "is for a model that begins at coordinates"),
+        (["CCO", *ETKDG, "--steps", 9], "--steps is for a model, and ETKDGv3 is none"),
+        (["CCO", *ETKDG, "--stepper", "ddim"], "--stepper is for a model"),
+        (["CCO", *ETKDG, "--ph", 5], "--ph is for comparing protonation states: give --enumerate"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(deepchem_ead, tmp_path, monkeypatch, words, message):

@@ -25,6 +25,7 @@ from deepchem_ead.conformers.etkdg import ETKDG
 from deepchem_ead.conformers.forms import check_kinds
 from deepchem_ead.conformers.many import Answer, generate_conformers
 from deepchem_ead.conformers.options import ConformerOptions
+from deepchem_ead.conformers.protonation import LEVEL, PH
 from deepchem_ead.conformers.source import MakeSource
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generation.conformers import START_LEVEL, ModelSources
@@ -94,6 +95,12 @@ def conformer_file(
         if not resume or path.is_dir():
             new_file(path, ", or pass --resume")
     check_kinds(forms, max_forms)
+    in_water = options.relax_level is not None and options.relax_level.name == LEVEL
+    if options.ph != PH and not (in_water and "protonation" in forms):
+        raise ValueError(
+            "--ph is for comparing protonation states: give --enumerate protonation --relax gfn2 "
+            "--solvent water, too"
+        )
     entries = read_entries(given, column)
     sampling = SamplingOptions(seed=seed, steps=steps, stepper=stepper)
     drawing = _drawing(method, model, sampling, options, use_start, start_level)
@@ -196,6 +203,9 @@ def _drawing(
         raise ValueError("--start-level is for a model that begins at coordinates: give --start")
     level = START_LEVEL if start_level is None else start_level
     if method == "etkdg":
+        for name in ("steps", "stepper"):
+            if getattr(sampling, name) is not None:
+                raise ValueError(f"--{name} is for a model, and ETKDGv3 is none: leave it out")
         seed = sampling.seed or 0
         return _Drawing(
             lambda molecule, name: ETKDG(molecule, name, seed, options.trans_amides),
