@@ -53,8 +53,9 @@ class EADModel(StartsFromMolecules, ResumableModel):
     Parameters
     ----------
     preset : str or Path, optional
-        "qm9", "qm9-conditional", "qm9-joint", "qm9-small", "conformers-qm9",
-        "conformers-qm9-direct", "paper-qm9", "paper-geom", or a YAML file of `EADConfig`.
+        "qm9", "qm9-conditional", "qm9-joint", "qm9-small", "drugs", "drugs-small",
+        "conformers-qm9", "conformers-qm9-direct", "conformers-drugs", "paper-qm9", "paper-geom", or
+        a YAML file of `EADConfig`.
     initial_weights : str or Path, optional
         Start from a trained model instead of random weights: a folder or name as in
         ``from_pretrained``, or a checkpoint file. Without a preset its configuration is the

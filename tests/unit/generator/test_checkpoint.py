@@ -235,6 +235,15 @@ def test_presets_are_valid_and_documented_numbers(preset):
         assert (config.variable_size, config.frame) == (True, "quotient")
 
 
+def test_conformers_of_drugs_are_of_the_molecules_and_the_network_of_drugs():
+    ours, drugs, qm9 = map(EADConfig.load, ("conformers-drugs", "drugs", "conformers-qm9"))
+    for name in ("elements", "charged_kinds", "max_atoms"):
+        assert getattr(ours, name) == getattr(drugs, name) != getattr(qm9, name)
+    sections = [config.sections() for config in (ours, drugs, qm9)]
+    assert sections[0]["network"] == sections[1]["network"] == sections[2]["network"]
+    assert sections[0]["sampling"] == sections[2]["sampling"] and ours.tasks == "conformer"
+
+
 @pytest.mark.parametrize(
     "overrides, message",
     [
@@ -254,7 +263,8 @@ def test_wrong_options_are_explained(overrides, message):
 
 def test_unknown_presets_and_files_are_explained(tmp_path):
     with pytest.raises(
-        ValueError, match="there are conformers-qm9, .*paper-geom, paper-qm9, qm9, qm9-cond"
+        ValueError,
+        match="there are conformers-drugs, .*qm9, .*paper-geom, paper-qm9, qm9, qm9-cond",
     ):
         EADModel("qm9-smal")
     with pytest.raises(ValueError, match="no configuration file"):
