@@ -85,6 +85,13 @@ class Molecules:
         """Coordinates of each molecule in Angstrom: float32 arrays of shape (n, 3)."""
         return [self.coordinates[a:b] for a, b in self._bounds()]
 
+    @property
+    def bonds(self) -> list[np.ndarray | None]:
+        """Given bonds of each molecule: int32 arrays of shape (b, 3), two atoms of the molecule and
+        the order (aromatic rings kekulised); None where none are given (:meth:`with_bonds`)."""
+        graphs = [self.graph(i) for i in range(len(self))]
+        return [None if graph is None else graph.bonds for graph in graphs]
+
     def atoms(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Atomic numbers (n,) and coordinates (n, 3) in Angstrom of molecule i."""
         i = ragged.as_index(i, len(self))

@@ -44,6 +44,14 @@ def test_an_rdkit_molecule_keeps_everything():
     assert sorted(batch.graph(1).bonds[:5, 2]) == [1, 1, 1, 2, 2]
 
 
+def test_bonds_of_each_molecule_are_listed_as_its_atoms_are():
+    batch = MoleculeBatch.concatenate([MoleculeBatch.from_rdkit(MOLS[:2]), BARE])
+    assert [None if b is None else b.shape for b in batch.bonds] == [(5, 3), (10, 3), None]
+    assert np.array_equal(batch.bonds[1], batch.graph(1).bonds) and batch[1].bonds[0].max() < 10
+    assert MoleculeBatch.from_rdkit([embedded("[Na+]")]).bonds[0].shape == (0, 3)
+    assert BARE.bonds == [None] and BARE.with_bonds().bonds[0].shape == (2, 3)
+
+
 def test_selection_concatenation_and_copies_carry_it_also_mixed():
     batch = MoleculeBatch.from_rdkit(MOLS)
     mixed = MoleculeBatch.concatenate([batch[[3, 1]], BARE, BARE, batch[2:]])
