@@ -10,6 +10,7 @@ from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnum
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
 from deepchem_ead.chem.forms import neutral, physiological
+from deepchem_ead.chem.stereo import open_stereo
 
 KINDS = ("protonation", "tautomers", "stereo")
 #: Forms of a molecule, at most.
@@ -41,9 +42,10 @@ def enumerate_forms(
     ----------
     mol : rdkit.Chem.Mol
     kinds : sequence of {"protonation", "tautomers", "stereo"}
-        "protonation": as given, neutral, and as in water of pH 7.4; "tautomers": RDKit's rules;
-        "stereo": what is not specified. In this order whatever the order of the names, each of
-        what the one before has given.
+        "protonation": as given, neutral, and as in water of pH 7.4; "tautomers": RDKit's rules,
+        with the molecule's configurations where they are still there; "stereo": what is not
+        specified. In this order whatever the order of the names, each of what the one before has
+        given.
 
     Raises
     ------
@@ -93,10 +95,24 @@ def _protonation_states(form: Form) -> list[Form]:
 def _tautomers(form: Form, most: int) -> list[Form]:
     enumerator = rdMolStandardize.TautomerEnumerator()
     enumerator.SetMaxTautomers(most + 1)
-    own = Chem.MolToSmiles(form.mol)
-    others = [t for t in enumerator.Enumerate(form.mol) if Chem.MolToSmiles(t) != own]
-    new = [Form(mol, _joined(form.label, f"tautomer {k}")) for k, mol in enumerate(others, 2)]
-    return [form, *new]
+    # What is specified stays so where it is still there: a racemate is no tautomer of alanine.
+    enumerator.SetRemoveSp3Stereo(False)
+    enumerator.SetRemoveBondStereo(False)
+    own = _constitution(form.mol)
+    others: dict[str, Chem.Mol] = {}
+    for mol in enumerator.Enumerate(form.mol):
+        same = others.setdefault(_constitution(mol), mol)
+        if len(open_stereo(mol)) < len(open_stereo(same)):
+            others[_constitution(mol)] = mol
+    others.pop(own, None)
+    found = enumerate(others.values(), 2)
+    return [form, *(Form(mol, _joined(form.label, f"tautomer {k}")) for k, mol in found)]
+
+
+def _constitution(mol: Chem.Mol) -> str:
+    bare = Chem.Mol(mol)
+    Chem.RemoveStereochemistry(bare)
+    return Chem.MolToSmiles(bare)
 
 
 def _stereoisomers(form: Form, most: int) -> list[Form]:

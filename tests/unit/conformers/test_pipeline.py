@@ -277,6 +277,11 @@ def test_ones_own_conformer_with_other_stereo_is_left_out_and_told():
         ("CC(=O)O", ["protonation"], {"CC(=O)O", "CC(=O)[O-]"}),
         ("NCC(=O)O", ["protonation"], {"NCC(=O)O", "[NH3+]CC(=O)[O-]"}),
         ("Oc1ccccn1", ["tautomers"], {"Oc1ccccn1", "O=c1cccc[nH]1", "O=C1CC=CC=N1"}),
+        ("C[C@H](F)C(C)=O", ["tautomers"],
+         {"C[C@H](F)C(C)=O", "C[C@H](F)C(=C)O", "CC(F)=C(C)O"}),
+        ("C/C=C\\C(C)=O", ["tautomers"],
+         {"C/C=C\\C(C)=O", "C/C=C\\C(=C)O", "C=CC=C(C)O", "C=CCC(=C)O", "C=CCC(C)=O"}),
+        ("[15n]1c[nH]cc1", ["tautomers"], {"[15n]1c[nH]cc1", "[15nH]1cncc1"}),
     ],
 )  # fmt: skip
 def test_forms(smiles, kinds, wanted):
