@@ -277,11 +277,16 @@ def has_valences(numbers: np.ndarray) -> np.ndarray:
 
 def state_allowed(atom: Chem.Atom) -> bool:
     """Whether an atom's state is in :data:`ALLOWED_STATES`."""
+    kind, state = state_of(atom)
+    return state in ALLOWED_STATES.get(kind, ())
+
+
+def state_of(atom: Chem.Atom) -> tuple[tuple[str, int], tuple[int, int]]:
+    """Element and formal charge; number of aromatic bonds and sum of the other bonds' orders."""
     aromatic, valence = 0, 0.0
     for bond in atom.GetBonds():
         if bond.GetIsAromatic():
             aromatic += 1
         else:
             valence += bond.GetBondTypeAsDouble()
-    states = ALLOWED_STATES.get((atom.GetSymbol(), atom.GetFormalCharge()), ())
-    return (aromatic, int(valence)) in states
+    return (atom.GetSymbol(), atom.GetFormalCharge()), (aromatic, int(valence))

@@ -28,6 +28,7 @@ from deepchem_ead.commands.running import command
 @command(
     "evaluate molecules.sdf",
     "evaluate molecules.sdf --protocol strict --reference qm9",
+    "evaluate molecules.sdf --protocol corrected",
     "evaluate --conditional --model qm9-conditional --oracle qm9-properties --property gap",
 )
 def evaluate(
@@ -39,8 +40,8 @@ def evaluate(
         Protocol,
         typer.Option(
             metavar="NAME",
-            help="edm (what papers report), or strict (refuses radicals, fragments and missing "
-            "hydrogens).",
+            help="edm (what papers report), strict (refuses radicals, fragments and missing "
+            "hydrogens), or corrected (judges the bonds of the file, as papers on GEOM do).",
         ),
     ] = Protocol.edm,
     vocabulary: Annotated[

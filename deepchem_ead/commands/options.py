@@ -17,6 +17,7 @@ from deepchem_ead.commands.running import one_line
 class Protocol(StrEnum):
     edm = "edm"
     strict = "strict"
+    corrected = "corrected"
 
 
 class Vocabulary(StrEnum):

@@ -12,6 +12,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.bonds import bond_orders, molecule_from_orders, stable_atoms
+from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.perception import sanitizes
 from deepchem_ead.chem.rdkit_io import mark_complete
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
@@ -24,7 +25,11 @@ def _graph(numbers: np.ndarray, orders: np.ndarray, vocabulary: str) -> Chem.RWM
 
 
 def score(
-    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    vocabulary: str = "qm9",
+    graph: MolecularGraph | None = None,
 ) -> MoleculeScore:
     """Judge one molecule by EDM's protocol.
 
@@ -37,6 +42,8 @@ def score(
     charge : int
         Ignored: the protocol knows no charges.
     vocabulary : {"qm9", "geom"}
+    graph : MolecularGraph, optional
+        Ignored: the protocol judges coordinates.
 
     Returns
     -------
@@ -76,7 +83,11 @@ def _largest_fragment_smiles(graph: Chem.RWMol, n_fragments: int) -> str | None:
 
 
 def whole_smiles(
-    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    vocabulary: str = "qm9",
+    graph: MolecularGraph | None = None,
 ) -> str | None:
     """Canonical SMILES of the whole molecule, as EDM rebuilds its training set for novelty.
 
@@ -94,7 +105,11 @@ def whole_smiles(
 
 
 def structure(
-    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    vocabulary: str = "qm9",
+    graph: MolecularGraph | None = None,
 ) -> Chem.Mol | None:
     """The molecule of EDM's bond orders: no charges, atoms with too few bonds are completed.
 

@@ -12,7 +12,7 @@ from deepchem_ead.metrics.report import MetricsReport
 from deepchem_ead.metrics.sets.edm import AtomStability, Novelty, Uniqueness, share
 from deepchem_ead.metrics.sets.sample import Sample
 
-_ROW_FIELDS = ("stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments")
+_ROW_FIELDS = ("stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments", "connected")
 
 
 @check_keywords()
@@ -23,17 +23,17 @@ def evaluate_molecules(
     reference: Any = None,
     progress: bool = True,
 ) -> MetricsReport:
-    """Judge molecules by their coordinates alone.
+    """Judge molecules by their coordinates, or with "corrected" by their bonds.
 
     Parameters
     ----------
     molecules : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
-        A dataset has X of shape (N, max_atoms, 4), or 5 with formal charges. RDKit molecules give
-        elements, coordinates and total charge; their bonds are not used. None counts as an invalid
-        molecule.
-    protocol : {"edm", "strict"}
+        A dataset has X of shape (N, max_atoms, 4), 5 with formal charges, 11 with bonds. Bonds are
+        used by "corrected" only. None counts as an invalid molecule.
+    protocol : {"edm", "strict", "corrected"}
         "edm" is the field's: see :mod:`deepchem_ead.metrics.edm`. "strict" knows charges and
-        refuses fragments and radicals: see :mod:`deepchem_ead.metrics.strict`.
+        refuses fragments and radicals: see :mod:`deepchem_ead.metrics.strict`. "corrected" judges
+        the bonds that molecules came with: see :mod:`deepchem_ead.metrics.corrected`.
     vocabulary : {"qm9", "geom"}, optional
         H C N O F, or the sixteen elements of GEOM-Drugs; with "edm" also how validity is judged. By
         default "qm9" if the molecules have no other elements, "geom" otherwise; reference molecules

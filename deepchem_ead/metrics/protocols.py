@@ -13,10 +13,10 @@ from deepchem_ead.chem.bond_tables import VOCABULARIES
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.chem.rdkit_io import bond_vocabulary
 from deepchem_ead.errors import MoleculeError
-from deepchem_ead.metrics import edm, strict
+from deepchem_ead.metrics import corrected, edm, strict
 
 #: name -> module with ``score`` and ``whole_smiles``.
-PROTOCOLS: dict[str, ModuleType] = {"edm": edm, "strict": strict}
+PROTOCOLS: dict[str, ModuleType] = {"edm": edm, "strict": strict, "corrected": corrected}
 
 _SECONDS_BEFORE_BAR = 3.0
 
@@ -24,7 +24,7 @@ _SECONDS_BEFORE_BAR = 3.0
 def check_names(protocol: str, vocabulary: str) -> None:
     """Raise ValueError, naming the choices, if a protocol or vocabulary is unknown."""
     if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; choose {' or '.join(PROTOCOLS)}")
+        raise ValueError(f"unknown protocol {protocol!r}; choose {', '.join(PROTOCOLS)}")
     if vocabulary not in VOCABULARIES:
         raise ValueError(f"unknown vocabulary {vocabulary!r}; choose {' or '.join(VOCABULARIES)}")
 
@@ -37,7 +37,7 @@ def vocabulary_of(numbers: np.ndarray) -> str:
 def run(
     judge: Callable, batch: MoleculeBatch, vocabulary: str, label: str, progress: bool
 ) -> Iterator:
-    """Call ``judge(numbers, positions, charge, vocabulary)`` on every molecule, in order.
+    """Call ``judge(numbers, positions, charge, vocabulary, graph)`` on every molecule, in order.
 
     A progress bar appears once this has taken three seconds. RDKit's messages about molecules it
     refuses are silenced: refusals are the result here.
@@ -55,7 +55,7 @@ def run(
     with rdBase.BlockLogs():
         for index, (numbers, positions, charge) in enumerate(bar):
             try:
-                yield judge(numbers, positions, charge, vocabulary)
+                yield judge(numbers, positions, charge, vocabulary, batch.graph(index))
             except MoleculeError as error:
                 name = f" ({batch.ids[index]})" if batch.ids is not None else ""
                 raise MoleculeError(f"molecule {index}{name}: {error}") from None

@@ -53,7 +53,7 @@ def reference_smiles(
     Parameters
     ----------
     reference : MoleculeBatch, DeepChem dataset, sequence of rdkit.Chem.Mol, or iterable of str
-    protocol : {"edm", "strict"}
+    protocol : {"edm", "strict", "corrected"}
     vocabulary : {"qm9", "geom"}
     progress : bool
         Show a progress bar if it takes long.
@@ -138,6 +138,10 @@ def _from_coordinates(
     digest = hashlib.sha256(f"{VERSION} {protocol} {vocabulary} {rdBase.rdkitVersion}".encode())
     for array in (batch.offsets, batch.atomic_numbers, batch.coordinates, batch.charges):
         digest.update(array.tobytes())
+    if protocol == "corrected" and batch.graphs is not None:
+        for array in (batch.graphs.formal_charges, batch.graphs.bonds, batch.graphs.bond_offsets):
+            digest.update(array.tobytes())
+        digest.update(batch.graphs.bonds_given.tobytes())
     key = digest.hexdigest()
     on_disk = len(batch) >= _SMALLEST_ON_DISK
     known = _MEMORY.get(key)

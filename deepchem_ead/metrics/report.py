@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deepchem_ead.metrics.text_table import aligned
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class MetricsReport:
     n_molecules : int
     per_molecule : pandas.DataFrame
         One row a molecule: stable, n_stable, n_atoms, smiles (largest fragment, explicit [H]; None
-        where invalid), valid, n_fragments.
+        where invalid), valid, n_fragments, connected.
     protocol, vocabulary : str
     n_reference : int or None
         Number of distinct reference SMILES.
@@ -70,6 +72,37 @@ class MetricsReport:
         """Everything but the per-molecule rows, JSON-ready."""
         names = [*COLUMNS, "n_molecules", "protocol", "vocabulary", "n_reference"]
         return {name: getattr(self, name) for name in names}
+
+    def deviations(self, n_parts: int = 5) -> dict[str, float]:
+        """Standard deviations of shares over consecutive parts of equal size.
+
+        Parameters
+        ----------
+        n_parts : int
+            What does not fill the last part is left out.
+
+        Returns
+        -------
+        dict of str to float
+            Of atom_stability, molecule_stability, validity and connected.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer molecules than parts.
+        """
+        size = self.n_molecules // n_parts
+        if n_parts < 2 or size < 1:
+            raise ValueError(f"{n_parts} parts of {self.n_molecules} molecules: none, or too small")
+        rows = self.per_molecule.iloc[: n_parts * size]
+        parts = rows.groupby(np.arange(len(rows)) // size)
+        shares = {
+            "atom_stability": parts["n_stable"].sum() / parts["n_atoms"].sum(),
+            "molecule_stability": parts["stable"].mean(),
+            "validity": parts["valid"].mean(),
+            "connected": parts["connected"].mean(),
+        }
+        return {name: float(values.std(ddof=0)) for name, values in shares.items()}
 
     def table(self, others: Mapping[str, Any] | Iterable[Any] = (), name: str = "generated") -> str:
         """Aligned text table in percent, this report first.

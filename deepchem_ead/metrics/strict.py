@@ -26,6 +26,7 @@ import numpy as np
 from rdkit import Chem
 
 from deepchem_ead.chem.bonds import check_elements, molecule_from_orders
+from deepchem_ead.chem.graphs import MolecularGraph
 from deepchem_ead.chem.perception import ALLOWED_STATES, neutral_valences, perceive, state_allowed
 from deepchem_ead.chem.rdkit_io import atoms_of
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
@@ -34,7 +35,11 @@ __all__ = ["ALLOWED_STATES", "score", "structure", "whole_smiles"]
 
 
 def score(
-    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    vocabulary: str = "qm9",
+    graph: MolecularGraph | None = None,
 ) -> MoleculeScore:
     """Judge one molecule by the strict protocol.
 
@@ -48,6 +53,8 @@ def score(
         Total charge the Lewis structure must have.
     vocabulary : {"qm9", "geom"}
         Elements accepted.
+    graph : MolecularGraph, optional
+        Ignored: the protocol judges coordinates.
 
     Returns
     -------
@@ -80,14 +87,22 @@ def score(
 
 
 def whole_smiles(
-    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    vocabulary: str = "qm9",
+    graph: MolecularGraph | None = None,
 ) -> str | None:
     """Canonical SMILES with explicit [H] and charges; None where invalid. See :func:`score`."""
     return score(numbers, positions, charge, vocabulary).smiles
 
 
 def structure(
-    numbers: np.ndarray, positions: np.ndarray, charge: int = 0, vocabulary: str = "qm9"
+    numbers: np.ndarray,
+    positions: np.ndarray,
+    charge: int = 0,
+    vocabulary: str = "qm9",
+    graph: MolecularGraph | None = None,
 ) -> Chem.Mol | None:
     """The molecule that :func:`score` judges: bonds, formal charges, hydrogens and coordinates.
 

@@ -69,7 +69,7 @@ def test_other_input_is_refused(wrong):
 
 
 def test_bad_names_and_nothing_to_judge(batch):
-    with pytest.raises(ValueError, match="edm or strict"):
+    with pytest.raises(ValueError, match="edm, strict, corrected"):
         metrics.evaluate_molecules(batch, protocol="lenient")
     with pytest.raises(ValueError, match="qm9 or geom"):
         metrics.evaluate_molecules(batch, vocabulary="drugs")
@@ -89,7 +89,7 @@ def test_only_broken_samples_give_zeros():
 def test_report_columns_and_json(batch):
     report = metrics.evaluate_molecules(batch)
     assert list(report.per_molecule) == [
-        "stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments",
+        "stable", "n_stable", "n_atoms", "smiles", "valid", "n_fragments", "connected",
     ]  # fmt: skip
     invalid = report.per_molecule.smiles[~report.per_molecule.valid]
     assert len(invalid) and all(smiles is None for smiles in invalid)
