@@ -125,6 +125,7 @@ def test_a_molecule_does_not_depend_on_the_others(deepchem_ead, tmp_path):
         (["CC.O", *ETKDG], "error: 'CC.O' consists of 2 parts"),
         (["none.smi", *ETKDG], "No such file"),
         (["mol.xyz", *ETKDG], "files do not hold; give a SMILES"),
+        ([__file__, *ETKDG], ".py: unknown kind of file; use .smi, .csv"),
         (["CCO", *ETKDG, "--enumerate", "salts"], "choose protonation, tautomers, stereo"),
         (["CBr", *ETKDG, "--relax", "ani2xt"], "ANI-2xt does not know Br"),
         (["CCO", *ETKDG, "--start-level", 100], "is for a model that begins at coordinates"),

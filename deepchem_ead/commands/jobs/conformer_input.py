@@ -48,6 +48,8 @@ def read_entries(given: str, column: str | None = None) -> list[Entry]:
         ]  # fmt: skip
     elif suffix in _SDF:
         found = _read_sdf(given)
+    elif Path(given).is_file():
+        raise ValueError(f"{given}: unknown kind of file; use .smi, .csv, .tsv, .sdf or .mol")
     else:
         return [Entry(1, "", given, given)]
     if not found:
