@@ -7,13 +7,13 @@ from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 
 from deepchem_ead.chem.bonds import distances
-from deepchem_ead.chem.overlap import covalent_radii
+from deepchem_ead.chem.overlap import CLOSEST, covalent_radii
 
 _TETRAHEDRAL = (Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
 _CIS = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 _TRANS = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
 #: Bonds are at most this much longer than the sum of the covalent radii, and atoms that are not
-#: bonded, nor to a common third one, at least so far apart.
+#: bonded, nor to a common third one, at least so far apart. No two lie on top of each other.
 _LONGEST, _NEAREST = 1.3, 1.3
 
 
@@ -44,7 +44,7 @@ class Configuration:
         radii = covalent_radii()[numbers]
         self._reach = radii[:, None] + radii[None]
         steps = Chem.GetDistanceMatrix(molecule)
-        self._bonded, self._apart = steps == 1, steps > 2
+        self._bonded, self._others, self._apart = steps == 1, steps > 0, steps > 2
 
     def righted(self, positions: np.ndarray, check_bonds: bool) -> tuple[np.ndarray, str | None]:
         """Positions (n, 3), mirrored if that makes them right, and what is wrong; None: nothing."""
@@ -79,6 +79,8 @@ class Configuration:
             return "bonded atoms are apart"
         if (self._apart & (lengths < _NEAREST * self._reach)).any():
             return "atoms that are not bonded are too near"
+        if (self._others & (lengths < CLOSEST * self._reach)).any():
+            return "atoms lie on top of each other"
         return None
 
 

@@ -116,6 +116,20 @@ def test_real_molecules_are_right_and_their_mirror_images_are_turned_back():
     assert chiral > 50
 
 
+@pytest.mark.parametrize(
+    ("moved", "to", "problem"),
+    [(8, 2, "on top of"), (4, 3, "on top of"), (8, 0, "atoms are apart"), (None, None, None)],
+)
+def test_atoms_on_top_of_each_other_are_no_conformer(moved, to, problem):
+    """A hydrogen on its own oxygen, on another one of its carbon, on an atom far away."""
+    mol = embedded("CCO")
+    x = mol.GetConformer().GetPositions()
+    if problem:
+        x[moved] = x[to] + [0.1, 0.1, 0.1]
+    found = Configuration(mol).righted(x, check_bonds=True)[1]
+    assert found is None if problem is None else problem in found
+
+
 @pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccccc1", "C[N+](=O)[O-]", "OC(=O)C"])
 def test_atoms_are_numbered_as_rdkit_numbers_the_smiles(smiles):
     expected = Chem.AddHs(Chem.MolFromSmiles(smiles))
