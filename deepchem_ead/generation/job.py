@@ -83,6 +83,11 @@ class GenerationSettings:
         batch_size, steps, seed = options.batch_size, options.steps, options.seed
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if options.start is not None and not isinstance(options.start, Given):
+            raise ValueError(
+                f"start is a {type(options.start).__name__}, and generate() takes a Given: "
+                "edit(mol, keep=...) builds around a part of a molecule, vary(mol) finds neighbours"
+            )
         if steps is None:
             steps = config.sampling_steps or config.timesteps
             steps = min(steps, config.timesteps) if isinstance(steps, int) else steps

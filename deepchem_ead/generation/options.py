@@ -76,7 +76,7 @@ class SamplingOptions:
         configuration's by default.
     start : Given, optional
         Atoms, or whole molecules, to start from (`deepchem_ead.generation.given.Given`), which a
-        model has to be trained for: the shipped ones are not.
+        model has to be trained for. ``edit``, ``vary`` and ``conformers`` make it of a molecule.
     record_levels : bool
         Keep every atom's level before each step of its molecule and at the end in
         ``info["levels"]``.

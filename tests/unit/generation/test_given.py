@@ -101,3 +101,5 @@ def test_clear_errors():
         generate(1, Given(nowhere), n_atoms=4)
     with pytest.raises(ValueError, match="task must be one of"):
         Given(part, "grow")
+    with pytest.raises(ValueError, match=r"start is a MoleculeBatch, .* edit\(mol, keep=...\)"):
+        generate(1, part, n_atoms=9)
