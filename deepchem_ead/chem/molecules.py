@@ -19,7 +19,7 @@ from deepchem_ead.chem.formal_charges import add_formal_charges
 from deepchem_ead.chem.graphs import MolecularGraph, MolecularGraphs, given_graphs, total_charges
 from deepchem_ead.chem.known_graphs import graphs_of_columns, perceived_where_missing
 from deepchem_ead.chem.overlap import find_overlaps, warn_of_overlaps
-from deepchem_ead.chem.rdkit_io import arrays_from_mol
+from deepchem_ead.chem.rdkit_io import arrays_from_mol, listed, name_of
 from deepchem_ead.chem.records import JOB_TAG, Record, columns
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.views import VIEWS
@@ -134,22 +134,13 @@ class MoleculeBatch(Molecules):
         Raises
         ------
         MoleculeError
-            If a molecule has implicit hydrogens, no 3D conformer or a dummy atom, or is none; names
-            it.
+            If a molecule has implicit hydrogens, no 3D conformer or a dummy atom; names it.
         ValueError
             If these are no molecules.
         """
-        if isinstance(mols, Chem.Mol):
-            mols = [mols]
-        if isinstance(mols, str) or not isinstance(mols, Iterable):
-            raise ValueError(
-                f"{mols!r} is a {type(mols).__name__}; give RDKit molecules (files are read by "
-                "MoleculeBatch.read)"
-            )
         arrays, names = [], []
-        for i, mol in enumerate(mols):
-            named = isinstance(mol, Chem.Mol) and mol.HasProp("_Name")
-            name = mol.GetProp("_Name") if named else ""
+        for i, mol in enumerate(listed(mols)):
+            name = name_of(mol)
             try:
                 arrays.append(arrays_from_mol(mol, conformer_id))
             except MoleculeError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -56,6 +57,29 @@ class AtomArrays(NamedTuple):
     positions: np.ndarray
     charge: int
     graph: MolecularGraph | None = None
+
+
+def listed(mols: Any) -> Iterable[Any]:
+    """Molecules of which one may be given alone.
+
+    Raises
+    ------
+    ValueError
+        If these are none.
+    """
+    if isinstance(mols, Chem.Mol):
+        return [mols]
+    if isinstance(mols, str) or not isinstance(mols, Iterable):
+        raise ValueError(
+            f"{mols!r} is a {type(mols).__name__}; give RDKit molecules (files are read by "
+            "MoleculeBatch.read)"
+        )
+    return mols
+
+
+def name_of(mol: Any) -> str:
+    """The name of a molecule; "" if it has none."""
+    return mol.GetProp("_Name") if isinstance(mol, Chem.Mol) and mol.HasProp("_Name") else ""
 
 
 def arrays_from_mol(mol: Chem.Mol, conformer_id: int = -1) -> AtomArrays:
