@@ -13,6 +13,7 @@ from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import (
     KEEP_HELP,
     Attach,
+    Condition,
     Count,
     Grow,
     ModelName,
@@ -40,12 +41,7 @@ def edit(
     model: ModelName = JOINT_MODEL,
     out: OutFile = Path("edited.sdf"),
     n: Count = 10,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--condition", "-c", metavar="NAME=VALUE", help="As of 'generate'. Can be repeated."
-        ),
-    ] = None,
+    condition: Condition = None,
     guide: Guide = None,
     steps: Steps = None,
     seed: Seed = 0,

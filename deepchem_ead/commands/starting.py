@@ -51,6 +51,13 @@ Attach = Annotated[
     ),
 ]
 
+Condition = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition", "-c", metavar="NAME=VALUE", help="As of 'generate'. Can be repeated."
+    ),
+]
+
 Grow = Annotated[
     str | None,
     typer.Option(metavar="N", help="Atoms that join, or a range as in 4-10; open by default."),

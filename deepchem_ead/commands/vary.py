@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from deepchem_ead.choices import VARIATION_LEVEL
-from deepchem_ead.commands.options import Steps
+from deepchem_ead.commands.options import Guide, Steps, parse_assignments
 from deepchem_ead.commands.running import command
-from deepchem_ead.commands.starting import Count, ModelName, MoleculeFile, OutFile, Seed
+from deepchem_ead.commands.starting import Condition, Count, ModelName, MoleculeFile, OutFile, Seed
 
 
 @command(
     "vary mol.sdf --n 50",
     "vary mol.xyz --level 150 --out near.sdf",
+    "vary mol.sdf --condition gap=5eV --n 50",
 )
 def vary(
     file: MoleculeFile,
@@ -30,6 +31,8 @@ def vary(
     model: ModelName = "qm9",
     out: OutFile = Path("varied.sdf"),
     n: Count = 10,
+    condition: Condition = None,
+    guide: Guide = None,
     steps: Steps = None,
     seed: Seed = 0,
 ) -> None:
@@ -39,5 +42,13 @@ def vary(
 
     new_file(out)
     molecule = from_molecules.only_molecule(file)
-    found = from_molecules.load(model).vary(molecule, level, n, steps=steps, seed=seed)
+    found = from_molecules.load(model).vary(
+        molecule,
+        level,
+        n,
+        conditions=parse_assignments("--condition", condition) or None,
+        guide=guide,
+        steps=steps,
+        seed=seed,
+    )
     typer.echo(from_molecules.write(found, out, molecule_file.short_name(model)))

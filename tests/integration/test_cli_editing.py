@@ -146,6 +146,13 @@ def test_vary_takes_the_shipped_weights(deepchem_ead, ethanol, tmp_path):
     result = deepchem_ead("vary", ethanol, "--level", 40, *QUICK, "--out", out)
     assert result.code == 0 and "3 molecules in" in result.out, result.err
     assert MoleculeBatch.read(out).smiles == ["CCO"] * 3
+    asked = tmp_path / "asked.sdf"
+    words = ["--condition", "gap=5eV", "--guide", "none", "--out", asked]
+    result = deepchem_ead("vary", ethanol, "--level", 40, *QUICK, *words)
+    assert result.code == 0, result.err
+    near, other = MoleculeBatch.read(out).coordinates, MoleculeBatch.read(asked).coordinates
+    assert not np.array_equal(near, other) and np.abs(near - other).max() < 0.5
+    assert_one_line(deepchem_ead("vary", ethanol, "-c", "gap=wide", "--out", out), "gap='wide'")
 
 
 def test_conformers_are_named_or_refused(deepchem_ead, joint_run, tmp_path, monkeypatch):
