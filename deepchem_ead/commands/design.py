@@ -114,7 +114,7 @@ def design(
         Protocol,
         typer.Option(
             metavar="NAME",
-            help="What counts as valid: strict (no radicals), corrected (by own bonds), or edm.",
+            help="What counts as valid: edm, strict or corrected, as of 'evaluate'.",
         ),
     ] = Protocol.strict,
     suite: Annotated[

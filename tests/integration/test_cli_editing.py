@@ -152,7 +152,9 @@ def test_vary_takes_the_shipped_weights(deepchem_ead, ethanol, tmp_path):
     assert result.code == 0, result.err
     near, other = MoleculeBatch.read(out).coordinates, MoleculeBatch.read(asked).coordinates
     assert not np.array_equal(near, other) and np.abs(near - other).max() < 0.5
-    assert_one_line(deepchem_ead("vary", ethanol, "-c", "gap=wide", "--out", out), "gap='wide'")
+    assert_one_line(
+        deepchem_ead("vary", ethanol, "-c", "gap=wide", "--out", tmp_path / "no.sdf"), "gap='wide'"
+    )
 
 
 def test_conformers_are_named_or_refused(deepchem_ead, joint_run, tmp_path, monkeypatch):
