@@ -114,7 +114,7 @@ def design(
         Protocol,
         typer.Option(
             metavar="NAME",
-            help="What counts as valid: edm, strict or corrected, as of 'evaluate'.",
+            help="What is valid: edm, strict or corrected.",
         ),
     ] = Protocol.strict,
     suite: Annotated[
