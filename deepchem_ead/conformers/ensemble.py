@@ -137,7 +137,7 @@ def ensemble_course(
     check_graph(molecule, name)
     source = make_source(molecule, name)
     try:
-        prepare = Preparation(molecule, options, source.rough)
+        prepare = Preparation(molecule, options)
         given = [] if start is None else positions_of(molecule, start)
         source, said = _begun(source, prepare, given)
     except MoleculeError as error:

@@ -38,7 +38,7 @@ class ETKDG:
         Draw no cis amides; others occur as rarely as chance wants.
     """
 
-    method, rough = "ETKDGv3", True
+    method = "ETKDGv3"
 
     def __init__(
         self, molecule: Chem.Mol, name: str, seed: int = 0, trans_amides: bool = False

@@ -73,8 +73,6 @@ class Preparation:
     molecule : rdkit.Chem.Mol
         With all hydrogens.
     options : ConformerOptions
-    rough : bool
-        Drawn positions need a force field first.
 
     Raises
     ------
@@ -84,7 +82,7 @@ class Preparation:
         If it cannot be computed here.
     """
 
-    def __init__(self, molecule: Chem.Mol, options: ConformerOptions, rough: bool) -> None:
+    def __init__(self, molecule: Chem.Mol, options: ConformerOptions) -> None:
         self.molecule, self.options = molecule, options
         self._configuration = Configuration(molecule)
         self._amides = SecondaryAmides(molecule) if options.trans_amides else None
@@ -92,12 +90,12 @@ class Preparation:
         for level in (self._relax, self._energy):
             if level is not None:
                 level.check(molecule)
-        rough = rough and self._relax is not None
-        self._first = self._force_field() if rough else None
+        self._first = self._force_field()
         # What is to be relaxed anyway may have long bonds before.
-        self._check_bonds = options.check_bonds and not rough
+        self._check_bonds = options.check_bonds and self._relax is None
 
     def _force_field(self) -> MMFF94s | None:
+        """What comes before a better level, which leads raw drawings to minima of no ensemble."""
         if self._relax is None or self._relax.name == MMFF94s.name:
             return None
         field = MMFF94s()

@@ -16,12 +16,9 @@ class Source(Protocol):
     ----------
     method : str
         What the output says of where conformers come from.
-    rough : bool
-        Its geometries need a force field before anything better relaxes them.
     """
 
     method: str
-    rough: bool
 
     def draw(self, n: int, attempt: int) -> Sequence[np.ndarray]:
         """At most ``n`` conformers, positions (atoms, 3) in Angstrom; others in each attempt."""

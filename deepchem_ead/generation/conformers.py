@@ -173,8 +173,6 @@ class ModelSources:
 class ModelSource:
     """A model as a source of conformers of one molecule: one of `ModelSources`."""
 
-    rough = False
-
     def __init__(self, pool: ModelSources, molecule: Chem.Mol, name: str, seed: int) -> None:
         batch = graph_batch(molecule, name)
         self.n_atoms = int(batch.counts[0])

@@ -25,7 +25,7 @@ from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
 class Given:
     """Draws what it is told, round by round, over and over."""
 
-    method, rough = "told", False
+    method = "told"
 
     def __init__(self, *rounds):
         self.rounds, self.asked = rounds, []
@@ -150,6 +150,27 @@ def test_relaxation_that_changes_the_molecule_is_no_conformer(monkeypatch):
     monkeypatch.setattr(MMFF94s, "relax", lambda self, mol, x: Minimum(broken, 0.0))
     with pytest.raises(MoleculeError, match="bonded atoms are apart after relaxation"):
         etkdg("CCO", n=1, tries=1, relax="mmff94")
+
+
+def test_whatever_is_drawn_sees_the_force_field_before_a_better_level(monkeypatch):
+    """A bond of an own drawing that is a third too long is pulled back, not drawn again."""
+    from deepchem_ead.potentials.levels import GFN2, LEVELS
+
+    stretched = positions("CCO")[0]
+    stretched[2] += 0.33 * (stretched[2] - stretched[1])
+    begun = []
+
+    class Watched(GFN2):
+        def descend(self, mol, positions):
+            begun.append(positions)
+            return super().descend(mol, positions)
+
+    monkeypatch.setitem(LEVELS, "gfn2", Watched())
+    molecule, name = read_graph("CCO")
+    options = ConformerOptions(n=1, tries=1, relax="gfn2")
+    ensemble = find_ensemble(molecule, name, Given([stretched]), options)
+    (x,) = begun
+    assert np.linalg.norm(x[2] - x[1]) == pytest.approx(1.42, abs=0.03) and len(ensemble) == 1
 
 
 def test_a_conformer_i_depends_on_the_seed_and_i_only():
@@ -450,7 +471,7 @@ def embedded(molecule, n, wrong):
 class Pooled:
     """Embeds molecules together; a first attempt is wrong where it can be."""
 
-    method, rough = "pooled", False
+    method = "pooled"
 
     def __init__(self, of_room=1.0):
         self.of_room, self.drawn = of_room, []

@@ -33,7 +33,7 @@ class Embedding:
     As an equivariant network it knows no configuration: it draws one of all stereoisomers' own.
     """
 
-    method, rough = "model", False
+    method = "model"
 
     def __init__(self, smiles: str, broken: float = 0.0) -> None:
         self.drawn, self.broken = 0, broken
