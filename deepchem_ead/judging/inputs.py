@@ -109,7 +109,9 @@ def _entries_of(molecules: Any) -> list[Entry]:
         return _from_batch(as_batch(molecules))
     if isinstance(molecules, Chem.Mol):
         molecules = [molecules]
-    items = list(molecules) if isinstance(molecules, Iterable) else [molecules]
+    if not isinstance(molecules, Iterable):
+        as_batch(molecules)  # refuses it
+    items = list(molecules)
     if items and all(isinstance(item, str | os.PathLike) for item in items):
         return [replace(entry, source=str(path)) for path in items for entry in _from_file(path)]
     return [_from_rdkit(i, item) for i, item in enumerate(items)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from rdkit import Chem
 
+from deepchem_ead.chem.graphs import MolecularGraphs
 from deepchem_ead.chem.molecules import MoleculeBatch
 
 
@@ -17,9 +19,9 @@ def as_batch(molecules: Any) -> MoleculeBatch:
     ----------
     molecules : MoleculeBatch, DeepChem dataset or sequence of rdkit.Chem.Mol
         A dataset has X of shape (N, max_atoms, 4): x, y, z in Angstrom and the atomic number; a
-        fifth column holds formal charges, whose sums are the molecules' charges. RDKit
-        molecules need explicit hydrogens and a conformer; their bonds are not used. A None among
-        them (a molecule that could not be built) becomes an empty, hence invalid, molecule.
+        fifth column holds formal charges, whose sums are the molecules' charges, six more bonds.
+        RDKit molecules need explicit hydrogens and a conformer. A None among them (a molecule that
+        could not be built) becomes an empty, hence invalid, molecule.
 
     Returns
     -------
@@ -42,11 +44,12 @@ def as_batch(molecules: Any) -> MoleculeBatch:
         items = list(molecules)
     except TypeError:
         items = [molecules]
-    wrong = next((m for m in items if m is not None and not isinstance(m, Chem.Mol)), None)
-    if wrong is not None:
+    wrong = [m for m in items if m is not None and not isinstance(m, Chem.Mol)]
+    if wrong or molecules is None:
         raise TypeError(
-            f"cannot judge {type(wrong).__name__} objects; give a MoleculeBatch, a dataset "
-            "with X of shape (N, max_atoms, 4), or RDKit molecules with conformers"
+            f"cannot judge {type(wrong[0] if wrong else None).__name__} objects; give a "
+            "MoleculeBatch, a dataset with X of shape (N, max_atoms, 4), or RDKit molecules with "
+            "conformers"
         )
     return _from_rdkit_with_gaps(items)
 
@@ -55,8 +58,10 @@ def _from_rdkit_with_gaps(items: list[Chem.Mol | None]) -> MoleculeBatch:
     if None not in items:
         return MoleculeBatch.from_rdkit(items)
     batch = MoleculeBatch.from_rdkit([mol for mol in items if mol is not None])
-    known = iter(zip(batch.numbers, batch.positions, batch.charges.tolist(), strict=True))
-    empty = (np.zeros(0, np.int16), np.zeros((0, 3), np.float32), 0)
+    own = map(batch.graph, range(len(batch)))
+    known = iter(zip(batch.numbers, batch.positions, batch.charges.tolist(), own, strict=True))
+    empty = (np.zeros(0, np.int16), np.zeros((0, 3), np.float32), 0, None)
     rows = [empty if mol is None else next(known) for mol in items]
-    numbers, positions, charges = zip(*rows, strict=True)
-    return MoleculeBatch.from_arrays(numbers, positions, charges=charges)
+    numbers, positions, charges, graphs = zip(*rows, strict=True)
+    gaps = MoleculeBatch.from_arrays(numbers, positions, charges=charges)
+    return replace(gaps, graphs=MolecularGraphs.join(graphs, gaps.counts.tolist()))

@@ -110,7 +110,15 @@ def test_coordinates_that_are_not_finite_make_a_molecule_invalid():
     x[2] = np.nan
     row = row_of(replace(batch, coordinates=x, _smiles=None, _reasons=None))
     assert not row.valid and not row.stable and row.n_stable == row.n_atoms - 1
-    assert evaluate_molecules([None, embedded("CC")], "corrected").validity == 0.5
+
+
+def test_a_molecule_that_is_missing_takes_no_bonds_from_the_others():
+    mol = Chem.RWMol(embedded("CO"))
+    mol.GetBondBetweenAtoms(0, 1).SetBondType(Chem.BondType.DOUBLE)
+    good = embedded("CC")
+    rows = evaluate_molecules([None, mol, good, None], "corrected").per_molecule
+    assert rows.valid.tolist() == [False, False, True, False]
+    assert rows.stable.tolist() == [False, False, True, False]
 
 
 def test_drug_like_molecules_are_nearly_all_stable():

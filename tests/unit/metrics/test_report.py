@@ -11,6 +11,7 @@ import pytest
 from metrics_golden import edge_batch, golden, known_smiles
 from rdkit import Chem
 
+import deepchem_ead
 from deepchem_ead import metrics
 from deepchem_ead.chem.molecules import MoleculeBatch
 from deepchem_ead.metrics import reference as reference_module
@@ -75,6 +76,9 @@ def test_bad_names_and_nothing_to_judge(batch):
         metrics.evaluate_molecules(batch, vocabulary="drugs")
     with pytest.raises(ValueError, match="no molecules"):
         metrics.evaluate_molecules(batch[:0])
+    for ask in (metrics.evaluate_molecules, deepchem_ead.judge):
+        with pytest.raises(TypeError, match="cannot judge NoneType objects; give a MoleculeBatch"):
+            ask(None)
 
 
 def test_only_broken_samples_give_zeros():
