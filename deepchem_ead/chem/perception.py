@@ -275,10 +275,12 @@ def has_valences(numbers: np.ndarray) -> np.ndarray:
     return _has_valences()[numbers]
 
 
-def state_allowed(atom: Chem.Atom) -> bool:
-    """Whether an atom's state is in :data:`ALLOWED_STATES`."""
+def state_allowed(
+    atom: Chem.Atom, states: dict[tuple[str, int], frozenset[tuple[int, int]]] = ALLOWED_STATES
+) -> bool:
+    """Whether an atom's state is in a table such as :data:`ALLOWED_STATES`."""
     kind, state = state_of(atom)
-    return state in ALLOWED_STATES.get(kind, ())
+    return state in states.get(kind, ())
 
 
 def state_of(atom: Chem.Atom) -> tuple[tuple[str, int], tuple[int, int]]:

@@ -26,7 +26,7 @@ from rdkit import Chem
 
 from deepchem_ead.chem.bonds import check_elements
 from deepchem_ead.chem.graphs import MolecularGraph
-from deepchem_ead.chem.perception import perceive, sanitizes, state_of
+from deepchem_ead.chem.perception import perceive, sanitizes, state_allowed
 from deepchem_ead.chem.rdkit_io import atoms_of, mol_from_graph
 from deepchem_ead.metrics.score import EMPTY, MoleculeScore
 
@@ -114,7 +114,8 @@ def score(
     judged = Chem.RWMol(molecule)
     accepted = sanitizes(judged)
     atoms = atoms_of(judged if accepted else molecule)
-    n_stable = sum(bool(ok) and _stable(atom) for ok, atom in zip(finite, atoms, strict=True))
+    allowed = [state_allowed(atom, GEOM_STATES) for atom in atoms]
+    n_stable = int((finite & allowed).sum())
     valid = accepted and connected
     smiles = Chem.MolToSmiles(judged) if valid else None
     return MoleculeScore(
@@ -144,7 +145,8 @@ def structure(
     if not score(numbers, positions, charge, vocabulary, graph).valid:
         return None
     molecule = _with_bonds(numbers, positions, charge, graph)
-    assert molecule is not None and sanitizes(molecule)
+    assert molecule is not None  # or it would not be valid
+    sanitizes(molecule)
     Chem.AssignStereochemistryFrom3D(molecule)
     return molecule.GetMol()
 
@@ -155,8 +157,3 @@ def _with_bonds(
     if graph is not None and graph.bonds is not None:
         return mol_from_graph(numbers, positions, graph)
     return perceive(numbers, positions, charge).molecule
-
-
-def _stable(atom: Chem.Atom) -> bool:
-    kind, state = state_of(atom)
-    return state in GEOM_STATES.get(kind, ())

@@ -9,6 +9,7 @@ import pytest
 from rdkit import Chem
 
 from deepchem_ead import MoleculeBatch
+from deepchem_ead.chem.perception import state_of
 from deepchem_ead.commands.jobs.evaluation import metrics_table
 from deepchem_ead.feat.embedding import embed
 from deepchem_ead.metrics import corrected, evaluate_molecules
@@ -91,7 +92,7 @@ def test_radicals_are_accepted_by_rdkit_and_not_by_the_table():
 def test_aromatic_bonds_are_counted_where_rdkit_accepts_the_molecule():
     pyrrole = batch_of("c1cc[nH]c1")
     mol = pyrrole.to_rdkit()[0]
-    kind, state = corrected.state_of(mol.GetAtomWithIdx(3))
+    kind, state = state_of(mol.GetAtomWithIdx(3))
     assert (kind, state) == (("N", 0), (2, 1)) and state in corrected.GEOM_STATES[kind]
 
 
