@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from rdkit import Chem
 
+from benchmarks.parts import molecule_file
 from benchmarks.tables import markdown
 from deepchem_ead import MoleculeBatch, evaluate_molecules, load_qm9_3d
 from deepchem_ead.metrics.sets.kinds import KINDS, table_of
@@ -141,7 +142,7 @@ def runs_of(path: Path) -> dict[str, list[Path]]:
     for record in sorted(path.glob("*.json")):
         run = json.loads(record.read_text()).get("run")
         if run is not None:
-            runs[f"{path.name}: {run}"].append(record.with_suffix(".xyz"))
+            runs[f"{path.name}: {run}"].append(molecule_file(record))
     return runs
 
 

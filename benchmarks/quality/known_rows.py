@@ -21,7 +21,7 @@ from deepchem_ead.sampling import MoleculeNoise, Start, sample
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="qm9")
+    parser.add_argument("--model", default="qm9-1")
     parser.add_argument("--n", type=int, default=50)
     arguments = parser.parse_args()
     model = EADModel.from_pretrained(arguments.model, device="cpu")

@@ -2,7 +2,8 @@
 
 A *run* is a name and arguments of ``generate``. Its molecules are made part by part: equal seeds
 and numbers mean equal initial noise in all runs, whatever the parts, so that runs can be compared
-in pairs. A part is ``<run>-<seed>-<first>.xyz`` and, written last, ``.json``.
+in pairs. A part is ``<run>-<seed>-<first>.xyz``, ``.sdf`` of a
+model that knows bonds, and, written last, ``.json``.
 """
 
 from __future__ import annotations
@@ -111,7 +112,11 @@ def _make(model: EADModel, stem: Path, record: dict, options: dict) -> None:
     record["seconds"] = time.perf_counter() - began
     record["evaluations"] = int(sum(part.n_evaluations.sum() for part in found))
     record |= settings.describe() | request.describe()
-    MoleculeBatch.concatenate([part.molecules for part in found]).to_xyz(stem.with_suffix(".xyz"))
+    molecules = MoleculeBatch.concatenate([part.molecules for part in found])
+    if model.config.bonds:
+        molecules.to_sdf(stem.with_suffix(".sdf"))
+    else:
+        molecules.to_xyz(stem.with_suffix(".xyz"))
     with atomic_path(stem.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
 
@@ -126,6 +131,8 @@ class Scored:
     seed : int
     edm, strict : MetricsReport
         By EDM's protocol and by the strict one.
+    own : MetricsReport or None
+        By the molecules' own bonds (the corrected protocol), where they have some.
     evaluations : float
         Network evaluations a molecule took, decoding included; mean.
     seconds : float
@@ -136,6 +143,7 @@ class Scored:
     seed: int
     edm: MetricsReport
     strict: MetricsReport
+    own: MetricsReport | None
     evaluations: float
     seconds: float
 
@@ -155,6 +163,12 @@ def chosen_runs(parser: argparse.ArgumentParser, known: Runs, names: list[str] |
     return {name: known[name] for name in names or known}
 
 
+def molecule_file(record: Path) -> Path:
+    """The file of a part's molecules, from that of its record."""
+    with_bonds = record.with_suffix(".sdf")
+    return with_bonds if with_bonds.exists() else record.with_suffix(".xyz")
+
+
 def read_parts(folder: Path) -> dict[tuple[str, int], tuple[MoleculeBatch, list[dict]]]:
     """Molecules and records of a folder by run and seed, in the order of their numbers."""
     groups = defaultdict(list)
@@ -168,7 +182,7 @@ def read_parts(folder: Path) -> dict[tuple[str, int], tuple[MoleculeBatch, list[
         expected = np.cumsum([0] + [part[2]["n"] for part in parts[:-1]]).tolist()
         if [part[0] for part in parts] != expected:
             raise SystemExit(f"{folder}: {key[0]}, seed {key[1]} has gaps; generate the rest first")
-        batches = [MoleculeBatch.read(path.with_suffix(".xyz")) for _, path, _ in parts]
+        batches = [MoleculeBatch.read(molecule_file(path)) for _, path, _ in parts]
         found[key] = MoleculeBatch.concatenate(batches), [part[2] for part in parts]
     return found
 
@@ -180,11 +194,14 @@ def score_parts(folder: Path, runs: Runs, reference=None) -> list[Scored]:
         if run in runs:
             edm = evaluate_molecules(molecules, reference=reference, progress=False)
             strict = evaluate_molecules(molecules, protocol="strict", progress=False)
+            own = None
+            if molecules.graphs is not None:
+                own = evaluate_molecules(molecules, protocol="corrected", progress=False)
             evaluations, seconds = (
                 sum(record[name] for record in records) / len(molecules)
                 for name in ("evaluations", "seconds")
             )
-            rows.append(Scored(run, seed, edm, strict, evaluations, seconds))
+            rows.append(Scored(run, seed, edm, strict, own, evaluations, seconds))
     return rows
 
 

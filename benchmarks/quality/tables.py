@@ -20,6 +20,9 @@ COLUMNS = {
     "connected": "connected",
 }
 
+#: Columns of molecules that have bonds of their own, judged by these.
+OWN = {"own bonds: stable": "molecule_stability", "valid, one piece": "validity"}
+
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table with these cells."""
@@ -51,13 +54,21 @@ def metrics_table(
                 f"{name} (n={n:,}, {len(seeds)} seed{'s' * (len(seeds) > 1)})",
                 *("-" if None in values else mean_and_error(values) for values in reports),
                 mean_and_error([row.strict.validity for row in seeds]),
+                *_own_cells(seeds),
                 f"{np.mean([row.evaluations for row in seeds]):.0f}",
                 f"{np.mean([row.seconds for row in seeds]):.2f}",
             ]
         )
     body += [_reference_cells(row) for row in others]
-    head = ["%", *COLUMNS.values(), "strict valid", "evaluations", "s / molecule"]
+    head = ["%", *COLUMNS.values(), "strict valid", *OWN, "evaluations", "s / molecule"]
     return markdown(head, body)
+
+
+def _own_cells(seeds: Sequence[Scored]) -> list[str]:
+    reports = [row.own for row in seeds if row.own is not None]
+    if len(reports) < len(seeds):
+        return ["-"] * len(OWN)
+    return [mean_and_error([getattr(report, key) for report in reports]) for key in OWN.values()]
 
 
 def _reference_cells(row: ReferenceRow) -> list[str]:
@@ -65,7 +76,7 @@ def _reference_cells(row: ReferenceRow) -> list[str]:
     data = row.name == "QM9 itself"  # the only one that the strict protocol has judged, too
     values.append(QM9_STRICT_ROW.validity if data else None)
     cells = ["-" if value is None else f"{100 * value:.2f}" for value in values]
-    return [f"{row.name} ({row.kind})", *cells, row.evaluations or "-", "-"]
+    return [f"{row.name} ({row.kind})", *cells, *["-"] * len(OWN), row.evaluations or "-", "-"]
 
 
 def paired_table(scored: Sequence[Scored], pairs: Iterable[tuple[str, str]]) -> str:

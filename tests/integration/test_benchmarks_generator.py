@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from chem_data import qm9
+from joint_data import sample_molecules
 from rdkit import Chem
 from rdkit.Chem import AllChem
 from sampling_toys import bond_denoiser, make_process
@@ -153,12 +154,23 @@ def test_parts_of_other_settings_are_not_mixed(tmp_path):
 
 
 def test_sizes_may_be_left_to_the_model(tmp_path):
-    arguments = options(tmp_path, model="qm9-conditional", n=2, sizes="model", steps=3)
+    arguments = options(tmp_path, model="qm9", n=2, sizes="model", steps=3)
     model = parts.prepare(arguments)
     parts.generate_parts(model, {"synchronous": RUNS["synchronous"]}, arguments)
     expected = model.generate(2, "synchronous", "free", seed=3, steps=3, progress=False)
     molecules = parts.read_parts(tmp_path)["synchronous", 3][0]
     assert molecules.counts.tolist() == expected.counts.tolist()
+
+
+def test_tables_judge_molecules_by_bonds_of_their_own(tmp_path):
+    sample_molecules()[:20].to_sdf(tmp_path / "real-0.sdf")
+    record = {"run": "real", "seed": 0, "first": 0, "n": 20, "seconds": 5.0, "evaluations": 210}
+    (tmp_path / "real-0.json").write_text(json.dumps(record))
+    (scored,) = parts.score_parts(tmp_path, {"real": {}})
+    assert scored.own.molecule_stability == scored.own.validity == 1
+    head, _, row = tables.metrics_table([scored], ["real"]).splitlines()
+    columns = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert columns["own bonds: stable"] == columns["valid, one piece"] == "100.0"
 
 
 def test_tables_show_means_errors_and_paired_differences(tmp_path, qm9_sample):
@@ -184,6 +196,7 @@ def test_tables_show_means_errors_and_paired_differences(tmp_path, qm9_sample):
     assert row["valid"] == f"{50 * (one + other):.1f} ± {50 * abs(one - other):.1f}"
     assert row["novel"] == "0.0 ± 0.0"
     assert (row["evaluations"], row["s / molecule"]) == ("21", "0.50")
+    assert row["own bonds: stable"] == row["valid, one piece"] == "-"
     difference = tables.paired_table(scored, [("real", "broken"), ("real", "absent")]).splitlines()
     assert len(difference) == 3
     molecule = difference[2].split("|")[3]
