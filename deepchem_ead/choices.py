@@ -16,9 +16,10 @@ STEPPERS = (
 
 #: The property model that `predict` and `design` ask unless they are told another.
 DEFAULT_PREDICTOR = "qm9-properties"
-#: The model that knows bonds and every task: it edits, finds conformers and perceives bonds unless
-#: another is named.
-JOINT_MODEL = "qm9-joint"
+#: The model that generates, edits, finds conformers and perceives bonds unless another is named.
+DEFAULT_MODEL = "qm9"
+#: The preset that it was trained with, which learns bonds and every task.
+JOINT_PRESET = "qm9-joint"
 #: Level of noise that leaves neighbours of a molecule: of QM9's, half stay what they are.
 VARIATION_LEVEL = 250.0
 

@@ -50,6 +50,29 @@ def generated(name: str, n: int = 6, steps: int = 12, **options) -> dict[str, np
     }
 
 
+def with_bonds(molecules: MoleculeBatch) -> dict[str, np.ndarray]:
+    """Molecules and their own bonds, as first atom, second atom and order."""
+    return {
+        "counts": molecules.counts,
+        "numbers": molecules.atomic_numbers,
+        "positions": molecules.coordinates,
+        "bonds": np.concatenate([molecules.graph(i).bonds for i in range(len(molecules))]),
+    }
+
+
+def edited(name: str) -> dict[str, np.ndarray]:
+    """New molecules around the first heavy atoms of a known one."""
+    mol = MoleculeBatch.from_padded(known_molecules()[30:31])
+    heavy = np.flatnonzero(mol.atomic_numbers > 1)[:4].tolist()
+    options = {"steps": 12, "seed": 3, "progress": False}
+    return with_bonds(generator(name).edit(mol, keep=heavy, n=3, **options))
+
+
+def conformers(name: str) -> dict[str, np.ndarray]:
+    found = generator(name).conformers("C[C@H](O)C(N)=O", n=2, seed=3, progress=False)
+    return {"positions": np.stack([c.GetPositions() for c in found.GetConformers()])}
+
+
 def predicted(name: str) -> dict[str, np.ndarray]:
     model = EGNNPropertyModel.from_pretrained(name)
     return {"values": model.predict(NumpyDataset(known_molecules()[::6]))}
@@ -74,29 +97,37 @@ def trained(preset: str, **options) -> dict[str, np.ndarray]:
 
 
 CASES: dict[str, Callable[[], dict[str, np.ndarray]]] = {
-    "qm9": lambda: generated("qm9"),
-    "qm9, synchronous, dpm-solver": lambda: generated(
-        "qm9", schedule="synchronous", stepper="dpm++2m", noise_scale=None
+    "qm9": lambda: with_bonds(generator("qm9").generate(6, steps=12, seed=3, progress=False)),
+    "qm9, conditions": lambda: generated("qm9", conditions={"gap": "5.4 eV"}, n=4),
+    "qm9, edit": lambda: edited("qm9"),
+    "qm9, conformers": lambda: conformers("qm9"),
+    "qm9-1": lambda: generated("qm9-1"),
+    "qm9-1, synchronous, dpm-solver": lambda: generated(
+        "qm9-1", schedule="synchronous", stepper="dpm++2m", noise_scale=None
     ),
-    "qm9, adaptive, literal": lambda: generated("qm9", schedule="adaptive", repeat_rule="literal"),
-    "qm9, staircase": lambda: generated("qm9", schedule="staircase"),
-    "qm9, settled first, any shell": lambda: generated(
-        "qm9", schedule="settled-first", closed_shell=False
+    "qm9-1, adaptive, literal": lambda: generated(
+        "qm9-1", schedule="adaptive", repeat_rule="literal"
     ),
-    "qm9, size free": lambda: generated("qm9", n_atoms="free"),
-    "qm9, sizes given, batches": lambda: generated(
-        "qm9", n_atoms=[5, 17, 17, 23], n=4, batch_size=2
+    "qm9-1, staircase": lambda: generated("qm9-1", schedule="staircase"),
+    "qm9-1, settled first, any shell": lambda: generated(
+        "qm9-1", schedule="settled-first", closed_shell=False
     ),
-    "qm9, conditions, guidance": lambda: generated(
-        "qm9", conditions={"gap": "5.4 eV", "mu": "2 D"}, guidance_scale=1.0
+    "qm9-1, size free": lambda: generated("qm9-1", n_atoms="free"),
+    "qm9-1, sizes given, batches": lambda: generated(
+        "qm9-1", n_atoms=[5, 17, 17, 23], n=4, batch_size=2
     ),
-    "qm9, guide": lambda: generated("qm9", conditions={"gap": "5.4 eV"}, guide="qm9-guide"),
-    "qm9, cold, autoguidance": lambda: generated("qm9", noise_scale=0.9, autoguidance_scale=0.5),
+    "qm9-1, conditions, guidance": lambda: generated(
+        "qm9-1", conditions={"gap": "5.4 eV", "mu": "2 D"}, guidance_scale=1.0
+    ),
+    "qm9-1, guide": lambda: generated("qm9-1", conditions={"gap": "5.4 eV"}, guide="qm9-guide"),
+    "qm9-1, cold, autoguidance": lambda: generated(
+        "qm9-1", noise_scale=0.9, autoguidance_scale=0.5
+    ),
     "qm9-small": lambda: generated("qm9-small"),
     "qm9-small, coin": lambda: generated(
         "qm9-small", repeat_rule="renoise", schedule="random-coin"
     ),
-    "loss of qm9": lambda: denoising_loss("qm9"),
+    "loss of qm9-1": lambda: denoising_loss("qm9-1"),
     "loss of qm9-small": lambda: denoising_loss("qm9-small"),
     "training, egnn": lambda: trained("qm9-small", n_layers=2, n_features=32),
     "training, attention, conditions": lambda: trained(

@@ -69,8 +69,8 @@ def data():
 
 @pytest.fixture(scope="module")
 def models():
-    """The shipped model on both devices."""
-    return both(lambda device: EADModel.from_pretrained("qm9", device=device))
+    """Weights that come with the package and with a weak model, on both devices."""
+    return both(lambda device: EADModel.from_pretrained("qm9-1", device=device))
 
 
 # ---------------------------------------------------------------------------- DeepChem models
@@ -122,6 +122,16 @@ def test_a_gpu_generates_the_molecules_of_the_cpu(models, options):
         assert_same_molecules(gpu.generate(4, **QUICK, **options), expected)
 
 
+def test_a_gpu_generates_bonds_too():
+    cpu, gpu = both(lambda device: EADModel.from_pretrained("qm9", device=device))
+    expected = cpu.generate(3, **QUICK)
+    with pretend_gpu():
+        found = gpu.generate(3, **QUICK)
+    assert_same_molecules(found, expected)
+    for i in range(3):
+        assert np.array_equal(found.graph(i).bonds, expected.graph(i).bonds)
+
+
 def test_a_gpu_has_batches_of_its_own_size(models, monkeypatch):
     monkeypatch.setattr(generation, "PAIRS_PER_BATCH", 1)
     monkeypatch.setattr(generation, "GPU_PAIRS_PER_BATCH", 3 * 9**2)
@@ -156,7 +166,7 @@ def test_columns_of_pairs_and_outputs_of_pairs_on_a_gpu():
 @pytest.mark.slow
 def test_bf16_on_a_gpu():
     with pretend_gpu():
-        model = EADModel.from_pretrained("qm9", device="cuda", precision="bf16")
+        model = EADModel.from_pretrained("qm9-1", device="cuda", precision="bf16")
         molecules = model.generate(2, **QUICK)
     assert np.isfinite(molecules.coordinates).all()
 
@@ -204,7 +214,7 @@ def test_property_models_and_design(data, models, tmp_path):
 def test_a_guide_learns_from_estimates(data, tmp_path):
     with pretend_gpu():
         guide = EGNNPropertyModel(
-            "gap", n_layers=1, n_features=32, batch_size=32, device="cuda", estimates_of="qm9",
+            "gap", n_layers=1, n_features=32, batch_size=32, device="cuda", estimates_of="qm9-1",
             max_tau=2.0, model_dir=str(tmp_path),
         )  # fmt: skip
         assert np.isfinite(guide.fit(data, nb_epoch=1))

@@ -81,7 +81,7 @@ def curve(source: str, warm: bool, seed: int, steps: int, every: int, options: d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", default="qm9")
+    parser.add_argument("--source", default="qm9-1")
     parser.add_argument("--molecules", type=int, default=200)
     parser.add_argument("--valid", type=int, default=40)
     parser.add_argument("--steps", type=int, default=100)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.choices import JOINT_MODEL
+from deepchem_ead.choices import DEFAULT_MODEL
 from deepchem_ead.commands.options import SmilesColumn, StepperName, Steps, choice
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import ModelName, OutFile, Seed
@@ -43,7 +43,7 @@ def conformers(
         str,
         typer.Argument(metavar="INPUT", help="A SMILES, or a .smi, .csv, .tsv or .sdf file."),
     ],
-    model: ModelName = JOINT_MODEL,
+    model: ModelName = DEFAULT_MODEL,
     out: OutFile = Path("conformers.sdf"),
     method: Annotated[
         Method | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.choices import DEFAULT_PREDICTOR, TRAINING_FILES
+from deepchem_ead.choices import DEFAULT_MODEL, DEFAULT_PREDICTOR, TRAINING_FILES
 from deepchem_ead.commands.options import (
     PREDICTOR_HELP,
     Autoguidance,
@@ -31,7 +31,7 @@ from deepchem_ead.commands.running import command, one_line
     "design --condition gap=5.4eV --n 500 --top 20",
     "design -c gap=5.4eV -c mu=2D --tolerance gap=0.3eV --max-sa 5 --out best.sdf",
     "design -c alpha=80 --molecules molecules.sdf --out chosen.csv",
-    "design -c gap=5eV --start mol.sdf --keep c1ccccc1 --model qm9-joint",
+    "design -c gap=5eV --start mol.sdf --keep c1ccccc1",
 )
 def design(
     condition: Annotated[
@@ -58,7 +58,7 @@ def design(
         typer.Option(
             "--model", "-m", metavar="MODEL", help="Generating model: folder or name, see 'info'."
         ),
-    ] = "qm9",
+    ] = DEFAULT_MODEL,
     molecules: Annotated[
         Path | None,
         typer.Option(

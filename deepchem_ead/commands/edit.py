@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.choices import JOINT_MODEL
+from deepchem_ead.choices import DEFAULT_MODEL
 from deepchem_ead.commands.options import Guide, Steps, parse_assignments
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import (
@@ -38,7 +38,11 @@ def edit(
         typer.Option(metavar="ATOMS", help="Atoms whose places stay and whose elements are free."),
     ] = None,
     grow: Grow = None,
-    model: ModelName = JOINT_MODEL,
+    n_atoms: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Atoms of the whole molecule, in place of --grow."),
+    ] = None,
+    model: ModelName = DEFAULT_MODEL,
     out: OutFile = Path("edited.sdf"),
     n: Count = 10,
     condition: Condition = None,
@@ -62,6 +66,7 @@ def edit(
         attach=from_molecules.atom_numbers(attach),
         keep_positions=from_molecules.atoms_or_pattern(keep_positions),
         grow=from_molecules.range_of("--grow", grow),
+        n_atoms=n_atoms,
         conditions=parse_assignments("--condition", condition) or None,
         guide=guide,
         steps=steps,

@@ -29,7 +29,7 @@ from deepchem_ead.commands.running import command
     "evaluate molecules.sdf",
     "evaluate molecules.sdf --protocol strict --reference qm9",
     "evaluate molecules.sdf --protocol corrected",
-    "evaluate --conditional --model qm9-conditional --oracle qm9-properties --property gap",
+    "evaluate --conditional --model qm9 --oracle qm9-properties --property gap",
 )
 def evaluate(
     file: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.choices import RESUMABLE_FILES
+from deepchem_ead.choices import DEFAULT_MODEL, RESUMABLE_FILES
 from deepchem_ead.commands.options import (
     Autoguidance,
     ClosedShell,
@@ -35,7 +35,7 @@ from deepchem_ead.commands.starting import ModelName, OutFile
 )
 def generate(
     out: OutFile = Path("molecules.sdf"),
-    model: ModelName = "qm9",
+    model: ModelName = DEFAULT_MODEL,
     n: Annotated[
         int | None,
         typer.Option(

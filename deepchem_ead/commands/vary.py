@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepchem_ead.choices import VARIATION_LEVEL
+from deepchem_ead.choices import DEFAULT_MODEL, VARIATION_LEVEL
 from deepchem_ead.commands.options import Guide, Steps, parse_assignments
 from deepchem_ead.commands.running import command
 from deepchem_ead.commands.starting import Condition, Count, ModelName, MoleculeFile, OutFile, Seed
@@ -28,7 +28,7 @@ def vary(
             "the higher, the less is left of it.",
         ),
     ] = VARIATION_LEVEL,
-    model: ModelName = "qm9",
+    model: ModelName = DEFAULT_MODEL,
     out: OutFile = Path("varied.sdf"),
     n: Count = 10,
     condition: Condition = None,

@@ -112,11 +112,11 @@ def design(
     --------
     >>> import deepchem_ead
     >>> result = deepchem_ead.design(
-    ...     "qm9-conditional", {"gap": "5.4 eV"}, tolerance="0.3 eV", max_sa=5)  # doctest: +SKIP
+    ...     "qm9", {"gap": "5.4 eV"}, tolerance="0.3 eV", max_sa=5)  # doctest: +SKIP
     >>> print(result)                                                            # doctest: +SKIP
     >>> result.to_sdf("designs.sdf")                                             # doctest: +SKIP
     >>> result = deepchem_ead.design(                                            # doctest: +SKIP
-    ...     "qm9-joint", {"gap": "5 eV"}, start=mol, keep="c1cc[nH]c1", guide="qm9-guide")
+    ...     "qm9", {"gap": "5 eV"}, start=mol, keep="c1cc[nH]c1", guide="qm9-guide")
     """
     if isinstance(model, str | Path):
         model = EADModel.from_pretrained(model)

@@ -99,6 +99,8 @@ def plan_edit(
     given = int(part.molecule.counts[0])
     if grow is not None:
         options = replace(options, n_atoms=(given + grown_sizes(grow, n, _seed(options))).tolist())
+    elif options.n_atoms is None and model.config.meets_dummies:
+        options = replace(options, n_atoms="free")  # what is kept says more of it than the data
     start = Given(part.molecule, "edit", part.bond_kinds, grows=1)
     info = {"kept": len(part.atoms), "kept_atoms": part.atoms.tolist()}
     return Plan(replace(options, start=start), info, molecule)
@@ -212,5 +214,5 @@ def _check_charges(model: Generator, molecule: MoleculeBatch) -> None:
     if len(charged) and not model.encoding.has_charges:
         raise MoleculeError(
             f"atom {charged[0]} of the molecule has a formal charge, which these weights do not "
-            "know; take weights that know charges (preset 'qm9-joint')"
+            "know; take weights that know charges, such as 'qm9'"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepchem_ead.choices import JOINT_MODEL
+from deepchem_ead.choices import DEFAULT_MODEL, JOINT_PRESET
 from deepchem_ead.generator.config import EADConfig
 from deepchem_ead.tasks import TaskMixture, resolve_task
 
@@ -38,6 +38,6 @@ def check_task(config: EADConfig, name: str, bonds: bool = False) -> None:
     if missing:
         raise ValueError(
             f"these weights have not learned {_FOR[name]}: they do not know "
-            f"{' or '.join(missing)} (their tasks: {config.tasks}); take {JOINT_MODEL!r}, or "
-            f"train a model: 'deepchem-ead train qm9 --preset {JOINT_MODEL}'"
+            f"{' or '.join(missing)} (their tasks: {config.tasks}); take {DEFAULT_MODEL!r}, or "
+            f"train a model: 'deepchem-ead train qm9 --preset {JOINT_PRESET}'"
         )

@@ -25,10 +25,10 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 WEAK = "weak"
 
 #: Other names of models that come with the package.
-ALIASES = {"qm9-conditional": "qm9"}
+ALIASES = {"qm9-conditional": "qm9", "qm9-joint": "qm9"}
 
 #: The property model that steers a model that comes with the package.
-GUIDES = {"qm9": "qm9-guide"}
+GUIDES = {"qm9": "qm9-guide", "qm9-1": "qm9-guide"}
 
 
 def guide_of(name: str | Path) -> tuple[str, list[str]] | None:

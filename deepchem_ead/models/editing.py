@@ -81,10 +81,10 @@ class StartsFromMolecules:
             As in ``generate``.
         **keywords
             Further arguments of ``generate``: ``n_atoms`` (of the whole molecule), ``seed``,
-            ``steps``, ``guide``... Without ``n_atoms`` and ``grow`` the model finds the size as in
-            ``generate``, at least one atom beyond what is kept; between fragments without
-            ``keep`` and ``attach`` it is drawn from their distance
-            (`deepchem_ead.generation.linking.linker_sizes`).
+            ``steps``, ``guide``... Without ``n_atoms`` and ``grow`` the model finds the size, or,
+            if it knows no dummy atoms, one is drawn from the data's: at least one atom beyond what
+            is kept. Between fragments without ``keep`` and ``attach`` it is drawn from their
+            distance (`deepchem_ead.generation.linking.linker_sizes`).
 
         Returns
         -------

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.chem.elements import parse_elements
+from deepchem_ead.chem.ragged import WIDTHS
 from deepchem_ead.diffusion import AtomLayout, channel
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request, type_probabilities
@@ -76,6 +77,8 @@ class CleanEstimates:
         """
         model, device = self.generator, self.generator.device
         encoding = model.encoding
+        if encoding.has_bonds:  # which are not told here, nor are charges: the generator finds both
+            X = np.pad(X[:, :, :4], ((0, 0), (0, 0), (0, WIDTHS[-1] - 4)))
         n_nodes = encoding.count_atoms(X, ids) if encoding.has_dummies else None
         encoded = encoding.encode(X, ids, n_nodes)
         layout, n = encoded.layout.to(device), len(X)

@@ -9,7 +9,7 @@ from typing import Any
 from rdkit import Chem
 
 from deepchem_ead.chem.molecules import MoleculeBatch
-from deepchem_ead.choices import JOINT_MODEL
+from deepchem_ead.choices import DEFAULT_MODEL
 from deepchem_ead.generation.bond_perception import find_bonds
 from deepchem_ead.models.ead import EADModel
 
@@ -20,7 +20,7 @@ STEPS = 3
 def perceive_bonds(
     mols: MoleculeBatch | Chem.Mol | Sequence[Chem.Mol],
     charges: Any = None,
-    model: EADModel | str | Path = JOINT_MODEL,
+    model: EADModel | str | Path = DEFAULT_MODEL,
     *,
     steps: int = STEPS,
     progress: bool = False,

@@ -90,7 +90,9 @@ def task_columns(dataset: Dataset, tasks: Sequence[str]) -> list[int]:
     if names != [str(k) for k in range(n_columns)]:
         missing = [task for task in tasks if task not in names]
         if missing:
-            raise ValueError(f"the dataset has no task {missing[0]!r}; it has {', '.join(names)}")
+            raise ValueError(
+                f"the dataset has no task {missing[0]!r}; it has {', '.join(names) or 'none'}"
+            )
         return [names.index(task) for task in tasks]
     if n_columns != len(tasks):
         raise ValueError(

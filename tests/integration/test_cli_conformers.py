@@ -119,7 +119,7 @@ def test_a_molecule_does_not_depend_on_the_others(deepchem_ead, tmp_path):
     ("words", "message"),
     [
         (
-            ["CCO", "--model", "qm9"],
+            ["CCO", "--model", "qm9-1"],
             "have not learned to find conformers of a graph: they do not know",
         ),
         (["CC.O", *ETKDG], "error: 'CC.O' consists of 2 parts"),

@@ -83,6 +83,10 @@ def test_edit_writes_molecules_around_the_kept_atoms(deepchem_ead, joint_run, et
     assert '"kept": 7' in out.read_text() and '"seed": 0' in out.read_text()
     assert np.allclose(found.positions[2][:2], source.positions[0][:2], atol=1e-3)
     assert_one_line(deepchem_ead(*words, "--out", out), "exists; remove it")
+    out.unlink()
+    words = [{"--grow": "--n-atoms", "2-4": 10}.get(word, word) for word in words]
+    assert deepchem_ead(*words, "--out", out).code == 0
+    assert MoleculeBatch.read(out).counts.tolist() == [10] * 3
 
 
 @pytest.mark.parametrize(
@@ -94,7 +98,9 @@ def test_edit_writes_molecules_around_the_kept_atoms(deepchem_ead, joint_run, et
         (["--keep", "1-"], ["write atom numbers"]),
         (["--attach", "C"], ["write atom numbers"]),
         (["--keep", "0", "--grow", "few"], ["--grow few", "4-10"]),
-        (["--keep", "0", "-m", "qm9"], ["have not learned to build", "qm9-joint"]),
+        (["--keep", "0", "--n-atoms", 3], ["to have 3 atoms, but 4 are given"]),
+        (["--keep", "0", "--n-atoms", 9, "--grow", 2], ["grow and n_atoms both say"]),
+        (["--keep", "0", "-m", "qm9-1"], ["have not learned to build", "take 'qm9'"]),
         (["--keep", "0", "-c", "gap=5eV"], ["knows no condition 'gap'", "--guide qm9-guide"]),
         (["--keep", "0", "-c", "gap=5eV", "--guide", "x"], ["no model 'x'", "radius-of-gyration"]),
     ],

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from deepchem_ead import __version__
 from deepchem_ead.chem.files import complete_records, file_format, open_writer
 from deepchem_ead.chem.molecules import MoleculeBatch
+from deepchem_ead.choices import DEFAULT_MODEL
 from deepchem_ead.commands.jobs.conformer_input import read_entries
 from deepchem_ead.commands.jobs.conformer_table import COLUMNS, Written, keep_complete, rows_of
 from deepchem_ead.commands.jobs.file_job import weights_digest
@@ -43,7 +44,7 @@ def conformer_file(
     options: ConformerOptions,
     *,
     method: str | None = None,
-    model: str = "qm9",
+    model: str = DEFAULT_MODEL,
     steps: Any = None,
     stepper: str | None = None,
     seed: int = 0,

@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from deepchem_ead.choices import DEFAULT_MODEL
 from deepchem_ead.commands.jobs.evaluation import metrics_table
 from deepchem_ead.commands.jobs.runs import n_parameters
 from deepchem_ead.metrics import evaluate_molecules
 from deepchem_ead.models.ead import EADModel
-
-#: The shipped model that the demo shows.
-DEMO_MODEL = "qm9"
 
 
 def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> None:
@@ -29,9 +27,9 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         Denoising steps; the model's by default.
     """
     began = time.perf_counter()
-    model = EADModel.from_pretrained(DEMO_MODEL, precision=precision)
+    model = EADModel.from_pretrained(DEFAULT_MODEL, precision=precision)
     print(
-        f"1/3  loaded {DEMO_MODEL}: {n_parameters(model):,} parameters, "
+        f"1/3  loaded {DEFAULT_MODEL}: {n_parameters(model):,} parameters, "
         f"{model.model.sampling_denoiser.active_backend}"
     )
     config = model.config
@@ -50,12 +48,12 @@ def run_demo(out: Path, n: int, precision: str, steps: int | None = None) -> Non
         f"3/3  {molecules.info['n_evaluations']:,} network evaluations in "
         f"{molecules.info['seconds']:.0f} s\n"
     )
-    print(metrics_table(report, DEMO_MODEL))
+    print(metrics_table(report, DEFAULT_MODEL))
     print(
         f"\nmolecules  {out / 'molecules.sdf'}, {out / 'molecules.smi'}\n"
         f"picture    {out / 'molecules.png'}\n"
         f"all of it took {time.perf_counter() - began:.0f} s\n\n"
         "More molecules, and a model of your own after three minutes of training:\n"
-        f"  deepchem-ead generate --model {DEMO_MODEL} --n 1000 --out more.sdf\n"
+        f"  deepchem-ead generate --model {DEFAULT_MODEL} --n 1000 --out more.sdf\n"
         "  deepchem-ead train qm9 --minutes 3 --out runs/first"
     )

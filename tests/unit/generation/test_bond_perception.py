@@ -170,7 +170,7 @@ def test_a_model_gives_bonds_and_leaves_the_rest_as_it_is():
 @pytest.mark.parametrize(
     ("mols", "options", "message"),
     [
-        (sample_molecules()[:1], {"model": "qm9"}, "not learned .* 'perceive' or bonds"),
+        (sample_molecules()[:1], {"model": "qm9-1"}, "not learned .* 'perceive' or bonds"),
         (sample_molecules()[:1], {"model": MODEL, "steps": 0}, "steps must be at least 1"),
         (sample_molecules()[:1], {"model": MODEL, "charges": [0, 1]}, "expected"),
         (ions("CS"), {"model": MODEL}, "given molecule 0 holds an atom of the kind S"),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from joint_data import QUICK, bonds_among, joint_model, sample_molecules
+from joint_data import QUICK, TINY_JOINT, bonds_among, joint_model, sample_molecules
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from deepchem_ead import EADModel, MoleculeBatch
 from deepchem_ead.errors import MoleculeError
+from deepchem_ead.generation.editing import plan_edit
 from deepchem_ead.generation.kept_part import Whole, keep_part
 from deepchem_ead.generation.linking import find_links, linker_sizes
+from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.whole import one_molecule, union
 from deepchem_ead.generator import likeliest_bonds
 
@@ -123,6 +126,15 @@ def test_hydrogens_stay_on_kept_atoms_and_the_size_is_open():
     assert edit(mol, keep=[0, 1], grow=3, n=2).counts.tolist() == [10, 10]
     drawn = edit(mol, keep=[0, 1], grow=(2, 5), n=20).counts - 7
     assert set(drawn.tolist()) == {2, 3, 4, 5}
+
+
+def test_the_size_is_open_with_weights_that_otherwise_draw_it():
+    model = EADModel("qm9-joint", sizes="drawn", **TINY_JOINT)
+    whole, options = sample_molecules()[1200], SamplingOptions(seed=0)
+    planned = plan_edit(model, whole, [0], 5, None, None, None, options)
+    assert planned.options.n_atoms == "free"
+    given = plan_edit(model, whole, [0], 5, None, None, None, replace(options, n_atoms="histogram"))
+    assert given.options.n_atoms == "histogram"
 
 
 def test_a_model_of_given_sizes_draws_those_that_hold_the_part():
@@ -298,7 +310,7 @@ def test_positions_are_kept_and_elements_free():
 
 
 def test_variations_are_near_at_low_levels_with_any_weights():
-    model = EADModel.from_pretrained("qm9")
+    model = EADModel.from_pretrained("qm9-1")
     source = sample_molecules()[1200]
     near = model.vary(source, level=50, n=3, steps=20, seed=0, progress=False)
     assert near.smiles == source.smiles * 3
@@ -376,12 +388,15 @@ def test_levels_out_of_range_are_refused(level):
     ],
 )
 def test_weights_that_know_nothing_of_it_say_so(ask, unknown):
-    with pytest.raises(ValueError, match=rf"not learned .* {unknown} .*tasks: free.*qm9-joint"):
-        ask(EADModel.from_pretrained("qm9"))
+    with pytest.raises(
+        ValueError,
+        match=rf"not learned .* {unknown} .*tasks: free.*take 'qm9', .*--preset qm9-joint",
+    ):
+        ask(EADModel.from_pretrained("qm9-1"))
 
 
 def test_charges_that_weights_do_not_know_are_not_dropped():
-    model = EADModel.from_pretrained("qm9")
+    model = EADModel.from_pretrained("qm9-1")
     with pytest.raises(MoleculeError, match="atom 0 of the molecule has a formal charge"):
         model.vary(embedded("[NH3+]C"))
 

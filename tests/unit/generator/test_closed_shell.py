@@ -16,7 +16,7 @@ SMALL = dict(preset="qm9", n_layers=1, n_features=24, n_heads=2, batch_size=4, t
 
 @pytest.fixture(scope="module")
 def qm9_model():
-    return EADModel.from_pretrained("qm9", precision="fp32")
+    return EADModel.from_pretrained("qm9-1", precision="fp32")
 
 
 def odd_share(molecules) -> float:

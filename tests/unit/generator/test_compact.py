@@ -129,10 +129,10 @@ def test_a_missing_checkpoint_is_an_error(tmp_path):
         write_compact(tmp_path / "none.safetensors", tmp_path)
 
 
-def test_the_run_of_qm9_goes_on_where_it_stopped(tmp_path):
+def test_the_run_of_the_first_model_goes_on_where_it_stopped(tmp_path):
     """The state in the repository is that of the weights in the package, and learns on."""
-    run = Path(__file__).parents[3] / "benchmarks" / "runs" / "qm9"
-    shipped = EADModel.from_pretrained("qm9")
+    run = Path(__file__).parents[3] / "benchmarks" / "runs" / "qm9-1"
+    shipped = EADModel.from_pretrained("qm9-1")
     model = EADModel(run / "config.yaml", precision="fp32", model_dir=tmp_path)
     model.restore(model_dir=str(run))
     assert model.get_global_step() == 112_422

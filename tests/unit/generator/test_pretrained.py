@@ -72,8 +72,11 @@ def test_an_interrupted_download_is_completed(hub, cached, missing):
 
 
 def test_other_names_of_shipped_models():
-    assert pretrained.find("qm9-conditional") == pretrained.find("qm9")
-    assert EADModel.from_pretrained("qm9").weak_model is not None
+    for name in ("qm9-conditional", "qm9-joint"):
+        assert pretrained.find(name) == pretrained.find("qm9")
+        assert pretrained.guide_of(name) == pretrained.guide_of("qm9-1")
+        assert EADModel.from_pretrained(name).weak_model is not None
+    assert EADModel.from_pretrained("qm9-1").weak_model is not None
 
 
 def test_a_folder_comes_before_the_hub(hub, folder, monkeypatch):

@@ -12,7 +12,7 @@ from deepchem_ead.generation.request import type_probabilities
 from deepchem_ead.models.estimates import CleanEstimates
 
 ELEMENTS = "C,F,H,N,O"  # in another order than the generator's
-ESTIMATED = {"estimates_of": "qm9", "max_tau": 2.0, "learning_rate_decay": "none"}
+ESTIMATED = {"estimates_of": "qm9-1", "max_tau": 2.0, "learning_rate_decay": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_estimates_are_of_the_molecules_and_blurred_by_noise(data, max_tau):
     """Checked against what a property model makes of the same rows."""
     model = small_model(["gap"], elements=ELEMENTS)
     clean = model._prepare_batch(([data.X], None, None))[0]
-    positions, types, layout = CleanEstimates("qm9", ELEMENTS, max_tau)(data.X, data.ids, 0)
+    positions, types, layout = CleanEstimates("qm9-1", ELEMENTS, max_tau)(data.X, data.ids, 0)
     assert torch.equal(layout.counts, clean["layout"].counts)
     torch.testing.assert_close(types.sum(1), torch.ones(len(types)))
     assert types.min() >= 0
@@ -37,8 +37,19 @@ def test_estimates_are_of_the_molecules_and_blurred_by_noise(data, max_tau):
         assert 0.2 < missed < 2 and 0.7 < right < 1
 
 
+def test_a_generator_that_knows_bonds_is_told_none(data):
+    """Nor charges: what it believes of molecules is asked for, with or without theirs at hand."""
+    estimates = CleanEstimates("qm9", ELEMENTS, 0.01)
+    positions, types, _ = estimates(data.X, data.ids, 0)
+    wide = np.pad(data.X, ((0, 0), (0, 0), (0, 7)), constant_values=1)
+    again = estimates(wide, data.ids, 0)
+    assert torch.equal(positions, again[0]) and torch.equal(types, again[1])
+    clean = small_model(["gap"], elements=ELEMENTS)._prepare_batch(([data.X], None, None))[0]
+    assert (types.argmax(1) == clean["types"].argmax(1)).float().mean() > 0.99
+
+
 def test_estimates_depend_on_seed_and_step(data):
-    one, other = (CleanEstimates("qm9", ELEMENTS, 2.0, seed) for seed in (0, 1))
+    one, other = (CleanEstimates("qm9-1", ELEMENTS, 2.0, seed) for seed in (0, 1))
     first = one(data.X, data.ids, 5)[0]
     assert torch.equal(first, one(data.X, data.ids, 5)[0])
     assert not torch.equal(first, one(data.X, data.ids, 6)[0])
@@ -46,14 +57,14 @@ def test_estimates_depend_on_seed_and_step(data):
 
 
 def test_levels_reach_up_to_the_largest_ratio():
-    estimates = CleanEstimates("qm9", ELEMENTS, 0.5)
+    estimates = CleanEstimates("qm9-1", ELEMENTS, 0.5)
     tau = estimates.generator.model.process.schedule.tau
     assert tau[estimates.highest] <= 0.5 < tau[estimates.highest + 1]
 
 
 def test_a_generator_of_other_elements_is_refused():
     with pytest.raises(ValueError, match="H,C,N,O,F,S"):
-        CleanEstimates("qm9", "H,C,N,O,F,S", 1.0)
+        CleanEstimates("qm9-1", "H,C,N,O,F,S", 1.0)
 
 
 def test_columns_of_types_are_probabilities_of_elements():
@@ -84,7 +95,7 @@ def test_training_on_estimates_resumes_bit_for_bit_and_predicts_without_the_gene
     assert np.array_equal(again.predict(data), whole.predict(data))
 
 
-@pytest.mark.parametrize("half", [{"estimates_of": "qm9"}, {"max_tau": 1.0}])
+@pytest.mark.parametrize("half", [{"estimates_of": "qm9-1"}, {"max_tau": 1.0}])
 def test_generator_and_ratio_go_together(half):
     with pytest.raises(ValueError, match="go together"):
         small_model(["gap"], **half)

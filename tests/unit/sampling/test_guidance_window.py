@@ -159,7 +159,7 @@ def test_what_is_no_window_is_refused(text):
 
 
 def test_generation_on_a_window(tmp_path):
-    model = EADModel.from_pretrained("qm9")
+    model = EADModel.from_pretrained("qm9-1")
     with pytest.raises(ValueError, match="guidance_levels=200-400 does nothing without"):
         model.generate(1, guidance_levels="200-400", **FAST)
     with pytest.raises(ValueError, match="the highest level is 1000"):
@@ -173,9 +173,9 @@ def test_generation_on_a_window(tmp_path):
     plain, always, within = (each.info["n_evaluations"] for each in made)
     assert (plain, always, within) == (21, 42, 26)
     assert made[2].info["guidance_levels"] == "200-400" and "guidance_levels" not in made[1].info
-    tuned = EADModel.from_pretrained("qm9", autoguidance_scale=1.0, guidance_levels="200-400")
+    tuned = EADModel.from_pretrained("qm9-1", autoguidance_scale=1.0, guidance_levels="200-400")
     again = tuned.generate(2, schedule="synchronous", **FAST)
     assert np.array_equal(again.coordinates, made[2].coordinates)
     assert tuned.generate(2, guidance_levels="", **FAST).info["n_evaluations"] > 40
     with pytest.raises(ValueError, match="guidance_levels: a window of levels is written as"):
-        EADModel.from_pretrained("qm9", guidance_levels="200")
+        EADModel.from_pretrained("qm9-1", guidance_levels="200")

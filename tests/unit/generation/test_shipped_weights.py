@@ -1,4 +1,4 @@
-"""What the weights "qm9-joint" that come with the package can do, in few molecules."""
+"""What the weights "qm9" that come with the package can do, in few molecules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepchem_ead.molnet import load_qm9_3d
 
 @pytest.fixture(scope="module")
 def joint():
-    return EADModel.from_pretrained("qm9-joint")
+    return EADModel.from_pretrained("qm9")
 
 
 def smiles_of(molecules):
