@@ -177,10 +177,7 @@ class EADModel(StartsFromMolecules, ResumableModel):
         names = self.config.condition_names
         if not names or (allow_unlabelled and not np.any(dataset.w)):
             return []
-        try:
-            return task_columns(dataset, names)
-        except ValueError as error:
-            raise ValueError(f"{error}; the model's conditions= are {', '.join(names)}") from None
+        return task_columns(dataset, names)
 
     def _properties(self, y, w, columns: Sequence[int]) -> np.ndarray:
         """Properties (B, P) of the molecules, NaN where unknown."""

@@ -91,7 +91,8 @@ def task_columns(dataset: Dataset, tasks: Sequence[str]) -> list[int]:
         missing = [task for task in tasks if task not in names]
         if missing:
             raise ValueError(
-                f"the dataset has no task {missing[0]!r}; it has {', '.join(names) or 'none'}"
+                f"the dataset has no task {missing[0]!r}; it has {', '.join(names) or 'none'}, and "
+                f"the model wants {', '.join(tasks)} (conditions= or tasks=)"
             )
         return [names.index(task) for task in tasks]
     if n_columns != len(tasks):
