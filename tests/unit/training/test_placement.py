@@ -145,7 +145,8 @@ def work(rank, size, port, folder):
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size
     )
     kinds = (*KINDS, "property")
-    found = {kind: fitted(kind, f"{folder}/{kind}", ProcessGroup()) for kind in kinds}
+    # A folder each, or whether the second sees what the first has written is left to chance.
+    found = {kind: fitted(kind, f"{folder}/{rank}/{kind}", ProcessGroup()) for kind in kinds}
     torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
