@@ -42,7 +42,10 @@ def known_molecules() -> np.ndarray:
 
 def generated(name: str, n: int = 6, steps: int = 12, **options) -> dict[str, np.ndarray]:
     options = {"steps": steps, "seed": 3, "progress": False, **options}
-    molecules = generator(name).generate(n, **options)
+    return arrays_of(generator(name).generate(n, **options))
+
+
+def arrays_of(molecules: MoleculeBatch) -> dict[str, np.ndarray]:
     return {
         "counts": molecules.counts,
         "numbers": molecules.atomic_numbers,
@@ -52,12 +55,8 @@ def generated(name: str, n: int = 6, steps: int = 12, **options) -> dict[str, np
 
 def with_bonds(molecules: MoleculeBatch) -> dict[str, np.ndarray]:
     """Molecules and their own bonds, as first atom, second atom and order."""
-    return {
-        "counts": molecules.counts,
-        "numbers": molecules.atomic_numbers,
-        "positions": molecules.coordinates,
-        "bonds": np.concatenate([molecules.graph(i).bonds for i in range(len(molecules))]),
-    }
+    bonds = [molecules.graph(i).bonds for i in range(len(molecules))]
+    return arrays_of(molecules) | {"bonds": np.concatenate(bonds)}
 
 
 def edited(name: str) -> dict[str, np.ndarray]:

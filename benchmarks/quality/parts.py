@@ -2,8 +2,8 @@
 
 A *run* is a name and arguments of ``generate``. Its molecules are made part by part: equal seeds
 and numbers mean equal initial noise in all runs, whatever the parts, so that runs can be compared
-in pairs. A part is ``<run>-<seed>-<first>.xyz``, ``.sdf`` of a
-model that knows bonds, and, written last, ``.json``.
+in pairs. A part is ``<run>-<seed>-<first>.xyz`` (``.sdf`` of a model that knows bonds)
+and, written last, ``.json``.
 """
 
 from __future__ import annotations

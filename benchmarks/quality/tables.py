@@ -65,8 +65,8 @@ def metrics_table(
 
 
 def _own_cells(seeds: Sequence[Scored]) -> list[str]:
-    reports = [row.own for row in seeds if row.own is not None]
-    if len(reports) < len(seeds):
+    reports = [row.own for row in seeds]
+    if None in reports:
         return ["-"] * len(OWN)
     return [mean_and_error([getattr(report, key) for report in reports]) for key in OWN.values()]
 

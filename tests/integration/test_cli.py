@@ -25,7 +25,6 @@ from typer.testing import CliRunner
 
 from deepchem_ead import EADModel, MoleculeBatch, choices, cli
 from deepchem_ead.chem.files import MoleculeWriter
-from deepchem_ead.choices import DEFAULT_MODEL
 from deepchem_ead.commands.jobs import datasets, demo, molecule_file, runs
 from deepchem_ead.generation import job as generation
 from deepchem_ead.generator import pretrained
@@ -677,7 +676,7 @@ def test_demo_shows_the_shipped_model(tmp_path, capsys):
         assert [line[:3] for line in out.splitlines() if line[1:3] == "/3"] == [
             "1/3", "2/3", "3/3",
         ]  # fmt: skip
-        assert "QM9 itself" in out and f"{DEFAULT_MODEL} (n={n})" in out
+        assert "QM9 itself" in out and f"{choices.DEFAULT_MODEL} (n={n})" in out
         assert re.search(r"all of it took \d+ s", out)
     assert len(MoleculeBatch.read(tmp_path / "molecules.sdf")) == 3
     assert (tmp_path / "molecules.smi").exists()
@@ -695,7 +694,7 @@ def test_demo_takes_its_options(deepchem_ead, tmp_path, monkeypatch):
 
 def test_the_demo_model_and_the_commands_it_names_exist(deepchem_ead):
     info = deepchem_ead("info").out
-    assert DEFAULT_MODEL in info
+    assert choices.DEFAULT_MODEL in info
     assert all(name in info for name in pretrained.ALIASES)
     source = Path(demo.__file__).read_text()
     for command in re.findall(r"deepchem-ead (train|generate) ", source):
