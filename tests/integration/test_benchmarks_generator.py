@@ -29,6 +29,7 @@ from benchmarks import (
     relaxed,
     rtk_bounds,
     schedules,
+    state_spread,
     studies,
     tables,
 )
@@ -361,6 +362,20 @@ def test_bounds_of_kernels_are_a_table_and_a_figure(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(rtk_bounds, "measure", None)  # what there is is kept
     rtk_bounds.main()
     assert capsys.readouterr().out == text
+
+
+def test_the_spread_of_states_tells_a_mode_from_a_draw(monkeypatch, capsys):
+    words = ["qm9", "--n", "4", "--steps", "20", "--steppers", "ancestral", "rtk:iterations=2"]
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    state_spread.main()
+    *_, drawn, mode, noise = (
+        [float(cell) for cell in line.split("|")[2:-2]]
+        for line in capsys.readouterr().out.splitlines()
+        if not line.startswith(("|---", "| spread"))
+    )
+    assert len(drawn) == len(mode) == len(state_spread.LEVELS)
+    assert all(there > alone for there, alone in zip(drawn, noise, strict=True))
+    assert mode[0] < noise[0] / 2  # nothing has been added since the level of pure noise
 
 
 def test_level_traces_prints_a_table_and_draws(tmp_path, monkeypatch, capsys):
