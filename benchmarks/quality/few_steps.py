@@ -82,33 +82,31 @@ def _together(title: str, stepper: str, grid: str | None = None) -> Sampler:
     return Sampler(title, {"schedule": "synchronous", "stepper": stepper}, grid)
 
 
+def _coin(change: str = "", grid: str | None = None, **options: Any) -> Sampler:
+    """Atoms wait for others at random and are noised anew ("renoise") while they do."""
+    title = f"coin and renoise{f', {change}' if change else ''}"
+    told = {"schedule": "random-coin", "repeat_rule": "renoise", "stepper": "ancestral"}
+    return Sampler(title, told | options, grid)
+
+
+COARSE = "every 2nd level above 400"
+GUIDED = {"autoguidance_scale": 1.0, "guidance_levels": "200-400"}
 SAMPLERS = {
-    "configured": Sampler("as configured", {}),
+    "coin": _coin(),
     PLAIN: _together("ancestral", "ancestral"),
     "churn": _together("churn 0.4", "churn"),
-    "configured-churn": Sampler("as configured, churn 0.4", {"stepper": "churn"}),
-    "configured-churn-coarse": Sampler(
-        "as configured, churn 0.4, every 2nd level above 400",
-        {"stepper": "churn"},
-        "coarse:steps={}",
-    ),
-    "configured-coarse": Sampler("as configured, every 2nd level above 400", {}, "coarse:steps={}"),
-    "configured-churn-guided": Sampler(
-        "as configured, churn 0.4, autoguidance 1 at 200-400",
-        {"stepper": "churn", "autoguidance_scale": 1.0, "guidance_levels": "200-400"},
-    ),
-    "configured-guided": Sampler(
-        "as configured, autoguidance 1 at 200-400",
-        {"autoguidance_scale": 1.0, "guidance_levels": "200-400"},
-    ),
+    "coin-churn-0.1": _coin("churn 0.1", stepper="churn:gamma=0.1"),
+    "coin-churn-0.2": _coin("churn 0.2", stepper="churn:gamma=0.2"),
+    "coin-churn": _coin("churn 0.4", stepper="churn"),
+    "coin-churn-1": _coin("churn 1", stepper="churn:gamma=1"),
+    "coin-coarse": _coin(COARSE, "coarse:steps={}"),
+    "coin-churn-coarse": _coin(f"churn 0.4, {COARSE}", "coarse:steps={}", stepper="churn"),
+    "coin-churn-1-coarse": _coin(f"churn 1, {COARSE}", "coarse:steps={}",
+                                 stepper="churn:gamma=1"),
+    "coin-guided": _coin("autoguidance 1 at 200-400", **GUIDED),
+    "coin-churn-guided": _coin("churn 0.4, autoguidance 1 at 200-400", stepper="churn", **GUIDED),
     "churn-middle": _together("churn 0.4 at tau 0.2 to 1", "churn:min_tau=0.2,max_tau=1"),
     "churn-1": _together("churn 1", "churn:gamma=1"),
-    "configured-churn-1": Sampler("as configured, churn 1", {"stepper": "churn:gamma=1"}),
-    "configured-churn-1-coarse": Sampler(
-        "as configured, churn 1, every 2nd level above 400",
-        {"stepper": "churn:gamma=1"},
-        "coarse:steps={}",
-    ),
     "dpm++2m": _together("DPM-Solver++(2M)", "dpm++2m"),
     "heun": _together("Heun", "heun"),
     "dpm++2s": _together("DPM-Solver++(2S)", "dpm++2s"),

@@ -240,7 +240,7 @@ def test_traces_are_relative_to_the_molecule():
         (evidence, ["--steps", "6"], ["evidence.md"], "| MolFLAE (published) |"),
         (
             few_steps,
-            ["--evaluations", "2", "5", "--samplers", "ddim", "heun", "configured"],
+            ["--evaluations", "2", "5", "--samplers", "ddim", "heun", "coin"],
             ["few_steps.md", "few_steps.png"],
             "DDIM, 5 (n",
         ),
@@ -263,7 +263,7 @@ def test_every_command_prints_its_table(
     assert phrase in capsys.readouterr().out and sorted(tmp_path.glob("*-[01]-*.json")) == before
 
 
-@pytest.mark.parametrize("sampler", ["configured", "ancestral", "heun", "rtk", "rtk-uld-1"])
+@pytest.mark.parametrize("sampler", ["coin", "ancestral", "heun", "rtk", "rtk-uld-1"])
 @pytest.mark.parametrize("evaluations", [7, 12])
 def test_runs_take_as_many_evaluations_as_they_may(sampler, evaluations):
     model = EADModel.from_pretrained(MODEL)
@@ -276,7 +276,7 @@ def test_runs_take_as_many_evaluations_as_they_may(sampler, evaluations):
 
 
 def test_the_plan_tries_all_and_goes_on_without_the_hopeless(tmp_path, monkeypatch, capsys):
-    stable = {"ancestral": 0.5, "configured": 0.9, "ddim": 0.8, "heun": 0.7}
+    stable = {"ancestral": 0.5, "coin": 0.9, "ddim": 0.8, "heun": 0.7}
     monkeypatch.setattr(few_steps, "TRIAL", 2)
     titles = {few_steps.SAMPLERS[name].title: share for name, share in stable.items()}
 
@@ -290,8 +290,8 @@ def test_the_plan_tries_all_and_goes_on_without_the_hopeless(tmp_path, monkeypat
     few_steps.follow_plan(parts.prepare(options(tmp_path)), arguments)
     assert "hopeless: heun\n" in capsys.readouterr().out  # the plain one is never
     made = {name: len(list(tmp_path.glob(f"{name}-?-?-*.json"))) for name in stable}
-    assert made == {"configured": 0, "ancestral": 12, "ddim": 12, "heun": 3}
-    assert len(list(tmp_path.glob("as-configured-4-*.json"))) == 4
+    assert made == {"coin": 0, "ancestral": 12, "ddim": 12, "heun": 3}
+    assert len(list(tmp_path.glob("coin-and-renoise-4-*.json"))) == 4
 
 
 def test_a_report_tells_all_about_the_molecules_there_are(tmp_path, monkeypatch, capsys):
