@@ -107,10 +107,13 @@ class GenerationSettings:
             raise ValueError(f"noise_scale={noise_scale} and stepper={stepper!r}: give it once")
         stepper = resolve_stepper(stepper)
         _check_objective(config, stepper)
+        free = finds_size(config, options.n_atoms)
+        if free and options.stepper is None and hasattr(stepper, "gamma"):
+            # Amplified noise is a low temperature, too: it makes smaller molecules.
+            stepper = replace(stepper, gamma=0.0)
         if hasattr(stepper, "noise_scale"):
             # Dummy atoms are the most probable ones: with little noise all atoms become dummies.
-            given = not finds_size(config, options.n_atoms)
-            if noise_scale is None and not said and stepper.noise_scale == 1 and given:
+            if noise_scale is None and not said and stepper.noise_scale == 1 and not free:
                 noise_scale = config.noise_scale
             if noise_scale is not None:
                 stepper = replace(stepper, noise_scale=noise_scale)

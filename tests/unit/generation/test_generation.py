@@ -474,3 +474,15 @@ def test_a_model_that_finds_the_size_keeps_full_noise(variable_model, tmp_path):
     assert "noise_scale=1.0" in cold.generate(**options).info["stepper"]
     assert "noise_scale=0.5" in cold.generate(n_atoms=5, **options).info["stepper"]
     assert "noise_scale=0.5" in cold.generate(noise_scale=0.5, **options).info["stepper"]
+
+
+def test_a_model_that_finds_the_size_does_not_amplify_noise_unasked(variable_model, tmp_path):
+    variable_model.save_pretrained(tmp_path)
+    churned = EADModel.from_pretrained(tmp_path, stepper="churn:gamma=0.5")
+    options = dict(n=1, steps=3, seed=0, progress=False)
+    found = churned.generate(**options)
+    assert "ChurnStepper(gamma=0.0" in found.info["stepper"]
+    plain = churned.generate(stepper="ancestral", **options)
+    np.testing.assert_array_equal(found.positions, plain.positions)
+    assert "gamma=0.5" in churned.generate(n_atoms=5, **options).info["stepper"]
+    assert "gamma=0.4" in churned.generate(stepper="churn", **options).info["stepper"]
