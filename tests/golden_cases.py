@@ -1,6 +1,6 @@
 """What the shipped weights compute, case by case, to be the same before and after a change.
 
-    python tests/golden_cases.py           # writes tests/data/golden_molecules.npz anew
+    python tests/golden_cases.py CASE ...  # writes these in tests/data/golden_molecules.npz anew
     python tests/golden_cases.py --sha     # prints a digest a case, to compare two trees to the bit
 
 A case is written anew only when its result is *meant* to change, and the commit says why.
@@ -157,13 +157,16 @@ def digest(result: dict[str, np.ndarray]) -> str:
 
 def main() -> None:
     torch.set_num_threads(1)
-    results = {}
-    for case, compute in CASES.items():
-        result = compute()
-        print(f"{digest(result)}  {case}", flush=True)
-        results |= {f"{case}|{name}": values for name, values in result.items()}
+    names = [name for name in sys.argv[1:] if name != "--sha"]
+    results = stored()
+    if "--sha" not in sys.argv and not names:
+        raise SystemExit(f"which cases are to be written? {', '.join(CASES)}")
+    for case in names or CASES:
+        results[case] = CASES[case]()
+        print(f"{digest(results[case])}  {case}", flush=True)
     if "--sha" not in sys.argv:
-        np.savez_compressed(PATH, **results)
+        flat = {f"{case}|{name}": v for case, found in results.items() for name, v in found.items()}
+        np.savez_compressed(PATH, **flat)
         print(f"{Path(PATH).name}: {PATH.stat().st_size / 1e3:.0f} kB")
 
 

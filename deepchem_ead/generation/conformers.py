@@ -36,7 +36,7 @@ from deepchem_ead.tasks import TaskMixture
 START_LEVEL = 300.0
 #: Of weights that have learned other tasks, too, unless told otherwise: their configuration is for
 #: molecules from nothing, and more steps find no more conformers (docs/conformers.md).
-STEPS = 20
+STEPS, STEPPER = 20, "ancestral"
 #: Molecules without conformers that a warning names.
 _NAMED = 5
 
@@ -51,8 +51,9 @@ class ModelSources:
     ----------
     model : Generator
     options : SamplingOptions
-        A guide is an object here, no name. Without ``steps`` weights that have learned other
-        tasks, too, take `STEPS`, others what they are configured for.
+        A guide is an object here, no name. Where steps or stepper are not given, weights that
+        have learned other tasks, too, take `STEPS` and `STEPPER`, others what they are configured
+        for.
     progress : bool
         Show how far each drawing is.
     start_level : float
@@ -86,8 +87,12 @@ class ModelSources:
         self.model, self.method, self.start_level = model, method, start_level
         self._progress = progress
         self.watch: Callable[[float], None] | None = None
-        if options.steps is None and len(TaskMixture.read(model.config.tasks).tasks) > 1:
-            options = replace(options, steps=STEPS)
+        if len(TaskMixture.read(model.config.tasks).tasks) > 1:
+            options = replace(
+                options,
+                steps=STEPS if options.steps is None else options.steps,
+                stepper=STEPPER if options.stepper is None else options.stepper,
+            )
         # Sizes are those of the molecules.
         settings = GenerationSettings.resolve(model.config, replace(options, n_atoms=1))
         # Kinds are given: nothing is to be decided by the number of electrons.

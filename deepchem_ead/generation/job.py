@@ -108,8 +108,10 @@ class GenerationSettings:
         stepper = resolve_stepper(stepper)
         _check_objective(config, stepper)
         free = finds_size(config, options.n_atoms)
-        if free and options.stepper is None and hasattr(stepper, "gamma"):
-            # Amplified noise is a low temperature, too: it makes smaller molecules.
+        other = free or options.start is not None
+        if other and options.stepper is None and hasattr(stepper, "gamma"):
+            # The configuration's amplified noise is for molecules from nothing, of given sizes:
+            # others come out smaller, or further from what they start from.
             stepper = replace(stepper, gamma=0.0)
         if hasattr(stepper, "noise_scale"):
             # Dummy atoms are the most probable ones: with little noise all atoms become dummies.

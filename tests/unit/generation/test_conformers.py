@@ -281,16 +281,24 @@ def alone(k):
     return module.find_ensemble(*module.read_graph(MANY[k]), sources, wanted, start)
 
 
-@pytest.mark.parametrize("asked, steps", [({}, 20), ({"steps": 7}, 7)])
-def test_weights_of_many_tasks_draw_conformers_in_few_steps(asked, steps):
-    said = module.ModelSources(MODEL, module.SamplingOptions(seed=0, **asked)).describe()
+@pytest.mark.parametrize(
+    "asked, steps, gamma", [({}, 20, None), ({"steps": 7, "stepper": "churn:gamma=2"}, 7, 2)]
+)
+def test_weights_of_many_tasks_draw_conformers_in_few_plain_steps(asked, steps, gamma):
+    model = EADModel.from_pretrained("qm9")
+    assert "churn" in model.config.stepper  # which is for molecules from nothing
+    said = module.ModelSources(model, module.SamplingOptions(seed=0, **asked)).describe()
     assert said["steps"] == steps
+    assert said["stepper"].startswith(
+        "EtaStepper" if gamma is None else f"ChurnStepper(gamma={gamma}"
+    )
 
 
 def test_weights_for_conformers_draw_them_as_they_are_configured():
-    only = EADModel("conformers-qm9", n_layers=1, n_features=32, n_heads=2, sampling_steps=33)
+    own = dict(sampling_steps=33, stepper="churn:gamma=3")
+    only = EADModel("conformers-qm9", n_layers=1, n_features=32, n_heads=2, **own)
     said = module.ModelSources(only, module.SamplingOptions(seed=0)).describe()
-    assert said["steps"] == 33
+    assert said["steps"] == 33 and "gamma=3" in said["stepper"]
 
 
 @pytest.fixture

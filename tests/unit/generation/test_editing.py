@@ -318,6 +318,17 @@ def test_variations_are_near_at_low_levels_with_any_weights():
     assert near.info["task"].startswith("Variation") and set(far.smiles) != set(source.smiles)
 
 
+def test_the_noise_that_a_configuration_amplifies_is_not_around_what_is_given():
+    model, source = EADModel.from_pretrained("qm9"), sample_molecules()[1200]
+    assert "churn" in model.config.stepper
+    few = dict(n=1, steps=2, seed=0, progress=False)
+    for found in (model.vary(source, **few), model.edit(source, keep=[0], n_atoms=12, **few)):
+        assert "ChurnStepper(gamma=0.0" in found.info["stepper"]
+    asked = model.vary(source, stepper="churn:gamma=1", **few)
+    assert "ChurnStepper(gamma=1" in asked.info["stepper"]
+    assert "ChurnStepper(gamma=1" in model.generate(**few).info["stepper"]
+
+
 # ------------------------------------------------------------------------------------- refusals
 
 ETHANOL = embedded("CCO")
