@@ -107,20 +107,20 @@ CASES: dict[str, Callable[[], dict[str, np.ndarray]]] = {
     "qm9-1, adaptive, literal": lambda: generated(
         "qm9-1", schedule="adaptive", repeat_rule="literal"
     ),
-    "qm9-1, staircase": lambda: generated("qm9-1", schedule="staircase"),
+    "qm9-1, staircase": lambda: generated("qm9-1", schedule="staircase", steps=6),
     "qm9-1, settled first, any shell": lambda: generated(
         "qm9-1", schedule="settled-first", closed_shell=False
     ),
     "qm9-1, size free": lambda: generated("qm9-1", n_atoms="free"),
     "qm9-1, sizes given, batches": lambda: generated(
-        "qm9-1", n_atoms=[5, 17, 17, 23], n=4, batch_size=2
+        "qm9-1", n_atoms=[5, 17, 17, 23], n=4, batch_size=2, seed=5
     ),
     "qm9-1, conditions, guidance": lambda: generated(
         "qm9-1", conditions={"gap": "5.4 eV", "mu": "2 D"}, guidance_scale=1.0
     ),
     "qm9-1, guide": lambda: generated("qm9-1", conditions={"gap": "5.4 eV"}, guide="qm9-guide"),
     "qm9-1, cold, autoguidance": lambda: generated(
-        "qm9-1", noise_scale=0.9, autoguidance_scale=0.5
+        "qm9-1", noise_scale=0.9, autoguidance_scale=0.5, seed=8
     ),
     "qm9-small": lambda: generated("qm9-small"),
     "qm9-small, coin": lambda: generated(
