@@ -158,13 +158,14 @@ def digest(result: dict[str, np.ndarray]) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     names = [name for name in sys.argv[1:] if name != "--sha"]
-    results = stored()
-    if "--sha" not in sys.argv and not names:
+    writes = "--sha" not in sys.argv
+    if writes and not names:
         raise SystemExit(f"which cases are to be written? {', '.join(CASES)}")
+    results = stored()
     for case in names or CASES:
         results[case] = CASES[case]()
         print(f"{digest(results[case])}  {case}", flush=True)
-    if "--sha" not in sys.argv:
+    if writes:
         flat = {f"{case}|{name}": v for case, found in results.items() for name, v in found.items()}
         np.savez_compressed(PATH, **flat)
         print(f"{Path(PATH).name}: {PATH.stat().st_size / 1e3:.0f} kB")
