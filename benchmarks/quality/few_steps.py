@@ -9,9 +9,10 @@ command can be stopped and given again. ``--plan`` begins with 300 molecules of 
 goes on, with all of ``--n`` and all seeds, with those that are not hopeless. Prints a Markdown
 table and draws ``few_steps.png``, with GeoBFN's published points.
 
-``--report`` makes no molecules. Of those there are it also tells, in ``report.md``, what GFN2-xTB
-says of some (`benchmarks.judged`), their kinds beside QM9's, how far these lie from the plain
-sampler's at as many evaluations (`benchmarks.kinds`), and the distance to QM9's test part.
+``--report`` makes no molecules. Of those there are it tells, in ``report.md``, all in one table for
+each number of evaluations (`benchmarks.sampler_tables`): the protocols, what GFN2-xTB says of some
+(`benchmarks.judged`), the distance to QM9's test part, and how far kinds lie from the plain
+sampler's (`benchmarks.kinds`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ import matplotlib
 import numpy as np
 import torch
 
-from benchmarks import kinds
-from benchmarks.judged import judged_table
 from benchmarks.parts import (
     Runs,
     Scored,
@@ -35,11 +34,11 @@ from benchmarks.parts import (
     generate_parts,
     known_molecules,
     prepare,
-    read_parts,
     score_parts,
     write_table,
 )
-from benchmarks.tables import markdown, metrics_table
+from benchmarks.sampler_tables import report
+from benchmarks.tables import metrics_table
 from deepchem_ead import EADModel
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
 from deepchem_ead.generation.job import GenerationSettings
@@ -233,29 +232,6 @@ def hopeless(scored: list[Scored], samplers: list[str], evaluations: list[int]) 
     ]
 
 
-def report(folder: Path, runs: Runs, scored: list[Scored], relaxed: int, n_distance: int) -> str:
-    """Markdown: what the molecules of runs are like, beyond stability and validity."""
-    mols: dict[str, list] = {}
-    for (run, _), (molecules, _) in read_parts(folder).items():
-        mols.setdefault(run, []).extend(kinds.perceived(molecules))
-    rows = {run: mols[run] for run in runs if run in mols}
-    data, held_out = kinds.data_parts()
-    tables = [
-        metrics_table(scored, rows, [*PUBLISHED, QM9_ROW]),
-        judged_table(folder, rows, relaxed),
-        kinds.kinds_table(rows | {kinds.DATA: data}),
-    ]
-    for count in sorted({int(run.rpartition(", ")[2]) for run in rows}):
-        alike = {run: each for run, each in rows.items() if run.endswith(f", {count}")}
-        plain = run_name(PLAIN, count)
-        if plain in alike:
-            tables.append(kinds.temperature_table(alike | {kinds.DATA: data}, plain))
-    if n_distance:
-        found, n = kinds.distances(rows | {kinds.DATA: data}, held_out, n=n_distance)
-        tables.append(markdown(["", f"distance to QM9's test part, n = {n:,}"], found.items()))
-    return "\n\n".join(tables)
-
-
 def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path: Path) -> None:
     """Curves with standard errors, over seeds if there are some, and QM9's own level."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
@@ -329,7 +305,8 @@ def main() -> None:
     table = metrics_table(scored, runs, [*PUBLISHED, QM9_ROW])
     write_table(arguments.out, "few_steps.md", table)
     if arguments.report:
-        text = report(arguments.out, runs, scored, arguments.relaxed, arguments.frechet)
+        plain = SAMPLERS[PLAIN].title
+        text = report(arguments.out, runs, scored, plain, arguments.relaxed, arguments.frechet)
         write_table(arguments.out, "report.md", text)
 
 

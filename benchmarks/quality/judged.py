@@ -30,26 +30,30 @@ HEAD = (
 )  # fmt: skip
 
 
-def cells(molecules: MoleculeBatch, relaxed: int, folder: Path, name: str) -> list[str]:
-    """Numbers of a run's molecules, those of GFN2-xTB of the first ``relaxed``."""
+def quick_cells(molecules: MoleculeBatch, folder: Path, name: str) -> list[str]:
+    """Shares of a run's molecules that pass what needs no energy."""
+    found = _judged(molecules, QUICK, folder / f"{slug(name)}.quick.jsonl")
+    return [share(found["closed_shell"]), share(found["sound"])]
 
-    def frame(chosen: MoleculeBatch, checks: tuple[str, ...], kind: str):
-        cache = folder / f"{slug(name)}.{kind}.jsonl"
-        suite = {"checks": list(checks)}
-        return judge(chosen, suite=suite, workers=1, cache=cache, progress=False).per_molecule
 
-    quick = frame(molecules, QUICK, "quick")
-    found = [share(quick["closed_shell"]), share(quick["sound"])]
-    slow = frame(molecules[:relaxed], SLOW, "gfn2")
+def slow_cells(molecules: MoleculeBatch, folder: Path, name: str) -> list[str]:
+    """What GFN2-xTB says of molecules: their number, sanity, strain, how far they move."""
+    found = _judged(molecules, SLOW, folder / f"{slug(name)}.gfn2.jsonl")
     strain, moved = (
-        slow[column].to_numpy(dtype=float, na_value=np.nan)
+        found[column].to_numpy(dtype=float, na_value=np.nan)
         for column in ("strain_kcal", "relaxation_rmsd")
     )
     strain, moved = strain[np.isfinite(strain)], moved[np.isfinite(moved)]
-    found += [f"{len(slow):,}", share(slow["sane"])]
+    cells = [f"{len(found):,}", share(found["sane"])]
     for values, quantile, digits in ((strain, 50, 1), (strain, 90, 1), (moved, 50, 2)):
-        found.append(f"{np.percentile(values, quantile):.{digits}f}" if len(values) else "-")
-    return found
+        cells.append(f"{np.percentile(values, quantile):.{digits}f}" if len(values) else "-")
+    return cells
+
+
+def _judged(molecules: MoleculeBatch, checks: tuple[str, ...], cache: Path) -> pd.DataFrame:
+    """A row a molecule; what is in the file has been judged before."""
+    suite = {"checks": list(checks)}
+    return judge(molecules, suite=suite, workers=1, cache=cache, progress=False).per_molecule
 
 
 def share(values: pd.Series) -> str:
@@ -67,9 +71,9 @@ def judged_table(folder: Path, runs: Iterable[str] | None, relaxed: int) -> str:
     for name in pooled if runs is None else runs:
         if name in pooled:
             molecules = MoleculeBatch.concatenate(pooled[name])
-            body.append(
-                [f"{name} (n={len(molecules):,})", *cells(molecules, relaxed, folder, name)]
-            )
+            found = quick_cells(molecules, folder, name)
+            found += slow_cells(molecules[:relaxed], folder, name)
+            body.append([f"{name} (n={len(molecules):,})", *found])
     return markdown(["", *HEAD], body)
 
 

@@ -13,6 +13,7 @@ import json
 import re
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,12 +170,17 @@ def molecule_file(record: Path) -> Path:
     return with_bonds if with_bonds.exists() else record.with_suffix(".xyz")
 
 
-def read_parts(folder: Path) -> dict[tuple[str, int], tuple[MoleculeBatch, list[dict]]]:
-    """Molecules and records of a folder by run and seed, in the order of their numbers."""
+def read_parts(
+    folder: Path, runs: Collection[str] | None = None
+) -> dict[tuple[str, int], tuple[MoleculeBatch, list[dict]]]:
+    """Molecules and records of a folder by run and seed, in the order of their numbers.
+
+    With ``runs`` only those of these names.
+    """
     groups = defaultdict(list)
     for path in folder.glob("*.json"):
         record = json.loads(path.read_text())
-        if "run" in record:
+        if "run" in record and (runs is None or record["run"] in runs):
             groups[record["run"], record["seed"]].append((record["first"], path, record))
     found = {}
     for key, parts in sorted(groups.items()):
@@ -190,18 +196,17 @@ def read_parts(folder: Path) -> dict[tuple[str, int], tuple[MoleculeBatch, list[
 def score_parts(folder: Path, runs: Runs, reference=None) -> list[Scored]:
     """Score what there is of the runs; with a reference (SMILES or dataset) also novelty."""
     rows = []
-    for (run, seed), (molecules, records) in read_parts(folder).items():
-        if run in runs:
-            edm = evaluate_molecules(molecules, reference=reference, progress=False)
-            strict = evaluate_molecules(molecules, protocol="strict", progress=False)
-            own = None
-            if molecules.graphs is not None:
-                own = evaluate_molecules(molecules, protocol="corrected", progress=False)
-            evaluations, seconds = (
-                sum(record[name] for record in records) / len(molecules)
-                for name in ("evaluations", "seconds")
-            )
-            rows.append(Scored(run, seed, edm, strict, own, evaluations, seconds))
+    for (run, seed), (molecules, records) in read_parts(folder, runs).items():
+        edm = evaluate_molecules(molecules, reference=reference, progress=False)
+        strict = evaluate_molecules(molecules, protocol="strict", progress=False)
+        own = None
+        if molecules.graphs is not None:
+            own = evaluate_molecules(molecules, protocol="corrected", progress=False)
+        evaluations, seconds = (
+            sum(record[name] for record in records) / len(molecules)
+            for name in ("evaluations", "seconds")
+        )
+        rows.append(Scored(run, seed, edm, strict, own, evaluations, seconds))
     return rows
 
 

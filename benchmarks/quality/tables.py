@@ -54,7 +54,7 @@ def metrics_table(
                 f"{name} (n={n:,}, {len(seeds)} seed{'s' * (len(seeds) > 1)})",
                 *("-" if None in values else mean_and_error(values) for values in reports),
                 mean_and_error([row.strict.validity for row in seeds]),
-                *_own_cells(seeds),
+                *own_cells(seeds),
                 f"{np.mean([row.evaluations for row in seeds]):.0f}",
                 f"{np.mean([row.seconds for row in seeds]):.2f}",
             ]
@@ -64,7 +64,8 @@ def metrics_table(
     return markdown(head, body)
 
 
-def _own_cells(seeds: Sequence[Scored]) -> list[str]:
+def own_cells(seeds: Sequence[Scored]) -> list[str]:
+    """Mean and error of the metrics of molecules' own bonds."""
     reports = [row.own for row in seeds]
     if None in reports:
         return ["-"] * len(OWN)
