@@ -38,6 +38,7 @@ from benchmarks.tables import markdown
 from benchmarks.turns import (
     COMMON,
     LEVELS,
+    SMALL,
     Training,
     chosen,
     in_turns,
@@ -59,7 +60,7 @@ STEPS = 50
 
 def training(candidate: str, seed: int, arguments: argparse.Namespace) -> Training:
     """Where a training is, and what it trains."""
-    changes = {**COMMON, **OPTIONS, **arguments.options, "seed": seed}
+    changes = {**COMMON, **SMALL, **OPTIONS, **arguments.options, "seed": seed}
     changes["bond_noise"] = CANDIDATES[candidate]
     return Training(arguments.out / f"{candidate}-{seed}", "qm9-joint", changes)
 

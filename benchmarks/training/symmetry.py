@@ -1,18 +1,19 @@
 """Losses that treat rotations in four ways, on one network at equal processor time.
 
     nohup nice -n 19 env OMP_NUM_THREADS=1 python -m benchmarks.symmetry --out runs/symmetry \
-        --hours 6 --seeds 0 1 2 > runs/symmetry.log 2>&1 &
-    python -m benchmarks.symmetry --out runs/symmetry --report
+        --hours 6 --seeds 0 1 2 [--from qm9] > runs/symmetry.log 2>&1 &
+    python -m benchmarks.symmetry --out runs/symmetry --report [--from qm9]
     python -m benchmarks.symmetry --model qm9     # only the errors of a model
 
 Trains a small network on QM9 for each task ("conformer": positions of a given graph; "free":
 molecules from nothing), seed and `SYMMETRIES` in turns of ``--turn`` minutes of processor time, at
-a constant rate, until each has had ``--hours``: what there is can be compared at any time. It can
-be killed and given again. ``--report`` measures, of the latest checkpoints, the error of the
-positions' noise at several levels on the same validation molecules and noise, all of it and without
-what turns molecules, and what is sampled by an ordinary stepper and by that of the quotient:
-conformers of ``--n`` test graphs beside their geometry by DFT (two for each), or
-molecules. Prints Markdown; what has been measured is kept in the folder.
+a constant rate, until each has had ``--hours``: what there is can be compared at any time. With
+``--from`` all begin from a model that knows bonds and both tasks, which shows in minutes what a
+loss makes of a good network. It can be killed and given again. ``--report`` measures, of the latest
+checkpoints, the error of the positions' noise at several levels on the same validation molecules
+and noise, all of it and without what turns molecules, and what is sampled by an ordinary stepper
+and by that of the quotient: conformers of ``--n`` test graphs beside their geometry by DFT (two for
+each), or molecules. Prints Markdown; what has been measured is kept in the folder.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from benchmarks.tables import markdown
 from benchmarks.turns import (
     COMMON,
     LEVELS,
+    SMALL,
     Training,
     chosen,
     in_turns,
@@ -48,6 +50,11 @@ from deepchem_ead.molnet import DATASETS
 
 SYMMETRIES = ("none", "kabsch", "averaged", "quotient")
 PRESETS = {"conformer": "conformers-qm9", "free": "qm9"}
+#: Where trainings begin from a model that knows bonds and both tasks.
+STARTED = {
+    "conformer": ("conformers-qm9", {"learning_rate": 2e-4}),
+    "free": ("qm9-joint", {"learning_rate": 2e-4, "tasks": "free"}),
+}
 STEPPERS = ("ancestral", "quotient")
 
 
@@ -64,9 +71,13 @@ class Run(NamedTuple):
 
     def training(self, arguments: argparse.Namespace) -> Training:
         """Where it is, and what it trains."""
-        changes = {**COMMON, "self_conditioning": False, **arguments.options}
-        changes |= {"symmetry": self.symmetry, "seed": self.seed}
-        return Training(arguments.out / self.name, PRESETS[self.task], changes)
+        folder, start = arguments.out / self.name, arguments.start
+        given = {"symmetry": self.symmetry, "seed": self.seed}
+        if start:
+            preset, steady = STARTED[self.task]
+            return Training(folder, preset, COMMON | steady | arguments.options | given, start)
+        changes = COMMON | SMALL | {"self_conditioning": False} | arguments.options | given
+        return Training(folder, PRESETS[self.task], changes)
 
 
 def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
@@ -78,11 +89,11 @@ def runs_of(arguments: argparse.Namespace) -> Iterator[Run]:
 
 
 @torch.no_grad()
-def noise_errors(model: EADModel, X: np.ndarray) -> list[tuple[float, ...]]:
+def noise_errors(model: EADModel, X: np.ndarray, of_graphs: bool) -> list[tuple[float, ...]]:
     """Per coordinate, by level: squared error of the positions' noise, its horizontal part, and
     the square of what the estimate turns molecules by."""
     process, denoiser, found = model.model.process, model.model.sampling_denoiser, []
-    for asked, _, noise in noised(model, X, of_graphs=model.config.channel_levels):
+    for asked, _, noise in noised(model, X, of_graphs):
         w, layout = asked.w, asked.layout
         tau = process.tau_at(level_of(asked.levels, "positions"))
         target = process.frame.project(channel(noise, "positions"), tau, layout)
@@ -133,7 +144,7 @@ class Measuring(NamedTuple):
 
 def measured(model: EADModel, task: str, n: int, data: Measuring) -> dict:
     """All numbers of a model."""
-    found: dict[str, Any] = {"errors": noise_errors(model, data.X[task])}
+    found: dict[str, Any] = {"errors": noise_errors(model, data.X[task], task == "conformer")}
     for stepper in STEPPERS:
         found[stepper] = sampled(model, task, stepper, data.mols, n)
     return found
@@ -184,7 +195,7 @@ def print_errors(arguments: argparse.Namespace) -> None:
     share = (3 * (counts > 2)).sum() / (3 * (counts - 1)).sum()
     rows = [
         [str(level), f"{error:.4f}", f"{flat:.4f}", f"{1 - flat / error:.3f}", f"{turning:.5f}"]
-        for level, (error, flat, turning) in zip(LEVELS, noise_errors(model, X), strict=True)
+        for level, (error, flat, turning) in zip(LEVELS, noise_errors(model, X, False), strict=True)
     ]
     head = ["level", "error", "horizontal part", "share that turns", "what the estimate turns"]
     print(markdown(head, rows))
@@ -200,12 +211,17 @@ def main() -> None:
     chosen_one.add_argument("--model", help="of molecules from nothing: measures its errors")
     parser.add_argument("--tasks", nargs="+", default=list(PRESETS), choices=list(PRESETS))
     parser.add_argument("--symmetries", nargs="+", default=list(SYMMETRIES))
+    parser.add_argument(
+        "--from", dest="start", metavar="MODEL", help="weights that all trainings begin from"
+    )
     arguments = parsed(parser)
     if arguments.model:
         print_errors(arguments)
         return
     parts = {
-        task: DATASETS[arguments.data].parts((), bonds=task == "conformer")
+        task: DATASETS[arguments.data].parts(
+            (), bonds=bool(getattr(arguments, "from")) or task == "conformer"
+        )
         for task in arguments.tasks
     }
     if arguments.report:

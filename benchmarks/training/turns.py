@@ -21,11 +21,13 @@ from deepchem_ead.diffusion import Asked, Bonds, bonds_of_pairs
 
 #: Levels at which errors are measured.
 LEVELS = (50, 100, 200, 300, 500, 800)
-#: What all trainings have in common, besides a preset: a small network at a constant rate.
+#: What all trainings have in common, besides a preset: a constant rate.
 COMMON = {
-    "n_layers": 5, "n_features": 96, "n_heads": 6, "batch_size": 32, "learning_rate": 5e-4,
-    "learning_rate_decay": "none", "warmup_steps": 200, "ema_decay": 0.999, "precision": "fp32",
+    "batch_size": 32, "learning_rate_decay": "none", "warmup_steps": 200, "ema_decay": 0.999,
+    "precision": "fp32",
 }  # fmt: skip
+#: And those that begin from nothing: a small network.
+SMALL = {"n_layers": 5, "n_features": 96, "n_heads": 6, "learning_rate": 5e-4}
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,20 @@ class Training:
         Of checkpoints, ``spent.json`` and what has been measured.
     preset : str
     changes : dict
+    start : str, optional
+        Trained model that it begins from.
     """
 
     folder: Path
     preset: str
     changes: dict[str, Any]
+    start: str | None = None
 
     def model(self) -> EADModel:
         """The model as it is in its latest checkpoint, if there is one."""
-        model = EADModel(preset=self.preset, model_dir=str(self.folder), **self.changes)
+        model = EADModel(
+            self.preset, initial_weights=self.start, model_dir=self.folder, **self.changes
+        )
         if model.get_checkpoints():
             model.restore()
         return model

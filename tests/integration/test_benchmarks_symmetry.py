@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 
 import pytest
+import torch
 
 from benchmarks import quotient_moments, symmetry
+from deepchem_ead import EADModel
 
 
 def test_moments_are_those_that_are_predicted(tmp_path):
@@ -40,3 +43,17 @@ def test_trainings_go_on_and_are_measured_once(tmp_path, monkeypatch, capsys):
         f"{task}, {name}" in report for task in symmetry.PRESETS for name in symmetry.STEPPERS
     )
     assert told("--report", "--n", "2") == report
+
+
+@pytest.mark.parametrize("task", symmetry.STARTED)
+def test_trainings_begin_from_weights(task, tmp_path):
+    tiny = {"n_layers": 1, "n_features": 32, "n_heads": 4}
+    start = EADModel("qm9-joint", **tiny)
+    start.save_pretrained(tmp_path / "start")
+    told = Namespace(out=tmp_path, start=str(tmp_path / "start"), options=tiny)
+    model = symmetry.Run(task, "quotient", 0).training(told).model()
+    assert model.config.symmetry == "quotient" and model.config.tasks == task
+    known = start.model.denoiser.state_dict()
+    found = model.model.denoiser.state_dict()
+    # Saved weights are of half precision.
+    assert all(torch.allclose(found[name], known[name], atol=2e-3) for name in known)
