@@ -1,14 +1,15 @@
 """Direct denoising beside the usual objective: conformers of QM9, one network, equal time.
 
     OMP_NUM_THREADS=1 python -m benchmarks.direct --out FOLDER --minutes 600 [--seeds 0 1 2]
-        [--molecules 200] [--source qm9pack] [--set n_layers=4 n_features=96 ...]
+        [--molecules 200] [--source qm9pack] [--from qm9] [--set n_layers=4 n_features=96 ...]
 
 Trains the presets conformers-qm9 and conformers-qm9-direct, with the same network and changes, for
-so many minutes each, then generates two conformers of test molecules with 1 to 100 evaluations of
-each of their samplers and compares them with the molecules' geometries: coverage at 0.5 and 0.05
-Angstrom, matching, stereo kept (mirrored where that mends it), seconds a conformer, and the RMSD of
-both conformers to each other. All is kept in the folder: the command can be stopped and given
-again. The table is written to ``direct.md``, rows to ``rows.jsonl``. ``--report`` only writes it.
+so many minutes each, from nothing or from a model (``--from``), then generates two conformers of
+test molecules with 1 to 100 evaluations of each of their samplers and compares them with the
+molecules' geometries: coverage at 0.5 and 0.05 Angstrom, matching, stereo kept (mirrored where that
+mends it), seconds a conformer, and the RMSD of both conformers to each other. All is kept in the
+folder: the command can be stopped and given again. The table is written to ``direct.md``, rows to
+``rows.jsonl``. ``--report`` only writes it.
 
 A run of k steps with n evaluations each asks the network k n times, and once more for the kinds.
 """
@@ -35,6 +36,8 @@ from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
 
 PRESETS = {"noise": "conformers-qm9", "direct": "conformers-qm9-direct"}
 EVALUATIONS = (1, 2, 5, 10, 20, 50, 100)
+#: Samplers of reverse transition kernels, and how often a step asks the network.
+KERNELS = {"rtk:iterations=2": 2, "rtk-ula": 5, "rtk-uld": 5}
 #: Segments from noise to data that the passes are shared among.
 SEGMENTS = (1, 4, 10)
 THRESHOLDS = (0.05, 0.5)
@@ -56,10 +59,11 @@ def rows_of(objective: str) -> Iterator[Row]:
     """What is measured of a model."""
     for n in EVALUATIONS:
         if objective == "noise":
-            for stepper in ("ancestral", "ddim", "dpm++2m"):
+            for stepper in ("ancestral", "churn", "ddim", "dpm++2m"):
                 yield Row(objective, stepper, n, n)
-            if n % 2 == 0:
-                yield Row(objective, "rtk:iterations=2", n // 2, n)
+            for stepper, calls in KERNELS.items():
+                if n % calls == 0:
+                    yield Row(objective, stepper, n // calls, n)
         else:
             for segments in SEGMENTS:
                 if n % segments == 0:
@@ -70,7 +74,9 @@ def trained(arguments: argparse.Namespace, objective: str, seed: int, data) -> E
     """A model of the folder, trained to the end of its time."""
     folder = arguments.out / f"{objective}-{seed}"
     changes = dict(parse_option(option) for option in arguments.set)
-    model = EADModel(PRESETS[objective], model_dir=str(folder), seed=seed, **changes)
+    model = EADModel(
+        PRESETS[objective], initial_weights=arguments.start, model_dir=folder, seed=seed, **changes
+    )
     restore = bool(model.get_checkpoints())
     if restore:
         model.restore()
@@ -171,6 +177,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--molecules", type=int, default=200, help="of the test part")
     parser.add_argument("--source", default="auto", help="of QM9, as load_qm9_3d takes it")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")
+    parser.add_argument(
+        "--from", dest="start", metavar="MODEL", help="weights that all trainings begin from"
+    )
     parser.add_argument("--report", action="store_true", help="write the table of what there is")
     arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
