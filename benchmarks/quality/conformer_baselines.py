@@ -1,7 +1,7 @@
 """Conformers of QM9's test graphs by RDKit or a model, relaxed or not, beside DFT and ensembles.
 
     python -m benchmarks.conformer_baselines [--n 500] [--ensembles FOLDER] [--out results.json]
-    python -m benchmarks.conformer_baselines --model qm9-joint --steps 100 [...]
+    python -m benchmarks.conformer_baselines --model qm9 --steps 100 [--begin 300] [...]
 
 Two conformers of each graph are drawn and, by row, relaxed; the nearer one's RMSD to the DFT
 geometry (heavy atoms, symmetry-corrected) is what counts, its median over graphs with an error from
@@ -39,7 +39,7 @@ from deepchem_ead.conformers import (
     generate_conformers,
 )
 from deepchem_ead.databuild.conformer_sets import QM9Graphs
-from deepchem_ead.generation.conformers import ModelSources
+from deepchem_ead.generation.conformers import START_LEVEL, ModelSource, ModelSources
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.metrics import evaluate_conformers
 from deepchem_ead.metrics.rmsd import best_rmsds, graph_matches, heavy_positions
@@ -48,6 +48,8 @@ from deepchem_ead.molnet import load_conformers
 #: Rows after what draws, and what relaxes.
 ROWS = {"as drawn": None, "+ MMFF94s": "mmff94", "+ ANI-2xt": "ani2xt", "+ GFN2-xTB": "gfn2"}
 BEST_OF = 2
+#: Conformers of ETKDGv3 that a model begins at, in turn.
+BEGUN = 20
 TRIES = 2  # strained cages take RDKit seconds an attempt
 THRESHOLDS = (0.5, 0.05)
 RESAMPLES = 1000
@@ -78,6 +80,17 @@ def draw(
     ]
     made = sum(mol.GetNumConformers() for mol in found if mol is not None)
     return Drawn(found, (time.process_time() - start) / max(made, 1))
+
+
+def begun(models: ModelSources) -> MakeSource:
+    """A model that begins at ETKDGv3's conformers, from noise where there are none."""
+
+    def make(molecule: Chem.Mol, name: str) -> ModelSource:
+        source = models(molecule, name)
+        drawn = ETKDG(molecule, name).draw(BEGUN, 0)
+        return source.starting_at(drawn)[0] if drawn else source
+
+    return make
 
 
 def nearest(mol: Chem.Mol | None, given: Chem.Mol) -> float:
@@ -176,17 +189,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the model")
     parser.add_argument("--stepper", help="of the model")
     parser.add_argument("--schedule", help="of the model")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--begin", type=float, metavar="LEVEL", help="of noise, on ETKDGv3's")
     parser.add_argument("--ensembles", type=Path, help="folder of reference ensembles")
     parser.add_argument("--limit", type=int, help="ensembles to measure, at most")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     source: MakeSource = ETKDG
     if options.model:
-        model = EADModel.from_pretrained(options.model)
+        model = EADModel.from_pretrained(options.model, precision=options.precision)
         sampling = SamplingOptions(
             steps=options.steps, stepper=options.stepper, schedule=options.schedule, seed=0
         )
-        source = ModelSources(model, sampling)
+        models = ModelSources(model, sampling, start_level=options.begin or START_LEVEL)
+        source = models if options.begin is None else begun(models)
+    elif options.begin is not None:
+        parser.error("--begin is a --model's")
 
     print(f"drawn by {options.model or 'ETKDGv3'}")
     result: dict[str, list[dict[str, float | str]]] = {"geometries": [], "ensembles": []}
