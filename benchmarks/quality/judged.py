@@ -1,6 +1,7 @@
 """What `judge` says of the runs of a benchmark: closed shells, sanity, strain by GFN2-xTB.
 
     python -m benchmarks.judged FOLDER [--relaxed 100] [--runs NAME ...]
+    python -m benchmarks.judged FOLDER --sane 1000    # sanity alone, of so many of each seed
 
 FOLDER holds parts that another benchmark has made. Of each run the first ``--relaxed`` molecules of
 its first seed are relaxed by GFN2-xTB (``pip install tblite``), which takes a fifth of a second
@@ -77,6 +78,20 @@ def judged_table(folder: Path, runs: Iterable[str] | None, relaxed: int) -> str:
     return markdown(["", *HEAD], body)
 
 
+def sanity_table(folder: Path, runs: Iterable[str] | None, n: int) -> str:
+    """Markdown: how many of the first n molecules of each seed are sane; nothing is relaxed."""
+    shares: dict[str, list[pd.Series]] = {}
+    for (run, seed), (molecules, _) in read_parts(folder, runs and set(runs)).items():
+        cache = folder / f"{slug(run)}-{seed}.sane.jsonl"
+        found = _judged(molecules[:n], (*QUICK, "sane"), cache)
+        shares.setdefault(run, []).append(found["sane"])
+    body = [
+        [run, f"{sum(map(len, seeds)):,} of {len(seeds)} seeds", share(pd.concat(seeds))]
+        for run, seeds in shares.items()
+    ]
+    return markdown(["", "molecules", "sane, %"], body)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -84,7 +99,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--relaxed", type=int, default=100)
     parser.add_argument("--runs", nargs="+", metavar="NAME", help="some of them (default: all)")
+    parser.add_argument("--sane", type=int, metavar="N", help="of each seed; sanity alone")
     arguments = parser.parse_args()
+    if arguments.sane:
+        print(sanity_table(arguments.folder, arguments.runs, arguments.sane))
+        return
     print(judged_table(arguments.folder, arguments.runs, arguments.relaxed))
 
 

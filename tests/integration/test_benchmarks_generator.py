@@ -21,6 +21,7 @@ from benchmarks import (
     evidence,
     few_steps,
     from_level,
+    judged,
     kinds,
     level_traces,
     paired,
@@ -314,6 +315,20 @@ def test_a_report_tells_all_about_the_molecules_there_are(tmp_path, monkeypatch,
     assert temperature.startswith("| shift from ancestral, % | rings | ")
     assert "\n| DDIM | 8 | " in shares
     assert text.count(kinds.DATA) == 2 and len(list(tmp_path.glob("*.jsonl"))) == 2
+
+
+def test_sanity_is_judged_of_each_seed_once(tmp_path):
+    real = qm9()[0][:4]
+    for seed in (0, 1):
+        stem = tmp_path / f"real-{seed}-000000"
+        real[2 * seed : 2 * seed + 2].to_xyz(stem.with_suffix(".xyz"))
+        record = {"run": "real", "first": 0, "n": 2, "seed": seed}
+        stem.with_suffix(".json").write_text(json.dumps(record))
+    text = judged.sanity_table(tmp_path, None, 1)
+    assert text.splitlines()[-1] == "| real | 2 of 2 seeds | 100.0 ± 0.0 |"
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.sane.jsonl")}
+    assert len(files) == 2 and judged.sanity_table(tmp_path, None, 1) == text
+    assert files == {path: path.stat().st_mtime_ns for path in files}
 
 
 def test_runs_from_a_level_begin_with_real_molecules(tmp_path, monkeypatch, capsys):
