@@ -18,7 +18,11 @@ from deepchem_ead.denoisers.handedness import N_COLUMNS, Handedness
 from deepchem_ead.denoisers.layers import AdaptiveNorm, bounded, condition_network
 from deepchem_ead.denoisers.pair_outputs import PairOutputs
 from deepchem_ead.diffusion import AtomLayout, Outputs, Seen
-from deepchem_ead.kernels.attention_backend import AttentionBackend, attention_network
+from deepchem_ead.kernels.attention_backend import (
+    AttentionBackend,
+    attention_network,
+    pair_outputs,
+)
 from deepchem_ead.kernels.pair_attention import PairInputs, PairWeights, pair_attention
 
 #: Width of the pair features.
@@ -83,7 +87,7 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
     n_pair_outputs : int
         Columns of `Outputs.pairs`, which `PairOutputs` reads from the normalised features after the
         last block, from the estimate of the clean molecule ``x - s dx`` and from what is told of
-        pairs, by PyTorch.
+        pairs: without gradients by the native kernel where it runs, else by PyTorch.
     stereo : bool
         It learns from tags of centres (`Seen.stereo`) by `Handedness`, by PyTorch. Its columns
         stand behind the input features. Reflections act on the tags, too.
@@ -193,7 +197,10 @@ class AttentionDenoiser(AttentionBackend, DenoiserNetwork):
             dx, estimate = dx + first + last, estimate - step * last
         if self.pair_outputs is None or not seen.wants_pairs:
             return Outputs(dx, h_out)
-        return Outputs(dx, h_out, self.pair_outputs(read[0], estimate, layout, seen.pairs))
+        arguments = (read[0], estimate, layout, seen.pairs)
+        if kernel is None or torch.is_grad_enabled():
+            return Outputs(dx, h_out, self.pair_outputs(*arguments))
+        return Outputs(dx, h_out, pair_outputs.evaluate(self.pair_outputs, *arguments, kernel))
 
     @property
     def read_outs(self) -> list[nn.Linear]:

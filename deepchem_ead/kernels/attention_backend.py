@@ -13,9 +13,9 @@ from deepchem_ead.kernels.formats import multiplies_bf16
 from deepchem_ead.kernels.triton import attention as fused
 
 try:
-    from deepchem_ead.kernels.native import attention_kernel, attention_network
+    from deepchem_ead.kernels.native import attention_kernel, attention_network, pair_outputs
 except ImportError:  # the compiled kernel is an optional part of the package
-    attention_kernel = attention_network = None
+    attention_kernel = attention_network = pair_outputs = None
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@
 
 #include "attention_backward.h"
 #include "attention_forward.h"
+#include "pair_outputs.h"
 #include "weight_gradients.h"
 
 namespace ead {
@@ -249,11 +250,13 @@ int attention_padded_heads(int heads) {
 }
 // Free what attention_keep has returned.
 void attention_release(void* kept) { delete static_cast<ead::Kept*>(kept); }
+void attention_pair_outputs(const ead::PairOutputsProblem* p) { ead::pair_outputs::evaluate(*p); }
 // For a check that Python declares the same structures.
 void attention_structure_sizes(int64_t* sizes) {
   sizes[0] = sizeof(ead::AttentionProblem);
   sizes[1] = sizeof(ead::AttentionBlockPointers);
   sizes[2] = sizeof(ead::AttentionBackwardProblem);
+  sizes[3] = sizeof(ead::PairOutputsProblem);
 }
 EAD_EXPORT(fp32, ead::Fp32)
 #if defined(__AVX512BF16__)

@@ -280,10 +280,10 @@ def test_other_types_are_refused():
 
 def test_structures_have_the_sizes_of_the_header():
     library = attention_kernel.load_attention("fp32").library
-    sizes = (ctypes.c_int64 * 3)()
+    sizes = (ctypes.c_int64 * 4)()  # the last is PairOutputsProblem's
     library.attention_structure_sizes(sizes)
     structures = ("AttentionProblem", "BlockPointers", "AttentionBackwardProblem")
-    assert list(sizes) == [ctypes.sizeof(getattr(attention_kernel, n)) for n in structures]
+    assert sizes[:3] == [ctypes.sizeof(getattr(attention_kernel, n)) for n in structures]
 
 
 @pytest.mark.parametrize(
