@@ -169,7 +169,9 @@ def _given(n_atoms: int | Sequence[int], indices: np.ndarray, max_atoms: int) ->
     if largest > max_atoms:
         # A given size takes no table and no padding, only a network, which knows no largest size.
         logger.warning(
-            "n_atoms=%d: the model was trained on molecules of up to %d atoms", largest, max_atoms
+            "a molecule of %d atoms: the model was trained on molecules of up to %d",
+            largest,
+            max_atoms,
         )
     return sizes
 
