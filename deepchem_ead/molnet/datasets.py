@@ -106,6 +106,11 @@ def find_dataset(name: str | os.PathLike) -> DatasetInfo | None:
 
     Returns None where ``name`` is neither, a file for example.
 
+    Raises
+    ------
+    FileNotFoundError
+        If it is a folder without a data set, or with one whose build has not come to its end.
+
     Examples
     --------
     >>> find_dataset("drugs3d-sample").units["ani2xt"]
@@ -114,7 +119,14 @@ def find_dataset(name: str | os.PathLike) -> DatasetInfo | None:
     if name in DATASETS:
         return DATASETS[str(name)]
     folder = Path(name)
-    return _drug_like(folder.name, folder) if (folder / ARRAYS).is_dir() else None
+    if (folder / ARRAYS).is_dir():
+        return _drug_like(folder.name, folder)
+    if folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no data set in the folder {str(name)!r}. If 'deepchem-ead data build' was "
+            "stopped there, give the command again: it goes on, and a smaller --n ends sooner"
+        )
+    return None
 
 
 #: Data sets by name. Molecules in a file need none.

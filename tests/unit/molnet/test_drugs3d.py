@@ -119,4 +119,10 @@ def test_found_by_the_name_of_the_sample_and_by_the_folder_of_what_was_built(tmp
     assert len(train) == int((table.part[rows] == 0).sum()) and train.X.shape[2] == 5
     for reference in (folder, str(folder)):
         assert find_reference(reference, None, 5, 0).name == "few"
-    assert find_dataset(tmp_path) is None and find_dataset(tmp_path / "missing.sdf") is None
+    assert find_dataset(tmp_path / "missing.sdf") is None
+
+
+def test_a_folder_whose_build_was_stopped_is_told_to_go_on(tmp_path):
+    (tmp_path / "shards").mkdir()
+    with pytest.raises(FileNotFoundError, match="no data set in the folder .* command again"):
+        find_dataset(tmp_path)
