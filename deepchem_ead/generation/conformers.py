@@ -29,6 +29,7 @@ from deepchem_ead.generation.job import GenerationSettings, best_batch, generate
 from deepchem_ead.generation.options import SamplingOptions
 from deepchem_ead.generation.request import Request
 from deepchem_ead.generation.trained_tasks import check_task
+from deepchem_ead.generator.pretrained import larger_model
 from deepchem_ead.generator.trained import Generator
 from deepchem_ead.tasks import TaskMixture
 
@@ -183,9 +184,10 @@ class ModelSource:
         self.n_atoms = int(batch.counts[0])
         most = pool.model.config.max_atoms
         if self.n_atoms > most:
+            kinds = zip(batch.atomic_numbers.tolist(), batch.formal_charges().tolist(), strict=True)
             raise MoleculeError(
                 f"{name} has {self.n_atoms} atoms with hydrogens, and the model knows at most "
-                f"{most}; take weights of larger molecules"
+                f"{most}; take weights of larger molecules{larger_model(kinds, self.n_atoms)}"
             )
         self.stereo = graph_stereo(molecule)
         Given(batch, "conformer").check(np.array([self.n_atoms]), pool.model.encoding, name)

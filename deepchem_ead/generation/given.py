@@ -27,6 +27,7 @@ from deepchem_ead.diffusion import (
 )
 from deepchem_ead.errors import MoleculeError
 from deepchem_ead.generator.encoding import AtomEncoding
+from deepchem_ead.generator.pretrained import larger_model
 from deepchem_ead.sampling import Start
 from deepchem_ead.tasks import Known, Task, resolve_task
 
@@ -112,10 +113,11 @@ class Given:
             which = name or f"given molecule {k}"
             unknown = kinds[encoding.types_of(*kinds.T) < 0]
             if len(unknown):
+                example = larger_model(map(tuple, kinds.tolist()), len(kinds))
                 raise MoleculeError(
                     f"{which} holds an atom of the kind {format_kind(unknown[0])}; the "
                     f"model knows only {','.join(map(format_kind, encoding.kinds))}; take weights "
-                    "that were trained with it"
+                    f"that were trained with it{example}"
                 )
             if not np.isfinite(x).all():
                 raise MoleculeError(f"{which} has coordinates that are not finite")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from deepchem_ead.chem.atomic import write_text
+from deepchem_ead.chem.kinds import Kind, parse_kinds
 from deepchem_ead.errors import CheckpointError
 from deepchem_ead.generator.checkpoint import read_tensors, write_tensors
 from deepchem_ead.generator.config import EADConfig
@@ -128,6 +130,31 @@ def names(model_type: str | None = None) -> list[str]:
         return found
     records = {name: json.loads((folder / name / CONFIG).read_text()) for name in found}
     return [name for name in found if records[name]["model_type"] == model_type]
+
+
+def larger_model(kinds: Iterable[Kind] = (), n_atoms: int = 0) -> str:
+    """Remedy for a molecule that is none for a model: which shipped one would take it.
+
+    Of the models that know bonds, hence every task; nothing is said where none would do.
+
+    Parameters
+    ----------
+    kinds : iterable of (atomic number, formal charge)
+        Of the molecule's atoms.
+    n_atoms : int
+        Number of the molecule's atoms.
+
+    Examples
+    --------
+    >>> larger_model([(6, 0), (17, 0)], 40)
+    ", 'drugs' for example"
+    """
+    for name in names("EADModel"):
+        config = EADConfig.from_stored(json.loads((find(name) / CONFIG).read_text())["config"])
+        known = parse_kinds(f"{config.elements},{config.charged_kinds}".rstrip(","))
+        if config.bonds and set(kinds) <= set(known) and n_atoms <= config.max_atoms:
+            return f", {name!r} for example"
+    return ""
 
 
 def find(name: str | Path) -> Path:
