@@ -21,6 +21,7 @@ from deepchem.data import NumpyDataset
 from safetensors.torch import load_file
 
 from deepchem_ead import EADModel, EGNNPropertyModel, MoleculeBatch
+from deepchem_ead.molnet import load_drugs3d
 
 DATA = Path(__file__).parent / "data"
 PATH = DATA / "golden_molecules.npz"
@@ -82,6 +83,12 @@ def denoising_loss(name: str) -> dict[str, np.ndarray]:
     return {"loss": np.array(list(found.values()))}
 
 
+def drug_like_loss(name: str) -> dict[str, np.ndarray]:
+    _, (_, _, test), _ = load_drugs3d(bonds=True)
+    found = generator(name).evaluate(test.select(range(12)), "denoising_loss")
+    return {"loss": np.array(list(found.values()))}
+
+
 def trained(preset: str, **options) -> dict[str, np.ndarray]:
     """What a few steps from random weights make of the averaged weights: a norm a tensor."""
     model = EADModel(preset=preset, batch_size=8, **options)
@@ -128,6 +135,7 @@ CASES: dict[str, Callable[[], dict[str, np.ndarray]]] = {
     ),
     "loss of qm9-1": lambda: denoising_loss("qm9-1"),
     "loss of qm9-small": lambda: denoising_loss("qm9-small"),
+    "loss of drugs": lambda: drug_like_loss("drugs"),
     "training, egnn": lambda: trained("qm9-small", n_layers=2, n_features=32),
     "training, attention, conditions": lambda: trained(
         "qm9-conditional", n_layers=2, n_features=48, conditions="a,b"
