@@ -236,6 +236,7 @@ def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path
     """Curves with standard errors, over seeds if there are some, and QM9's own level."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
     for axis, (key, label) in zip(axes, PANELS.items(), strict=True):
+        axis.set_prop_cycle(color=plt.get_cmap("tab10" if len(samplers) <= 10 else "tab20").colors)
         for sampler in samplers:
             points = []
             for count in evaluations:
@@ -248,7 +249,7 @@ def draw(scored: list[Scored], samplers: list[str], evaluations: list[int], path
                     error = (values[0] * (100 - values[0]) / found[0].n_molecules) ** 0.5
                 if len(values):
                     points.append((count, values.mean(), error))
-            if len(points) > 1 or len(evaluations) == 1:  # a curve
+            if len(points) > (len(evaluations) > 1):  # a curve, or the one point there can be
                 x, y, error = zip(*points, strict=True)
                 axis.errorbar(
                     x, y, error, marker="o", ms=4, capsize=2, label=SAMPLERS[sampler].title
