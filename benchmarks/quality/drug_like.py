@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
@@ -98,9 +99,7 @@ def main() -> None:
 
 def cells(molecules: MoleculeBatch, folder: Path, name: str, relaxed: int) -> list[str]:
     """What the protocol, PoseBusters and GFN2-xTB say of molecules."""
-    report = evaluate_molecules(molecules, protocol="corrected")
-    n = len(molecules)
-    shares = [_with_error(p, n) for p in (report.molecule_stability, report.validity)]
+    table = evaluate_molecules(molecules, protocol="corrected").per_molecule
     checked = judge(
         molecules,
         suite={"checks": ["posebusters"]},
@@ -109,11 +108,8 @@ def cells(molecules: MoleculeBatch, folder: Path, name: str, relaxed: int) -> li
         progress=False,
     ).per_molecule
     slow = slow_cells(molecules[:relaxed], folder, name)
-    return [f"{n:,}", *shares, share(checked["posebusters"]), *slow]
-
-
-def _with_error(p: float, n: int) -> str:
-    return f"{100 * p:.1f} ± {100 * np.sqrt(p * (1 - p) / n):.1f}"
+    shares = [share(table["stable"]), share(table["valid"]), share(checked["posebusters"])]
+    return [f"{len(molecules):,}", *shares, *slow]
 
 
 def around_scaffolds(model: EADModel, given: MoleculeBatch) -> MoleculeBatch:
@@ -156,8 +152,8 @@ def perceived(model: EADModel, given: MoleculeBatch) -> str:
         ("the model", lambda: perceive_bonds(bare, model=model)),
         ("`with_bonds`, no model", bare.with_bonds),
     ):
-        hits = [a == b for a, b in zip(plain_smiles(find()), right, strict=True)]
-        body.append([name, f"{len(hits)}", _with_error(float(np.mean(hits)), len(hits))])
+        hits = pd.Series(a == b for a, b in zip(plain_smiles(find()), right, strict=True))
+        body.append([name, f"{len(hits)}", share(hits)])
     return markdown(["bonds of bare geometries", "molecules", "right, %"], body)
 
 
